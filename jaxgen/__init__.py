@@ -1,0 +1,27 @@
+"""jaxgen: the autoencoder family in JAX and Flax. `load` opens a trained model; `launch.py` trains one."""
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jaxgen.model import Model
+
+__version__ = "0.1.0"
+
+
+def load(workdir: str | os.PathLike, step: int | str | None = None) -> "Model":
+    """Opens the model that a run left in its workdir.
+
+    Args:
+      workdir: the folder of a run.
+      step: a checkpoint's step, or "best" by the run's validation metric; None is the newest good one.
+
+    Returns:
+      A model with `encode`, `decode`, `sample`, `reconstruct`, `config`, `step` and `metrics`.
+
+    Raises:
+      ValueError: the folder is no run, or holds no such checkpoint.
+    """
+    from jaxgen.loading import load_model  # late: `import jaxgen` stays fast and starts no device
+
+    return load_model(workdir, step)

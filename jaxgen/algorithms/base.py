@@ -1,0 +1,83 @@
+"""What every family of models offers to the loop, the evaluation and `jaxgen.load`. No model lives here."""
+
+import abc
+from collections.abc import Mapping
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from jaxgen.players import Player, init_opt_states
+from jaxgen.types import Batch, Info, Params, Stats, TrainState
+
+ParamsByNetwork = Mapping[str, Params]
+StatsByNetwork = Mapping[str, Stats]
+
+
+class Algorithm(abc.ABC):
+    """Networks by name, the players that move them, and the maps between images and codes.
+
+    Subclasses are frozen dataclasses: static things are attributes, arrays come as arguments. All images are in
+    [0, 1]; `label` holds class indices. A family that makes no use of labels ignores them.
+    """
+
+    info: Info
+    latent_size: int
+    networks: Mapping[str, nn.Module]
+    schedule: str
+    evaluations: tuple[str, ...]  # names in jaxgen.evaluation.EVALUATIONS
+    pictures: tuple[str, ...]  # names in jaxgen.evaluation.PICTURES
+
+    @classmethod
+    @abc.abstractmethod
+    def from_config(cls, config, info: Info) -> "Algorithm":
+        """Builds the networks and optimisers that a config describes."""
+
+    @property
+    @abc.abstractmethod
+    def players(self) -> tuple[Player, ...]:
+        """Who moves what, in order."""
+
+    @abc.abstractmethod
+    def example_inputs(self) -> dict[str, tuple[Array, ...]]:
+        """One example of each network's inputs, to initialise it with."""
+
+    @abc.abstractmethod
+    def encode(self, params, stats, image: Float[Array, "B H W C"], label: Int[Array, " B"]) -> Float[Array, "B Z"]:
+        """The codes of images."""
+
+    @abc.abstractmethod
+    def decode(self, params, stats, code: Float[Array, "B Z"], label: Int[Array, " B"]) -> Float[Array, "B H W C"]:
+        """The images of codes."""
+
+    @abc.abstractmethod
+    def sample_code(self, rng: Array, count: int) -> Float[Array, "{count} Z"]:
+        """Codes drawn from the prior."""
+
+    @abc.abstractmethod
+    def evaluate(self, params, stats, batch: Batch) -> dict[str, Float[Array, " B"]]:
+        """Measures of each example (such as its negative log-likelihood in nats), dropout off."""
+
+    def init(self, rng: Array) -> TrainState:
+        """A fresh state: every network initialised from its own key, every player's optimiser at its start."""
+        inputs = self.example_inputs()
+        params, stats = {}, {}
+        for name, network_rng in zip(self.networks, jax.random.split(rng, len(self.networks)), strict=True):
+            variables = dict(self.networks[name].init(network_rng, *inputs[name], train=False))
+            params[name] = variables.pop("params")
+            stats[name] = variables
+        return TrainState(jnp.zeros((), jnp.int32), params, stats, init_opt_states(self.players, params))
+
+    def apply(self, name: str, params: ParamsByNetwork, stats: StatsByNetwork, *inputs: Array, rng=None) -> Array:
+        """A network's output; dropout is on where an rng comes."""
+        variables = {"params": params[name], **stats[name]}
+        rngs = None if rng is None else {"dropout": rng}
+        return self.networks[name].apply(variables, *inputs, train=rng is not None, rngs=rngs)
+
+    def one_hot(self, label: Int[Array, " B"]) -> Float[Array, "B K"]:
+        """Labels as one-hot rows; an unknown label (-1) is all zeros."""
+        return jax.nn.one_hot(label, self.info.num_classes)
+
+    def example_image(self) -> Float[Array, "1 H W C"]:
+        return jnp.zeros((1, *self.info.image_shape))

@@ -1,0 +1,337 @@
+"""Checkpoints of a TrainState (Orbax, asynchronous): saved, pruned, checked as they are read. No loop lives here.
+
+A folder `checkpoints/STEP/` holds the arrays (`state`) and, beside them, JSON (`meta`): what the caller gives, the
+step, the metrics, and a checksum over all of it, as Orbax does not notice a flipped bit. Reading writes nothing.
+"""
+
+import functools
+import json
+import logging
+import math
+import os
+import shutil
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxgen.types import TrainState
+
+LOGGER = logging.getLogger("jaxgen")
+ITEMS = ("state", "meta")
+DAMAGED = "damaged"  # the folder that damaged checkpoints are moved to
+
+
+class Restored(NamedTuple):
+    """What a checkpoint held."""
+
+    state: Any
+    meta: dict[str, Any]
+    step: int
+
+
+class _DamagedError(Exception):
+    """A checkpoint cannot be trusted; the message says why."""
+
+
+class Checkpoints:
+    """Saves and restores a TrainState: the newest `keep` are kept, and the best by a validation metric.
+
+    With several processes all of them call every method, and the state is replicated.
+
+    Args:
+      directory: where the checkpoints lie; made by the first save.
+      keep: how many of the newest to keep, at least 1.
+      best: a metric's name and "min" or "max", such as ("validation/nll", "min"): the best checkpoint is kept too.
+    """
+
+    def __init__(self, directory: str | os.PathLike, keep: int = 2, best: tuple[str, str] | None = None):
+        if keep < 1:
+            raise ValueError(f"keep={keep} must be at least 1: a run resumes from the newest checkpoint")
+        if best is not None and best[1] not in ("min", "max"):
+            raise ValueError(f"best={best} must be (metric, mode) with the mode 'min' or 'max'")
+        self._directory = Path(os.path.abspath(directory))
+        self._keep, self._best = keep, best
+        self._scores: dict[int, float | None] = {}
+        self._damaged: set[int] = set()  # found by restore, moved aside by the next save
+        self._tidied = False
+        self._manager = self._open()
+
+    def save(self, state: TrainState, meta: dict[str, Any], metrics: dict[str, float]) -> None:
+        """Saves the state under its own step, in the background; the caller may donate it at once.
+
+        A step that is saved already stays as it is. A metric that is not finite never makes a checkpoint the best.
+        """
+        ocp = _orbax()
+        self._tidy()
+        step = int(state.step)
+        if step in self._manager.all_steps():
+            return
+        metrics = {name: float(value) for name, value in metrics.items()}
+        meta = _plain({**meta, "step": step, "metrics": metrics})
+        meta["checksum"] = _checksum(_leaves(jax.device_get(state)), meta)
+        self._scores[step] = self._score(meta)
+        args = ocp.args.Composite(state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave(meta))
+        self._manager.save(step, args=args, force=True)  # else a step before the latest is refused without a word
+
+    def restore(self, target: Any, step: int | str | None = None) -> Restored | None:
+        """Reads the newest good checkpoint into the shapes and shardings of `target`; None if there is none at all.
+
+        A damaged one is reported and the next is read instead; the next save moves it to `damaged/`.
+
+        Args:
+          target: a TrainState of arrays or of `jax.ShapeDtypeStruct`s; arrays are placed by its shardings.
+          step: None for the newest good one, "best" for the best good one by the metric, an int for exactly this one.
+
+        Raises:
+          ValueError: the step asked for is absent or damaged, all are damaged, or a good one is of another model.
+        """
+        self.wait()
+        self._reopen()  # another process may have saved or pruned
+        damage: list[str] = []
+        for candidate in self._candidates(step):
+            if damage:
+                LOGGER.warning(
+                    "checkpoint in %s damaged: %s; using step %d instead", self._directory, damage[-1], candidate
+                )
+            try:
+                leaves, meta = self._read(candidate)
+            except _DamagedError as error:
+                self._damaged.add(candidate)
+                damage.append(f"step {candidate} {error}")
+                continue
+            self._damaged.discard(candidate)
+            return Restored(self._fit(leaves, target, candidate), meta, candidate)
+        if not damage:
+            return None
+        if isinstance(step, int):
+            raise ValueError(f"checkpoint in {self._directory} damaged: {damage[0]}; steps at hand: {self._at_hand()}")
+        raise ValueError(
+            f"every checkpoint in {self._directory} is damaged: {'; '.join(damage)}; "
+            "remove that folder to start anew, or choose another --workdir"
+        )
+
+    def steps(self) -> list[int]:
+        """The steps at hand in ascending order, one that is being written included, those found damaged not."""
+        return sorted(set(self._manager.all_steps()) - self._damaged)
+
+    def wait(self) -> None:
+        """Blocks until the last save is on the disk; raises what went wrong with it."""
+        self._manager.wait_until_finished()
+
+    def close(self) -> None:
+        """Waits and lets the background threads go."""
+        self._manager.close()
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _open(self):
+        ocp = _orbax()
+        policies = ocp.checkpoint_managers
+        kept = [policies.LatestN(self._keep), _Best(self._by_merit)]
+        options = ocp.CheckpointManagerOptions(
+            preservation_policy=policies.AnyPreservationPolicy(kept),
+            create=False,
+            lightweight_initialize=True,  # else one broken metadata file makes all of them unreadable
+        )
+        handlers = {"state": ocp.StandardCheckpointHandler(), "meta": ocp.JsonCheckpointHandler()}
+        return ocp.CheckpointManager(self._directory, options=options, item_handlers=handlers)
+
+    def _reopen(self) -> None:
+        self._manager.close()
+        self._manager = self._open()
+
+    def _tidy(self) -> None:
+        """Makes the folder ready for a save: what a killed save left is removed, damaged checkpoints moved aside."""
+        if self._tidied and not self._damaged:
+            return
+        self.wait()
+        if jax.process_index() == 0:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            for path in self._directory.glob("*.orbax-checkpoint-tmp*"):
+                shutil.rmtree(path, ignore_errors=True)
+            for step in self._damaged & set(list_checkpoints(self._directory)):
+                _move_aside(self._directory / str(step))
+        if jax.process_count() > 1:
+            from jax.experimental import multihost_utils
+
+            multihost_utils.sync_global_devices("jaxgen: checkpoints tidied")
+        self._damaged.clear()
+        self._tidied = True
+        self._reopen()
+
+    def _candidates(self, step: int | str | None) -> list[int]:
+        """The steps to try in turn."""
+        steps = sorted(self._manager.all_steps(), reverse=True)
+        if step is None or (step == "best" and not steps):
+            return steps
+        if step == "best":
+            if self._best is None:
+                raise ValueError('step="best" needs the metric that decides: Checkpoints(..., best=(name, "min"))')
+            if ranked := self._by_merit(steps):
+                return ranked
+            raise ValueError(
+                f"no checkpoint in {self._directory} has a finite {self._best[0]}; steps at hand: {self._at_hand()}"
+            )
+        if not isinstance(step, int):
+            raise ValueError(f"step={step!r} must be a number, 'best' or None for the newest")
+        if step not in steps:
+            raise ValueError(f"no checkpoint at step {step} in {self._directory}; steps at hand: {self._at_hand()}")
+        return [step]
+
+    def _at_hand(self) -> str:
+        return ", ".join(map(str, self.steps())) or "none"
+
+    def _by_merit(self, steps: Sequence[int]) -> list[int]:
+        """The steps with a finite metric, the best first; of equals the later first."""
+        if self._best is None:
+            return []
+        for step in steps:
+            if step not in self._scores:
+                self._scores[step] = self._score(_read_meta(self._directory / str(step)))
+        sign = 1.0 if self._best[1] == "min" else -1.0
+        scored = [step for step in steps if self._scores[step] is not None]
+        return sorted(scored, key=lambda step: (sign * self._scores[step], -step))
+
+    def _score(self, meta: dict[str, Any]) -> float | None:
+        """The metric that decides which is best; None if it is absent or not finite."""
+        value = meta.get("metrics", {}).get(self._best[0]) if self._best else None
+        return value if isinstance(value, float) and math.isfinite(value) else None
+
+    def _read(self, step: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """The arrays by path, on the host, and the meta of one checkpoint, found good.
+
+        All of it is read whatever model it belongs to, so that a damaged checkpoint and another model's are told apart.
+        """
+        ocp = _orbax()
+        for item in ITEMS:
+            if not (self._directory / str(step) / item).is_dir():
+                raise _DamagedError(f"has no {item}")
+        try:
+            saved = self._manager.item_metadata(step)["state"].tree
+            target = jax.tree.map(_blank, saved)
+            args = ocp.args.Composite(state=ocp.args.StandardRestore(target), meta=ocp.args.JsonRestore())
+            found = self._manager.restore(step, args=args)
+            leaves, meta = _leaves(found["state"]), dict(found["meta"])
+        except (MemoryError, PermissionError, jax.errors.JaxRuntimeError):
+            raise  # trouble of this machine, not of the checkpoint
+        except Exception as error:  # a broken file may make Orbax raise anything
+            reason = " ".join(str(error).split())[:160]
+            raise _DamagedError(f"cannot be read ({type(error).__name__}: {reason})") from error
+        if meta.get("step") != step:
+            raise _DamagedError(f"says that it is step {meta.get('step')}")
+        if (checksum := _checksum(leaves, meta)) != meta.get("checksum"):
+            raise _DamagedError(f"has the checksum {checksum}, {meta.get('checksum')} was recorded")
+        return leaves, meta
+
+    def _fit(self, leaves: dict[str, np.ndarray], target: Any, step: int) -> Any:
+        """The leaves in the target's tree, on the target's devices."""
+        wanted = _leaves(target)
+        for path in [*wanted, *leaves]:
+            there, here = _kind(leaves.get(path)), _kind(wanted.get(path))
+            if there != here:
+                raise ValueError(
+                    f"checkpoint at step {step} in {self._directory} belongs to another model: {path} is {there} there, "
+                    f"{here} here; choose another --workdir, or the config that it was made with"
+                )
+        placed = [_place(leaves[path], leaf) for path, leaf in wanted.items()]
+        return jax.tree.unflatten(jax.tree.structure(target), placed)
+
+
+class _Best:
+    """An Orbax preservation policy that keeps the best step.
+
+    Orbax's own BestN ranks NaN as a number and reads its metrics from files whose damage stops the manager's start.
+    """
+
+    def __init__(self, by_merit):
+        self._by_merit = by_merit
+
+    def should_preserve(self, checkpoints, *, context) -> list[bool]:
+        """True for the best one."""
+        del context
+        best = self._by_merit([info.step for info in checkpoints])[:1]
+        return [info.step in best for info in checkpoints]
+
+
+def list_checkpoints(directory: str | os.PathLike) -> list[int]:
+    """The steps of the checkpoints in a folder in ascending order, good or not; [] if there is no such folder."""
+    path = Path(directory)
+    names = [child.name for child in path.iterdir() if child.is_dir()] if path.is_dir() else []
+    return sorted(int(name) for name in names if name.isdecimal() and str(int(name)) == name)
+
+
+@functools.cache
+def _orbax():
+    """Orbax, imported when it is first needed (0.3 s), without its log lines below errors."""
+    import orbax.checkpoint as ocp
+
+    def is_wanted(record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.ERROR or f"{os.sep}orbax{os.sep}" not in record.pathname
+
+    logging.getLogger("absl").addFilter(is_wanted)
+    return ocp
+
+
+def _leaves(tree: Any) -> dict[str, Any]:
+    """Leaves by path in tree order. A path is the same whether a node is a dict, a tuple or a dataclass."""
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in jax.tree.leaves_with_path(tree)
+    }
+
+
+def _checksum(leaves: dict[str, np.ndarray], meta: dict[str, Any]) -> str:
+    """CRC-32 over meta and over path, dtype, shape and bytes of every leaf, sorted by path."""
+    rest = {key: value for key, value in meta.items() if key != "checksum"}
+    crc = zlib.crc32(json.dumps(rest, sort_keys=True).encode())
+    for path, leaf in sorted(leaves.items()):
+        crc = zlib.crc32(f"{path} {_kind(leaf)}".encode(), crc)
+        crc = zlib.crc32(np.asarray(leaf).tobytes(), crc)
+    return f"{crc:08x}"
+
+
+def _kind(leaf: Any) -> str:
+    return "absent" if leaf is None else f"{leaf.dtype}{list(leaf.shape)}"
+
+
+def _blank(leaf: Any) -> np.ndarray:
+    """An array of the leaf's shape and dtype that takes no memory: asks Orbax for numpy arrays."""
+    return np.broadcast_to(np.empty((), leaf.dtype), leaf.shape)
+
+
+def _place(leaf: np.ndarray, target: Any) -> jax.Array:
+    sharding = getattr(target, "sharding", None)
+    if sharding is None:
+        return jnp.array(leaf)
+    return jax.make_array_from_callback(leaf.shape, sharding, lambda index: leaf[index])
+
+
+def _plain(meta: dict[str, Any]) -> dict[str, Any]:
+    """Meta as it comes back from JSON: tuples as lists, numpy scalars as numbers. A copy."""
+    return json.loads(json.dumps(meta, default=lambda value: value.tolist()))
+
+
+def _read_meta(path: Path) -> dict[str, Any]:
+    """Meta as it lies on the disk; {} if it cannot be read."""
+    try:
+        meta = json.loads((path / "meta" / "metadata").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return meta if isinstance(meta, dict) and isinstance(meta.get("metrics"), dict) else {}
+
+
+def _move_aside(path: Path) -> None:
+    """Moves checkpoints/STEP to checkpoints/damaged/STEP, or STEP-1, … where that is taken."""
+    folder = path.parent / DAMAGED
+    folder.mkdir(exist_ok=True)
+    taken = {child.name for child in folder.iterdir()}
+    names = [path.name, *(f"{path.name}-{count}" for count in range(1, len(taken) + 1))]
+    path.rename(folder / next(name for name in names if name not in taken))

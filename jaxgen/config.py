@@ -1,0 +1,87 @@
+"""What every recipe shares: the common keys, the presets that tokens choose, and the checks before anything starts.
+
+No jax here, so that `launch.py --help` and a mistyped key answer at once.
+"""
+
+import difflib
+from collections.abc import Callable
+
+from ml_collections import ConfigDict
+
+DATASETS = {
+    "digits": {"source": "digits", "name": "digits"},
+    "mnist": {"source": "tfds", "name": "mnist"},
+    "fashion_mnist": {"source": "tfds", "name": "fashion_mnist"},
+    "kmnist": {"source": "tfds", "name": "kmnist"},
+}
+
+
+def common(algorithm: str) -> ConfigDict:
+    """The keys that every config has, for the bundled digits; a recipe adds its own."""
+    config = ConfigDict()
+    config.algorithm = algorithm  # "module.Class" in jaxgen/algorithms
+    config.seed = 0
+    config.data = ConfigDict({"source": "digits", "name": "digits", "path": "", "download": False})
+    config.batch_size = 100
+    config.steps = 1000
+    config.parallel = "jit"  # or "pmap"
+    config.log_every = 100  # steps a dispatch: metrics come back once per so many steps
+    config.evaluate_every = 1000  # validation metrics and figures; a multiple of log_every
+    config.checkpoint_every = 1000  # a multiple of log_every
+    config.keep_checkpoints = 2  # the newest so many, and the best
+    config.best_metric = "nll"  # on the validation split, smaller is better
+    config.evaluation = ConfigDict({"samples_per_class": 1000, "classifier_steps": 3000, "probe_epochs": 200})
+    return config
+
+
+def with_tokens(config: ConfigDict, tokens: str, presets: dict[str, Callable[[ConfigDict], None]]) -> ConfigDict:
+    """Applies comma-separated presets: a data set's name, or one of the recipe's own. Data sets come first.
+
+    Raises:
+      ValueError: a token is unknown.
+    """
+    chosen = [token for token in tokens.split(",") if token]
+    for token in chosen:
+        if token not in DATASETS and token not in presets:
+            choices = [*DATASETS, *presets]
+            raise ValueError(
+                f'token "{token}" is unknown{did_you_mean(token, choices)}; choose from {", ".join(choices)}, '
+                "or any TFDS set by --config.data.source=tfds --config.data.name=NAME"
+            )
+    for token in chosen:
+        if token in DATASETS:
+            config.data.update(DATASETS[token])
+    for name, preset in presets.items():  # in the recipe's order, whatever the order they are asked in
+        if name in chosen:
+            preset(config)
+    return config
+
+
+def smoke(config: ConfigDict) -> None:
+    """Seconds on a CPU: proves that every part runs, says nothing about quality."""
+    config.steps, config.log_every = 20, 10
+    config.evaluate_every = config.checkpoint_every = 10
+    config.evaluation.update({"samples_per_class": 10, "classifier_steps": 20, "probe_epochs": 2})
+
+
+def validate(config: ConfigDict) -> None:
+    """Checks the common keys.
+
+    Raises:
+      ValueError: a count below 1, or an interval that log_every does not divide.
+    """
+    for key in ("batch_size", "steps", "log_every", "evaluate_every", "checkpoint_every", "keep_checkpoints"):
+        if config[key] < 1:
+            raise ValueError(f"{key}={config[key]} must be at least 1; try --config.{key}=100")
+    for key in ("evaluate_every", "checkpoint_every"):
+        if config[key] % config.log_every:
+            way_out = max(config[key] // config.log_every, 1) * config.log_every
+            raise ValueError(
+                f"{key}={config[key]} must be a multiple of log_every={config.log_every}; try --config.{key}={way_out}"
+            )
+
+
+def did_you_mean(word: str, choices) -> str:
+    """' (did you mean "…"?)' where a choice is near, else ''."""
+    near = difflib.get_close_matches(word, choices, n=1)
+    return f' (did you mean "{near[0]}"?)' if near else ""

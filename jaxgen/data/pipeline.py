@@ -1,0 +1,71 @@
+"""The order of the examples and their way into batches. Where the examples come from is told in `sources.py`.
+
+The order is a function of (seed, epoch), so the step alone says where a run stands and no iterator is ever saved.
+"""
+
+import functools
+import hashlib
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Int, Int32
+
+from jaxgen.types import Batch, Data
+
+
+@functools.lru_cache(maxsize=4)
+def permutation(seed: int, epoch: int, size: int) -> Int32[np.ndarray, " N"]:
+    """The order in which an epoch visits its examples, read-only.
+
+    Sorted random words instead of `Generator.permutation`: numpy promises that the words never change with its
+    version, so that a run resumed after an update still sees the examples it would have seen.
+    """
+    words = np.random.Philox(np.random.SeedSequence([seed, epoch])).random_raw(size)
+    order = np.argsort(words, kind="stable").astype(np.int32)
+    order.flags.writeable = False
+    return order
+
+
+def batch_indices(seed: int, start: int, stop: int, batch_size: int, num_examples: int) -> Int32[np.ndarray, "S B"]:
+    """Which training examples the steps start, …, stop - 1 see: a pure function of its arguments.
+
+    The epochs follow each other without a gap, so a batch may straddle two of them and may exceed an epoch; each
+    epoch sees every example once.
+    """
+    positions = np.arange(start * batch_size, stop * batch_size, dtype=np.int64)
+    epochs, offsets = np.divmod(positions, num_examples)
+    indices = np.empty(len(positions), np.int32)
+    for epoch in np.unique(epochs):
+        inside = epochs == epoch
+        indices[inside] = permutation(seed, int(epoch), num_examples)[offsets[inside]]
+    return indices.reshape(stop - start, batch_size)
+
+
+def gather(data: Data, index: Int[Array | np.ndarray, " B"]) -> Batch:
+    """The examples at `index` as a batch, inside jit or out of it. Every index must be in [0, N)."""
+    image = jnp.take(data.image, index, axis=0, mode="clip").astype(jnp.float32) / 255
+    label = jnp.take(data.label, index, axis=0, mode="clip")
+    return Batch(image, label, jnp.ones(index.shape, jnp.float32))
+
+
+def padded_batches(data: Data, batch_size: int) -> Iterator[Batch]:
+    """All examples in order, as numpy batches of one size; the last is filled up with black images masked 0."""
+    for start in range(0, len(data.label), batch_size):
+        image, label = data.image[start : start + batch_size], data.label[start : start + batch_size]
+        missing = batch_size - len(label)
+        yield Batch(
+            np.pad(image.astype(np.float32) / 255, [(0, missing), (0, 0), (0, 0), (0, 0)]),
+            np.pad(label.astype(np.int32), (0, missing), constant_values=-1),
+            np.pad(np.ones(len(label), np.float32), (0, missing)),
+        )
+
+
+def fingerprint(data: Data) -> str:
+    """A hexadecimal digest of the images and labels, to key what is computed from them."""
+    digest = hashlib.blake2b(digest_size=16)
+    for array in jax.device_get(data):
+        digest.update(f"{array.dtype} {array.shape} ".encode())
+        digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()

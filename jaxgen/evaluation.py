@@ -1,0 +1,157 @@
+"""Measures and pictures of a model, by the names that an algorithm lists in `evaluations` and `pictures`."""
+
+from collections.abc import Callable
+
+import jax
+import numpy as np
+
+from jaxgen import figures
+from jaxgen.data import Dataset, fingerprint, padded_batches
+from jaxgen.metrics import separation
+from jaxgen.metrics.classifier import Classifier, trained_classifier
+from jaxgen.metrics.gap import kernel_distance
+from jaxgen.metrics.separation import Codes
+from jaxgen.model import Model
+from jaxgen.types import Batch, Data, Metrics
+
+GAP_SAMPLES = 2000  # the kernel distance takes time and memory quadratic in this
+
+
+def report(model: Model, dataset: Dataset, config) -> dict[str, float]:
+    """All measures that the model's family lists, on the test split: use once, at the end."""
+    metrics = {}
+    for name in model.algorithm.evaluations:
+        metrics |= EVALUATIONS[name](model, dataset, config)
+    return metrics
+
+
+def draw(model: Model, dataset: Dataset, split: Data) -> dict[str, np.ndarray]:
+    """All pictures that the model's family lists, by file name: uint8 [H, W, 3] each."""
+    return {name: PICTURES[name](model, dataset, split) for name in model.algorithm.pictures}
+
+
+# Measures
+
+
+def compile_measures(algorithm) -> Callable[[dict, dict, Batch], Metrics]:
+    """Compiles `(params, stats, batch) -> sums over the batch's real examples` of what the family measures."""
+
+    @jax.jit
+    def sums(params, stats, batch):
+        measures = algorithm.evaluate(params, stats, batch)
+        return {name: (value * batch.mask).sum() for name, value in measures.items()}
+
+    return sums
+
+
+def mean_measures(sums: Callable, params, stats, data: Data, batch_size: int = 500) -> dict[str, float]:
+    """The mean over a split of what a family measures per example; every example counts once."""
+    total: dict[str, float] = {}
+    for batch in padded_batches(data, batch_size):
+        for name, value in jax.device_get(sums(params, stats, batch)).items():
+            total[name] = total.get(name, 0.0) + float(value)
+    return {name: value / len(data.image) for name, value in total.items()}
+
+
+def reconstruction(model: Model, dataset: Dataset, config) -> dict[str, float]:
+    """What the family measures per example (`mse` of pixels in [0, 1], `nll` in nats), mean over the test split."""
+    del config
+    return mean_measures(compile_measures(model.algorithm), model.params, model.stats, dataset.test)
+
+
+def separate(model: Model, dataset: Dataset, config) -> dict[str, float]:
+    """Separation of style and content; see `jaxgen.metrics.separation`."""
+    options = config.evaluation
+    judge = classifier_of(dataset, options.classifier_steps)
+    codes = {name: codes_of(model, getattr(dataset, name)) for name in ("train", "validation", "test")}
+    prior = model.prior_codes(options.samples_per_class, seed=config.seed)
+    return {
+        "content_accuracy": separation.content_accuracy(prior, model.decode, judge, dataset.num_classes),
+        "swap_accuracy": separation.swap_accuracy(codes["test"], model.decode, judge, dataset.num_classes),
+        "style_leakage": separation.style_leakage(codes["train"], codes["test"], options.probe_epochs),
+        "classifier_accuracy": judge.accuracy(dataset.test),
+    }
+
+
+def gap(model: Model, dataset: Dataset, config) -> dict[str, float]:
+    """Distance of the test codes from the prior, beside that of two prior samples, and the codes' spread."""
+    code = codes_of(model, dataset.test).code[:GAP_SAMPLES]
+    first, second = (model.prior_codes(len(code), seed=config.seed + shift) for shift in (1, 2))
+    scale = float(config.prior_std)
+    spread = code.std(axis=0) / scale
+    return {
+        "prior_gap": kernel_distance(code, first, scale),
+        "prior_gap_floor": kernel_distance(second, first, scale),
+        "code_std_min": float(spread.min()),
+        "code_std_max": float(spread.max()),
+    }
+
+
+EVALUATIONS = {"reconstruction": reconstruction, "separation": separate, "prior_gap": gap}
+
+
+def codes_of(model: Model, data: Data) -> Codes:
+    return Codes(model.encode(as_images(data.image), data.label), data.label)
+
+
+def classifier_of(dataset: Dataset, steps: int) -> Classifier:
+    """The data set's independent classifier: trained on its training split at the first call, then cached."""
+    key = f"{dataset.name}-{fingerprint(dataset.train)[:16]}"
+    return trained_classifier(dataset.train, dataset.num_classes, steps, key)
+
+
+# Pictures
+
+
+def prior_styles(model: Model, dataset: Dataset, split: Data, rows: int = 10) -> np.ndarray:
+    """A row is one code drawn from the prior, a column a label."""
+    del split
+    return figures.style_grid(every_label(model, model.prior_codes(rows, seed=0), dataset.num_classes))
+
+
+def test_styles(model: Model, dataset: Dataset, split: Data, rows: int = 10) -> np.ndarray:
+    """A row is the code of one image, the image itself in the first column, a column a label."""
+    some = first_of_each(split, rows)
+    images = as_images(split.image[some])
+    grid = every_label(model, model.encode(images, split.label[some]), dataset.num_classes)
+    return figures.style_grid(grid, images)
+
+
+def reconstructions(model: Model, dataset: Dataset, split: Data, count: int = 40) -> np.ndarray:
+    """Images beside what the decoder makes of their codes."""
+    del dataset
+    images, labels = as_images(split.image[:count]), split.label[:count]
+    return figures.reconstruction_pairs(images, model.reconstruct(images, labels))
+
+
+def code_cloud(model: Model, dataset: Dataset, split: Data) -> np.ndarray:
+    """The codes of images against draws from the prior."""
+    del dataset
+    codes = codes_of(model, Data(split.image[:GAP_SAMPLES], split.label[:GAP_SAMPLES]))
+    return figures.codes_against_prior(codes.code, model.prior_codes(len(codes.code), seed=0), codes.label)
+
+
+PICTURES = {
+    "prior_styles": prior_styles,
+    "test_styles": test_styles,
+    "reconstructions": reconstructions,
+    "codes": code_cloud,
+}
+
+
+def every_label(model: Model, codes: np.ndarray, num_classes: int) -> np.ndarray:
+    """Each code decoded under each label: [R, Z] -> [R, K, H, W, C]."""
+    labels = np.tile(np.arange(num_classes), len(codes))
+    images = model.decode(np.repeat(codes, num_classes, axis=0), labels)
+    return images.reshape(len(codes), num_classes, *images.shape[1:])
+
+
+def first_of_each(split: Data, count: int) -> np.ndarray:
+    """Indices of `count` examples that go through the classes in turn."""
+    classes = np.unique(split.label)
+    by_class = [np.flatnonzero(split.label == label) for label in classes]
+    return np.array([by_class[i % len(classes)][i // len(classes)] for i in range(count)])
+
+
+def as_images(pixels: np.ndarray) -> np.ndarray:
+    return pixels.astype(np.float32) / 255

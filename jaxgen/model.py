@@ -1,0 +1,106 @@
+"""A trained model to use: numpy in, numpy out, checked, in chunks of one compiled shape."""
+
+import jax
+import numpy as np
+from jaxtyping import Float, Int
+
+from jaxgen.algorithms.base import Algorithm
+from jaxgen.types import Params, Stats
+
+CHUNK = 1000
+
+
+class Model:
+    """An algorithm with its parameters.
+
+    Attributes:
+      config: the config that it was trained with, as a plain dict.
+      step: how many updates it has had.
+      metrics: what `results.json` says of it, {} before the evaluation.
+    """
+
+    def __init__(
+        self,
+        algorithm: Algorithm,
+        params: dict[str, Params],
+        stats: dict[str, Stats],
+        config: dict | None = None,
+        step: int = 0,
+        metrics: dict | None = None,
+    ):
+        self.algorithm, self.params, self.stats = algorithm, params, stats
+        self.config, self.step, self.metrics = config or {}, step, metrics or {}
+        self._encode = jax.jit(algorithm.encode)
+        self._decode = jax.jit(algorithm.decode)
+        self._evaluate = jax.jit(algorithm.evaluate)
+
+    def encode(self, images: Float[np.ndarray, "N H W C"], labels: Int[np.ndarray, " N"] | None = None):
+        """The codes [N, Z] of images in [0, 1].
+
+        Raises:
+          ValueError: the images have another shape, range or dtype than the model was trained on.
+        """
+        images = self._checked_images(images)
+        return self._in_chunks(self._encode, images, self._labels(labels, len(images)))
+
+    def decode(self, codes: Float[np.ndarray, "N Z"], labels: Int[np.ndarray, " N"] | int | None = None):
+        """The images [N, H, W, C] in [0, 1] of codes under labels.
+
+        Raises:
+          ValueError: the codes have another size, or a label is missing or out of range.
+        """
+        codes = np.asarray(codes, np.float32)
+        if codes.ndim != 2 or codes.shape[1] != self.algorithm.latent_size:
+            raise ValueError(f"codes of shape {codes.shape} must be [N, {self.algorithm.latent_size}]")
+        return self._in_chunks(self._decode, codes, self._labels(labels, len(codes), needed=True))
+
+    def sample(self, count: int, labels: Int[np.ndarray, " N"] | int | None = None, seed: int = 0):
+        """Decodes `count` codes drawn from the prior: [count, H, W, C] in [0, 1]."""
+        return self.decode(self.prior_codes(count, seed), labels)
+
+    def reconstruct(self, images: Float[np.ndarray, "N H W C"], labels: Int[np.ndarray, " N"] | None = None):
+        """decode(encode(images, labels), labels)."""
+        return self.decode(self.encode(images, labels), labels)
+
+    def prior_codes(self, count: int, seed: int = 0) -> Float[np.ndarray, "{count} Z"]:
+        """Codes drawn from the prior."""
+        return np.asarray(self.algorithm.sample_code(jax.random.key(seed), count))
+
+    def _checked_images(self, images) -> np.ndarray:
+        images, shape = np.asarray(images), self.algorithm.info.image_shape
+        if images.ndim != 4 or images.shape[1:] != tuple(shape):
+            raise ValueError(f"images of shape {images.shape} must be [N, {', '.join(map(str, shape))}]")
+        if not np.issubdtype(images.dtype, np.floating):
+            raise ValueError(f"images of dtype {images.dtype} must be floats in [0, 1]; try images / 255")
+        low, high = (float(images.min()), float(images.max())) if images.size else (0.0, 0.0)
+        if not (low >= 0 and high <= 1):
+            raise ValueError(f"images in [{low:g}, {high:g}] must lie in [0, 1] and be finite; try images / 255")
+        return images.astype(np.float32)
+
+    def _labels(self, labels, count: int, needed: bool = False) -> np.ndarray:
+        classes = self.algorithm.info.num_classes
+        if labels is None:
+            if needed and self.algorithm.uses_labels:
+                raise ValueError(f"labels are missing: {type(self.algorithm).__name__} decodes a code under a label")
+            return np.full(count, -1, np.int32)
+        labels = np.asarray(labels)
+        if not np.issubdtype(labels.dtype, np.integer):
+            raise ValueError(f"labels of dtype {labels.dtype} must be integers in [0, {classes})")
+        labels = np.broadcast_to(labels, (count,)) if labels.ndim == 0 else labels
+        if labels.shape != (count,):
+            raise ValueError(f"labels of shape {labels.shape} must be [{count}], one for each example")
+        if count and (labels.min() < 0 or labels.max() >= classes):
+            raise ValueError(f"labels in [{labels.min()}, {labels.max()}] must lie in [0, {classes})")
+        return labels.astype(np.int32)
+
+    def _in_chunks(self, compiled, first: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Applies a compiled map to padded chunks, so that it compiles for at most two sizes."""
+        chunk = CHUNK if len(first) > 100 else 100
+        parts = []
+        for start in range(0, max(len(first), 1), chunk):
+            part, label = first[start : start + chunk], labels[start : start + chunk]
+            padding = chunk - len(part)
+            part_in = np.pad(part, ((0, padding), *[(0, 0)] * (part.ndim - 1)))
+            out = compiled(self.params, self.stats, part_in, np.pad(label, (0, padding)))
+            parts.append(np.asarray(out)[: len(part)])
+        return np.concatenate(parts)

@@ -1,0 +1,4 @@
+"""Pure Flax linen modules: arrays in, arrays out; no loss, no config."""
+
+from jaxgen.networks.convolutional import ConvClassifier as ConvClassifier
+from jaxgen.networks.mlp import MLP as MLP

@@ -1,0 +1,43 @@
+"""The fully connected network that serves as encoder, decoder and critic."""
+
+import math
+
+import flax.linen as nn
+import jax.numpy as jnp
+from flax.linen.initializers import he_normal, lecun_normal, variance_scaling
+from jaxtyping import Array, Float
+
+INITIALISERS = {
+    "he_normal": he_normal(),
+    "lecun_normal": lecun_normal(),
+    "torch": variance_scaling(1 / 3, "fan_in", "uniform"),  # what torch.nn.Linear draws its kernel from
+}
+
+
+class MLP(nn.Module):
+    """Dense layers with ReLU and dropout between; the last one is linear. Several inputs are flattened and joined.
+
+    Attributes:
+      hidden: widths of the hidden layers.
+      output_shape: the shape of one example's output; () is a scalar.
+      dropout: the share of hidden units dropped in training.
+      linear: indices of hidden layers that leave out the ReLU (a published mistake needs it).
+      kernel_init: a name in INITIALISERS.
+    """
+
+    hidden: tuple[int, ...]
+    output_shape: tuple[int, ...]
+    dropout: float = 0.0
+    linear: tuple[int, ...] = ()
+    kernel_init: str = "lecun_normal"
+
+    @nn.compact
+    def __call__(self, *inputs: Float[Array, "B ..."], train: bool) -> Float[Array, "B ..."]:
+        kernel_init = INITIALISERS[self.kernel_init]
+        x = jnp.concatenate([value.reshape(len(value), -1) for value in inputs], axis=-1)
+        for index, width in enumerate(self.hidden):
+            x = nn.Dense(width, kernel_init=kernel_init)(x)
+            x = x if index in self.linear else nn.relu(x)
+            x = nn.Dropout(self.dropout, deterministic=not train)(x)
+        x = nn.Dense(math.prod(self.output_shape), kernel_init=kernel_init)(x)
+        return x.reshape(len(x), *self.output_shape)

@@ -1,0 +1,69 @@
+"""Losses per example, [B], in nats, from logits. No networks, no averaging over the batch."""
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int
+
+
+def bernoulli_nll(logits: Float[Array, "B *pixels"], targets: Float[Array, "B *pixels"]) -> Float[Array, " B"]:
+    """-log p(x | z) of each example in nats, summed over pixels.
+
+    Grey targets in [0, 1] are taken as probabilities, so the value is a cross-entropy and its minimum is not 0.
+    """
+    return sum_over_pixels(optax.sigmoid_binary_cross_entropy(logits, targets))
+
+
+def gaussian_nll(
+    mean: Float[Array, "B *pixels"], targets: Float[Array, "B *pixels"], std: float = 1.0
+) -> Float[Array, " B"]:
+    """-log N(x; mean, std² I) of each example in nats, summed over pixels, the normaliser included."""
+    return sum_over_pixels(0.5 * jnp.square((targets - mean) / std) + jnp.log(std) + 0.5 * jnp.log(2 * jnp.pi))
+
+
+def squared_error(
+    reconstruction: Float[Array, "B *pixels"], targets: Float[Array, "B *pixels"]
+) -> Float[Array, " B"]:
+    """Squared error of each example, averaged over pixels: the MSE of pixels in [0, 1]."""
+    return jnp.square(reconstruction - targets).reshape(len(targets), -1).mean(-1)
+
+
+def critic_loss(
+    real_logits: Float[Array, " B"], fake_logits: Float[Array, " B"], eps: float = 0.0
+) -> Float[Array, " B"]:
+    """Cross-entropy of telling real from fake, in nats (Goodfellow et al. 2014, eq. 1, as a minimisation).
+
+    See `minus_log_sigmoid` for `eps`.
+    """
+    return minus_log_sigmoid(real_logits, eps) + minus_log_sigmoid(-fake_logits, eps)
+
+
+def fooling_loss(fake_logits: Float[Array, " B"], eps: float = 0.0) -> Float[Array, " B"]:
+    """The non-saturating loss of whoever makes the fakes, in nats (Goodfellow et al. 2014, section 3)."""
+    return minus_log_sigmoid(fake_logits, eps)
+
+
+def minus_log_sigmoid(logits: Float[Array, " B"], eps: float = 0.0) -> Float[Array, " B"]:
+    """-log(sigmoid(logits)); with `eps`, -log(sigmoid(logits) + eps) computed literally.
+
+    Tutorials write the latter. Its gradient vanishes where the sigmoid falls below eps; it is kept to be measured.
+    """
+    return -jnp.log(jax.nn.sigmoid(logits) + eps) if eps else jax.nn.softplus(-logits)
+
+
+def categorical_nll(logits: Float[Array, "B K"], label: Int[Array, " B"]) -> Float[Array, " B"]:
+    """-log p(label) of each example in nats."""
+    return optax.softmax_cross_entropy_with_integer_labels(logits, label)
+
+
+def confusion_loss(logits: Float[Array, "B K"]) -> Float[Array, " B"]:
+    """KL(uniform over K classes || softmax(logits)) of each example, in nats; 0 where nothing can be read.
+
+    What an encoder descends to hide the label from a probe (the maximal-uncertainty form of Fader networks' eq. 3).
+    """
+    return -jnp.mean(jax.nn.log_softmax(logits), axis=-1) - jnp.log(logits.shape[-1])
+
+
+def sum_over_pixels(values: Float[Array, "B *pixels"]) -> Float[Array, " B"]:
+    """Sums all axes but the first."""
+    return values.reshape(len(values), -1).sum(-1)

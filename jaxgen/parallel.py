@@ -1,0 +1,104 @@
+"""The mesh, placement and compilation over devices: the only file that names devices.
+
+Outside this file arrays are global. One device and many run the same pure step.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+WAYS = ("jit", "pmap")
+
+
+def data_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
+    """A mesh with the one axis "data" over `devices`, all of them by default."""
+    # Mesh gives Auto axes, where jax.make_mesh would give Explicit ones.
+    return Mesh(np.array(jax.devices() if devices is None else devices), ("data",))
+
+
+def check(batch_size: int, how: str, mesh: Mesh) -> None:
+    """Refuses what would fail only once compiled.
+
+    Raises:
+      ValueError: `how` is unknown, or the devices do not divide the batch.
+    """
+    if how not in WAYS:
+        raise ValueError(f'parallel="{how}" is unknown; choose "jit" or "pmap"')
+    if batch_size % mesh.size:
+        way_out = batch_size // mesh.size * mesh.size or mesh.size
+        raise ValueError(
+            f"batch_size={batch_size} must be divisible by {mesh.size} devices; try --config.batch_size={way_out}"
+        )
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def replicate(tree, mesh: Mesh):
+    """Puts a whole copy of every array on every device."""
+    return jax.device_put(tree, replicated(mesh))
+
+
+def like(tree, mesh: Mesh):
+    """Shapes, dtypes and replicated placement of a tree, as a target to restore a checkpoint into."""
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=replicated(mesh)), tree)
+
+
+def compile_init(init: Callable, mesh: Mesh) -> Callable:
+    """Compiles `init(rng) -> state` so that the state is born on every device."""
+    return jax.jit(init, out_shardings=replicated(mesh))
+
+
+def compile_steps(make_step: Callable[[str | None], Callable], mesh: Mesh, how: str) -> Callable:
+    """Compiles `run(state, data, index, rng) -> (state, metrics)`: S steps in one dispatch, the state donated.
+
+    `index` [S, B] says which examples of `data` each step sees; metrics come stacked, [S] each. The state, the data
+    and the rng are whole on every device; the batch axis of `index` is split over them.
+
+    Args:
+      make_step: builds `step(state, data, index [B], rng) -> (state, metrics)`, given the mapped axis to average
+        over: None under jit, which partitions one global step and agrees with one device, noise included; a name
+        under pmap, where each device takes its own share and draws its own noise.
+      mesh: the devices.
+      how: "jit" or "pmap".
+    """
+    if how == "jit":
+        whole, split = replicated(mesh), NamedSharding(mesh, PartitionSpec(None, "data"))
+        return jax.jit(
+            scan_steps(make_step(None)),
+            in_shardings=(whole, whole, split, whole),
+            out_shardings=(whole, whole),
+            donate_argnums=0,
+        )
+    mapped = jax.pmap(
+        scan_steps(make_step("data")),
+        axis_name="data",
+        in_axes=(None, None, 0, None),
+        out_axes=(None, None),  # no device axis: the state is the one that jit has
+        devices=list(mesh.devices.flat),
+        donate_argnums=0,
+    )
+    return lambda state, data, index, rng: mapped(state, data, split_over_devices(index, mesh.size), rng)
+
+
+def scan_steps(step: Callable) -> Callable:
+    def run(state, data, index, rng):
+        return jax.lax.scan(lambda state, index: step(state, data, index, rng), state, index)
+
+    return run
+
+
+def split_over_devices(index: np.ndarray, devices: int) -> np.ndarray:
+    """[S, B] -> [D, S, B/D], keeping the order in which jit would split the batch."""
+    return np.moveaxis(index.reshape(len(index), devices, -1), 1, 0)
+
+
+def guard_simulated_devices() -> None:
+    """Call before jax starts. Simulated CPU devices deadlock on few cores unless their thread pool is larger."""
+    simulated = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
+    if simulated or "JAX_NUM_CPU_DEVICES" in os.environ:
+        os.environ.setdefault("PJRT_NPROC", "16")

@@ -1,0 +1,47 @@
+"""What the command line does with a trained model: evaluate it again, sample from it."""
+
+from pathlib import Path
+
+import numpy as np
+
+from jaxgen import figures, training
+from jaxgen import workdir as workdirs
+from jaxgen.data import load_dataset
+from jaxgen.loading import load_model
+from jaxgen.telemetry import Telemetry
+
+STYLES = 10  # rows of the sampled grid
+
+
+def evaluate(config, workdir: str | Path) -> dict:
+    """Measures the newest good checkpoint on the test split and writes `results.json` anew.
+
+    Raises:
+      ValueError: the workdir is no run, holds another config's run, or has no checkpoint.
+    """
+    dataset = load_dataset(config.data)
+    with workdirs.claim(workdir, config.to_dict(), existing=True) as workdir:
+        model = load_model(workdir)
+        before = workdirs.read_results(workdir) or {}
+        with Telemetry(workdir, config.steps, model.step) as telemetry:
+            return training.write_results(model, dataset, config, before.get("seconds"), workdir, telemetry)
+
+
+def sample(config, workdir: str | Path) -> Path:
+    """Draws every label in ten styles from the prior: `samples.png`, and `samples.npz` with images, labels, codes.
+
+    Raises:
+      ValueError: the workdir is no run or has no checkpoint.
+    """
+    workdir = Path(workdir)
+    model = load_model(workdir)
+    classes = model.algorithm.info.num_classes
+    codes = np.repeat(model.prior_codes(STYLES, seed=config.seed), classes, axis=0)
+    labels = np.tile(np.arange(classes, dtype=np.int32), STYLES)
+    images = model.decode(codes, labels)
+    np.savez(workdir / "samples.npz", images=images, labels=labels, codes=codes)
+    figures.write_png(
+        workdir / "samples.png", figures.style_grid(images.reshape(STYLES, classes, *images.shape[1:]))
+    )
+    print(f"wrote {workdir / 'samples.png'} and {workdir / 'samples.npz'} ({len(images)} images)")
+    return workdir / "samples.png"

@@ -1,0 +1,131 @@
+"""Trains, evaluates or samples a model of jaxgen.
+
+    python launch.py --config=configs/cond_aae.py                    train it on the bundled digits
+    python launch.py --config=configs/cond_aae.py:mnist              the same on MNIST
+    python launch.py --config=configs/cond_aae.py --config.steps=500 --config.rates.critic=0.001 --workdir=runs/mine
+    python launch.py --config=configs/cond_aae.py --mode=sample      draw from the trained model
+
+Flags:
+  --config=FILE[:TOKENS]   a recipe; comma-separated tokens choose presets: a data set (digits, mnist, …), smoke
+                           (seconds, proves that all parts run), and the recipe's own, such as tutorial
+  --config.KEY=VALUE       changes one value of the recipe; comes after --config
+  --workdir=DIR            where the run's files go: runs/NAME by default, NAME from the config and its tokens
+  --mode=MODE              train (default): to config.steps, resuming where the workdir stands, then measures
+                           evaluate: measures the newest checkpoint again, on the test split
+                           sample: writes samples.png and samples.npz (images, labels, codes)
+
+A run leaves config.json, checkpoints/, tensorboard/, metrics.jsonl, log.txt, figures/*.png and results.json.
+The same command again resumes it, or says that it is complete.
+"""
+
+import logging
+import sys
+from pathlib import Path
+
+MODES = ("train", "evaluate", "sample")
+
+
+def main(argv: list[str]) -> int:
+    """Runs the command line; returns the exit status: 2 for a user's mistake, 1 for a run that failed."""
+    if len(argv) == 1 or {"--help", "-h", "-help"} & set(argv[1:]):
+        print(__doc__ + "\nConfigs:\n" + list_configs())
+        return 0
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    try:
+        config, workdir, mode = parse(argv)
+        return hand_over(config, workdir, mode)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def list_configs() -> str:
+    """One line a recipe: its path and the first line of its docstring."""
+    lines = []
+    for path in sorted((Path(__file__).parent / "configs").glob("*.py")):
+        lines.append(f"  configs/{path.name:<24}{path.read_text().split('"""')[1].splitlines()[0]}")
+    return "\n".join(lines)
+
+
+def parse(argv: list[str]):
+    """Reads the flags: (config, workdir, mode).
+
+    Raises:
+      ValueError: any of them is wrong, in one line.
+    """
+    from absl import flags
+    from ml_collections import config_flags
+
+    values = flags.FlagValues()
+    config_flags.DEFINE_config_file("config", None, "the recipe", flag_values=values)
+    flags.DEFINE_string("workdir", None, "where the run's files go", flag_values=values)
+    flags.DEFINE_enum("mode", "train", MODES, "what to do", flag_values=values)
+    check_config_path(argv[1:])
+    try:
+        rest = values(argv)
+    except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(one_line(error)) from error
+    if len(rest) > 1:
+        raise ValueError(f'"{rest[1]}" is no flag; every argument is --name=value, see --help')
+    return values.config, values.workdir or default_workdir(argv[1:]), values.mode
+
+
+def check_config_path(arguments: list[str]) -> None:
+    """Answers a missing or wrong --config before absl does, which takes 50 lines to."""
+    path = config_path(arguments).partition(":")[0]
+    if not path:
+        raise ValueError("--config is missing; for example --config=configs/cond_aae.py, see --help")
+    first = next(i for i, argument in enumerate(arguments) if argument.lstrip("-").startswith("config"))
+    if arguments[first].lstrip("-").startswith("config."):
+        raise ValueError(f"{arguments[first]} comes before --config; write --config first")
+    if not Path(path).is_file():
+        raise ValueError(f"--config={path} does not exist; the recipes are:\n{list_configs()}")
+
+
+def config_path(arguments: list[str]) -> str:
+    """What --config is given: "FILE[:TOKENS]", "" where it is missing."""
+    for index, argument in enumerate(arguments):
+        name, equals, value = argument.lstrip("-").partition("=")
+        if name == "config" and argument.startswith("-"):
+            return value if equals else "".join(arguments[index + 1 : index + 2])
+    return ""
+
+
+def default_workdir(arguments: list[str]) -> str:
+    """runs/NAME, with the tokens behind the config's name."""
+    path, _, tokens = config_path(arguments).partition(":")
+    return str(Path("runs") / "-".join([Path(path).stem, *(token for token in tokens.split(",") if token)]))
+
+
+def one_line(error: BaseException) -> str:
+    """The last line of an error that says something; absl and ml_collections put the useful part there."""
+    lines = [line.strip() for line in str(error.args[0] if error.args else error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
+
+
+def hand_over(config, workdir: str, mode: str) -> int:
+    """Starts jax and does what `mode` says."""
+    from jaxgen import parallel
+
+    parallel.guard_simulated_devices()
+    logging.getLogger("jaxgen").setLevel(logging.INFO)
+    from jaxgen import training, using
+
+    try:
+        if mode == "train":
+            training.run(config, workdir)
+        elif mode == "evaluate":
+            using.evaluate(config, workdir)
+        else:
+            using.sample(config, workdir)
+    except training.NonFiniteLossError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except training.Interrupted as stopped:
+        print(stopped, file=sys.stderr)
+        return 128 + stopped.signum
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

@@ -1,0 +1,194 @@
+"""The pictures, by pixel where that can be said, by shape and content where it cannot."""
+
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxgen import figures
+
+R, K, H, W, PADDING = 3, 4, 8, 10, 2
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def dark(picture):
+    """Where text or a dark image stands on the white ground."""
+    return (picture < 128).any(axis=-1)
+
+
+@pytest.mark.parametrize("scale", [1, 3])
+def test_grid_puts_image_r_c_where_its_docstring_says(rng, scale):
+    images = rng.integers(0, 256, (R, K, H, W, 3)) / 255.0
+    picture = figures.grid(images, padding=PADDING, scale=scale)
+    assert picture.dtype == np.uint8
+    assert picture.shape == (R * (scale * H + 2) + 2, K * (scale * W + 2) + 2, 3)
+    for row, column in [(0, 0), (1, 3), (2, 1)]:
+        top, left = 2 + row * (scale * H + 2), 2 + column * (scale * W + 2)
+        cell = picture[top : top + scale * H : scale, left : left + scale * W : scale]
+        np.testing.assert_array_equal(cell, np.round(255 * images[row, column]))
+
+
+def test_grid_separates_black_images_by_white_lines_and_repeats_grey():
+    picture = figures.grid(np.zeros((R, K, H, W, 1)), padding=PADDING)
+    assert (picture[:2] == 255).all()
+    assert (picture[-2:] == 255).all()
+    assert (picture[:, W + 2 : W + 4] == 255).all()
+    assert int((picture == 0).sum()) == R * K * H * W * 3
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.5, np.nan, np.inf, 255])
+def test_images_out_of_range_are_refused(value):
+    images = np.zeros((R, K, H, W, 1))
+    images[1, 2, 3, 4] = value
+    with pytest.raises(ValueError, match=r"images has values in \[.*must lie in \[0, 1\]"):
+        figures.grid(images)
+
+
+@pytest.mark.parametrize("shape", [(R, H, W, 1), (R, K, H, W), (R, K, H, W, 2), (0, K, H, W, 1)])
+def test_images_of_a_wrong_shape_are_refused(shape):
+    with pytest.raises(ValueError, match=r"images of shape .* must be \[R, Cc, H, W, C\]"):
+        figures.grid(np.zeros(shape))
+
+
+def test_rounding_beyond_the_range_is_forgiven():
+    assert figures.grid(np.full((1, 1, H, W, 1), 1.000001)).max() == 255
+
+
+def test_style_grid_has_a_heading_above_each_column():
+    picture = figures.style_grid(np.ones((R, K, 28, 28, 1)))  # white images: all that is dark is a heading
+    body = R * (2 * 28 + 2) + 2
+    assert dark(picture[:-body]).any(axis=0).sum() > 0
+    assert not dark(picture[-body:]).any()
+    for column in range(K):
+        left = 2 + column * 58
+        inked = np.flatnonzero(dark(picture[:-body, left : left + 56]).any(axis=0))
+        assert inked.size
+        assert abs(inked.mean() - 28) < 4  # centred
+
+
+def test_style_grid_headings_differ_and_repeat_nothing_cut_off():
+    picture = figures.style_grid(np.ones((1, K, 28, 28, 1)))
+    strip = dark(picture[: -(58 + 2)])
+    cells = [strip[:, 2 + 58 * k : 58 + 58 * k] for k in range(K)]
+    assert all((a != b).any() for i, a in enumerate(cells) for b in cells[:i])
+    assert not strip[0].any()
+    assert not strip[-1].any()
+
+
+def test_originals_stand_first_under_their_heading_and_apart(rng):
+    images, originals = rng.random((R, K, 28, 28, 1)), np.zeros((R, 28, 28, 1))
+    alone, beside = figures.style_grid(images), figures.style_grid(images, originals)
+    np.testing.assert_array_equal(beside[:, -alone.shape[1] :], alone)
+    first = beside[:, : beside.shape[1] - alone.shape[1]]
+    ink = dark(first)
+    assert ink[-30].sum() == 56  # one black image, scaled by 2
+    assert not ink[:, -8:].any()  # the gap
+    heading = ink[: -(R * 58 + 2)]
+    assert heading.any()
+    assert not heading[:, 0].any()  # "original" is not cut off
+    with pytest.raises(ValueError, match="originals of shape"):
+        figures.style_grid(images, originals[:2])
+
+
+@pytest.mark.parametrize("size", [8, 28, 64])
+def test_the_heading_original_fits_images_of_any_size(size):
+    picture = figures.style_grid(np.ones((1, K, size, size, 3)), np.ones((1, size, size, 3)), scale=1)
+    edges = [dark(picture)[:, 0], dark(picture)[:, -1], dark(picture)[0], dark(picture)[-1]]
+    assert not any(edge.any() for edge in edges)
+
+
+def test_reconstructions_stand_below_their_inputs_and_the_last_row_is_filled_with_white():
+    count, columns, cell = 7, 4, 2 * 28 + 2
+    values = np.arange(1, count + 1) / 20
+    images = np.broadcast_to(values[:, None, None, None], (count, 28, 28, 1))
+    picture = figures.reconstruction_pairs(images, images + 0.5, columns=columns)
+    margin = picture.shape[1] - (columns * cell + 2)
+    strip = 2 * cell + 2
+    second = picture[-strip:, margin:]
+    for column, value in enumerate(values[4:]):
+        x = 2 + column * cell + 20
+        assert second[20, x, 0] == round(255 * value)
+        assert second[20 + cell, x, 0] == round(255 * (value + 0.5))
+    assert (second[:, 3 * cell + 2 :] == 255).all()
+    marks = dark(picture[:, :margin])
+    assert marks[: cell + 2].any()  # "in"
+    assert marks[cell + 2 : strip].any()  # "out"
+    assert not marks[:, 0].any()
+
+
+def test_reconstructions_of_another_shape_are_refused():
+    with pytest.raises(ValueError, match=r"reconstructions of shape \(6, 8, 10, 1\)"):
+        figures.reconstruction_pairs(np.zeros((5, H, W, 1)), np.zeros((6, H, W, 1)))
+
+
+@pytest.mark.parametrize(("size", "classes"), [(1, 3), (5, 4), (40, 12)])
+def test_codes_against_prior_draws_any_number_of_dimensions_and_labels(rng, size, classes):
+    labels = rng.integers(-1, classes, 60)
+    picture = figures.codes_against_prior(rng.normal(size=(60, size)), rng.normal(size=(90, size)), labels)
+    assert picture.dtype == np.uint8
+    assert picture.ndim == 3
+    assert not dark(picture)[[0, -1]].any()  # nothing is cut off
+    assert not dark(picture)[:, [0, -1]].any()
+
+
+def test_codes_that_do_not_fit_the_prior_or_diverged_are_refused(rng):
+    codes, labels = rng.normal(size=(6, 5)), np.zeros(6, int)
+    with pytest.raises(ValueError, match=r"prior_codes \(6, 4\)"):
+        figures.codes_against_prior(codes, codes[:, :4], labels)
+    with pytest.raises(ValueError, match="labels of shape"):
+        figures.codes_against_prior(codes, codes, labels[:3])
+    with pytest.raises(ValueError, match="must be finite"):
+        figures.codes_against_prior(codes * np.nan, codes, labels)
+
+
+def panels_of(monkeypatch, history):
+    """The axes behind the picture that `curves` returns."""
+    kept, render = [], figures._render
+    monkeypatch.setattr(figures, "_render", lambda figure: kept.append(figure) or render(figure))
+    assert figures.curves(history).dtype == np.uint8
+    return [axes for axes in kept[0].axes if axes.lines]
+
+
+def test_curves_give_each_group_a_panel_whatever_the_split(monkeypatch):
+    line = [(1, 0.5), (2, float("nan")), (3, 0.7)]
+    names = ["train/critic/loss", "train/critic/accuracy", "validation/critic/loss", "validation/mse", "encoder/loss"]
+    panels = panels_of(monkeypatch, dict.fromkeys(names, line))
+    assert [len(panel.lines) for panel in panels] == [3, 1, 1]
+    assert [panel.get_legend().get_title().get_text() for panel in panels] == ["critic", "mse", "encoder"]
+    train, _, validation = panels[0].lines
+    assert train.get_color() == validation.get_color()
+    assert train.get_linestyle() != validation.get_linestyle()
+    assert train.get_label() == "loss (train)"
+
+
+def test_curves_are_logarithmic_only_where_positive_and_over_a_range_of_100(monkeypatch):
+    history = {
+        "wide": [(0, 1000.0), (1, float("inf")), (2, 1.0)],
+        "narrow": [(0, 90.0), (2, 1.0)],
+        "signed": [(0, -1.0), (1, 1000.0)],
+        "empty": [(0, float("nan"))],
+    }
+    assert [panel.get_yscale() for panel in panels_of(monkeypatch, history)] == ["log", "linear", "linear", "linear"]
+
+
+def test_curves_of_nothing_are_still_a_picture():
+    assert dark(figures.curves({})).any()
+
+
+def test_a_png_is_read_back_as_written_and_a_failed_write_leaves_the_old_one(tmp_path, rng, monkeypatch):
+    image, path = rng.integers(0, 256, (H, W, 3), np.uint8), tmp_path / "figures" / "a.png"
+    figures.write_png(path, image)
+    np.testing.assert_array_equal(np.array(Image.open(path)), image)
+
+    def fail(*_):
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError, match="the disk is gone"):
+        figures.write_png(path, 255 - image)
+    np.testing.assert_array_equal(np.array(Image.open(path)), image)
