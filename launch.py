@@ -18,6 +18,7 @@ A run leaves config.json, checkpoints/, tensorboard/, metrics.jsonl, log.txt, fi
 The same command again resumes it, or says that it is complete.
 """
 
+import ast
 import logging
 import sys
 from pathlib import Path
@@ -41,10 +42,9 @@ def main(argv: list[str]) -> int:
 
 def list_configs() -> str:
     """One line a recipe: its path and the first line of its docstring."""
-    lines = []
-    for path in sorted((Path(__file__).parent / "configs").glob("*.py")):
-        lines.append(f"  configs/{path.name:<24}{path.read_text().split('"""')[1].splitlines()[0]}")
-    return "\n".join(lines)
+    paths = sorted((Path(__file__).parent / "configs").glob("*.py"))
+    headlines = [ast.get_docstring(ast.parse(path.read_text())).splitlines()[0] for path in paths]
+    return "\n".join(f"  configs/{path.name:<20}{line}" for path, line in zip(paths, headlines, strict=True))
 
 
 def parse(argv: list[str]):

@@ -4,20 +4,23 @@ A folder `checkpoints/STEP/` holds the arrays (`state`) and, beside them, JSON (
 step, the metrics, and a checksum over all of it, as Orbax does not notice a flipped bit. Reading writes nothing.
 """
 
+import contextlib
 import functools
 import json
 import logging
 import math
 import os
 import shutil
+import sys
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax.traverse_util import unflatten_dict
 
 from jaxgen.types import TrainState
 
@@ -61,7 +64,7 @@ class Checkpoints:
         self._tidied = False
         self._manager = self._open()
 
-    def save(self, state: TrainState, meta: dict[str, Any], metrics: dict[str, float]) -> None:
+    def save(self, state: TrainState, meta: dict[str, Any], metrics: Mapping[str, Any]) -> None:
         """Saves the state under its own step, in the background; the caller may donate it at once.
 
         A step that is saved already stays as it is. A metric that is not finite never makes a checkpoint the best.
@@ -73,9 +76,11 @@ class Checkpoints:
             return
         metrics = {name: float(value) for name, value in metrics.items()}
         meta = _plain({**meta, "step": step, "metrics": metrics})
-        meta["checksum"] = _checksum(_leaves(jax.device_get(state)), meta)
+        leaves = _leaves(state)
+        meta["checksum"] = _checksum(jax.device_get(leaves), meta)
         self._scores[step] = self._score(meta)
-        args = ocp.args.Composite(state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave(meta))
+        tree = unflatten_dict(leaves, sep="/")
+        args = ocp.args.Composite(state=ocp.args.StandardSave(tree), meta=ocp.args.JsonSave(meta))
         self._manager.save(step, args=args, force=True)  # else a step before the latest is refused without a word
 
     def restore(self, target: Any, step: int | str | None = None) -> Restored | None:
@@ -188,7 +193,7 @@ class Checkpoints:
         return [step]
 
     def _at_hand(self) -> str:
-        return ", ".join(map(str, self.steps())) or "none"
+        return _listed(self.steps()) or "none"
 
     def _by_merit(self, steps: Sequence[int]) -> list[int]:
         """The steps with a finite metric, the best first; of equals the later first."""
@@ -216,10 +221,11 @@ class Checkpoints:
             if not (self._directory / str(step) / item).is_dir():
                 raise _DamagedError(f"has no {item}")
         try:
-            saved = self._manager.item_metadata(step)["state"].tree
-            target = jax.tree.map(_blank, saved)
-            args = ocp.args.Composite(state=ocp.args.StandardRestore(target), meta=ocp.args.JsonRestore())
-            found = self._manager.restore(step, args=args)
+            with _no_log():
+                saved = self._manager.item_metadata(step)["state"].tree
+                target = jax.tree.map(_blank, saved)
+                args = ocp.args.Composite(state=ocp.args.StandardRestore(target), meta=ocp.args.JsonRestore())
+                found = self._manager.restore(step, args=args)
             leaves, meta = _leaves(found["state"]), dict(found["meta"])
         except (MemoryError, PermissionError, jax.errors.JaxRuntimeError):
             raise  # trouble of this machine, not of the checkpoint
@@ -239,8 +245,8 @@ class Checkpoints:
             there, here = _kind(leaves.get(path)), _kind(wanted.get(path))
             if there != here:
                 raise ValueError(
-                    f"checkpoint at step {step} in {self._directory} belongs to another model: {path} is {there} there, "
-                    f"{here} here; choose another --workdir, or the config that it was made with"
+                    f"checkpoint at step {step} in {self._directory} belongs to another model: {path} is {there} "
+                    f"there, {here} here; choose another --workdir, or the config that it was made with"
                 )
         placed = [_place(leaves[path], leaf) for path, leaf in wanted.items()]
         return jax.tree.unflatten(jax.tree.structure(target), placed)
@@ -269,16 +275,58 @@ def list_checkpoints(directory: str | os.PathLike) -> list[int]:
     return sorted(int(name) for name in names if name.isdecimal() and str(int(name)) == name)
 
 
+def newest_meta(directory: str | os.PathLike) -> dict[str, Any] | None:
+    """The meta of the newest checkpoint that has one, its arrays unread; None if there is no checkpoint.
+
+    Raises:
+      ValueError: there are checkpoints, and none has a meta that can be read.
+    """
+    steps = list_checkpoints(directory)
+    for step in reversed(steps):
+        if meta := _read_meta(Path(directory) / str(step)):
+            return meta
+    if steps:
+        raise ValueError(f"every checkpoint in {directory} is damaged: no meta can be read; steps: {_listed(steps)}")
+    return None
+
+
+def newest_meta(directory: str | os.PathLike) -> dict[str, Any] | None:
+    """What stands beside the newest checkpoint whose meta can be read; None if there is none. Checks no arrays."""
+    found = (_read_meta(Path(directory) / str(step)) for step in reversed(list_checkpoints(directory)))
+    return next((meta for meta in found if meta), None)
+
+
 @functools.cache
 def _orbax():
-    """Orbax, imported when it is first needed (0.3 s), without its log lines below errors."""
+    """Orbax, imported when it is first needed (0.3 s), without its noise: log lines below errors, late callbacks."""
     import orbax.checkpoint as ocp
 
     def is_wanted(record: logging.LogRecord) -> bool:
         return record.levelno >= logging.ERROR or f"{os.sep}orbax{os.sep}" not in record.pathname
 
+    def report(unraisable, report_others=sys.unraisablehook) -> None:
+        # Of a damaged checkpoint one array fails first; the others' callbacks then find the event loop closed.
+        if str(unraisable.exc_value) != "Event loop is closed":
+            report_others(unraisable)
+
     logging.getLogger("absl").addFilter(is_wanted)
+    sys.unraisablehook = report
     return ocp
+
+
+@contextlib.contextmanager
+def _no_log() -> Iterator[None]:
+    """Holds back Orbax's errors too, where they are caught and told in one line of ours."""
+    logger = logging.getLogger("absl")
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
+
+
+def _listed(steps: Sequence[int]) -> str:
+    return ", ".join(map(str, steps))
 
 
 def _leaves(tree: Any) -> dict[str, Any]:

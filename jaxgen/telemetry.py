@@ -22,6 +22,7 @@ LOGGER = logging.getLogger("jaxgen")
 RESERVED = ("step", "split", "time")  # a line's own keys in metrics.jsonl
 SECONDS_BETWEEN_LINES = 10.0  # without a bar
 SHOWN = 4  # metrics beside the bar
+BAR_FORMAT = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
 
 
 class Telemetry:
@@ -52,7 +53,9 @@ class Telemetry:
         drawn = _has_a_terminal() if progress is None else progress
         self._bar = None
         if drawn and start_step < total_steps:
-            self._bar = tqdm(total=total_steps, initial=start_step, unit="step", file=sys.stderr, dynamic_ncols=True)
+            self._bar = tqdm(
+                total=total_steps, initial=start_step, file=sys.stderr, dynamic_ncols=True, bar_format=BAR_FORMAT
+            )
 
     def log(
         self, step: int, metrics: dict[str, Any], split: str = "train", images_per_s: float | int | None = None
@@ -136,22 +139,23 @@ class Telemetry:
         return SummaryWriter(path, purge_step=purge_step, flush_secs=10, filename_suffix=suffix)
 
     def _show_progress(self, step: int, values: dict[str, float], images_per_s: float | int | None) -> None:
-        shown = {name: f"{values[name]:.4g}" for name in _headline(values)}
+        shown = [f"{name} {values[name]:.4g}" for name in _headline(values)]
         if images_per_s is not None:
-            shown["images/s"] = f"{images_per_s:,.0f}"
+            shown.insert(0, f"{images_per_s:,.0f} images/s")  # first: a narrow terminal cuts the end off
         if self._bar is not None:
-            self._bar.set_postfix(shown, refresh=False)
+            self._bar.set_postfix_str("  ".join(shown), refresh=False)
             self._bar.update(step - self._bar.n)
             self._bar.refresh()
+            if step >= self._total_steps:
+                self._bar.close()  # so that what is said from now on stands below it
             return
         now = time.monotonic()
         if now - self._last_line < SECONDS_BETWEEN_LINES and step < self._total_steps:
             return
         self._last_line = now
-        numbers = "  ".join(f"{name} {value}" for name, value in shown.items())
         left = (now - self._started) * (self._total_steps - step) / max(1, step - self._start_step)
-        line = f"step {step}/{self._total_steps} ({step / max(1, self._total_steps):.0%})  {numbers}"
-        print(f"{line}  {tqdm.format_interval(left)} left", file=sys.stderr, flush=True)
+        done = f"step {step}/{self._total_steps} ({step / max(1, self._total_steps):.0%})"
+        print("  ".join([done, *shown, f"{tqdm.format_interval(left)} left"]), file=sys.stderr, flush=True)
 
 
 def _has_a_terminal() -> bool:

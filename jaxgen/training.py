@@ -9,7 +9,8 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from jaxgen import algorithms, evaluation, parallel, workdir as workdirs
+from jaxgen import algorithms, evaluation, parallel
+from jaxgen import workdir as workdirs
 from jaxgen.algorithms import Algorithm
 from jaxgen.checkpoints import Checkpoints
 from jaxgen.config import validate
@@ -63,7 +64,7 @@ def run(config, workdir: str | Path) -> dict:
     algorithm = algorithms.build(config, dataset.info)
     best = (f"validation/{config.best_metric}", "min")
     with (
-        workdirs.claim(workdir, config.to_dict()) as workdir,
+        workdirs.claim(workdir, config.to_dict(), free=workdirs.PLACES) as workdir,
         Checkpoints(workdir / "checkpoints", config.keep_checkpoints, best) as checkpoints,
     ):
         state, start = restore_or_init(algorithm, config, checkpoints, mesh)
@@ -101,6 +102,7 @@ def train(
     data = parallel.replicate(jax.tree.map(np.asarray, dataset.train), mesh)
     rng = parallel.replicate(jax.random.fold_in(jax.random.key(config.seed), 1), mesh)
     measures = evaluation.compile_measures(algorithm)
+    meta = {"config": config.to_dict(), "info": dataset.info._asdict(), "versions": workdirs.versions()}
     with StopSignals() as stop:
         step, began = start, time.monotonic()
         while step < config.steps:
@@ -117,7 +119,7 @@ def train(
                     draw_figures(algorithm, dataset, state, step, telemetry)
                 if step % config.checkpoint_every == 0 or at_end or stop.signum:
                     scores = {f"validation/{name}": value for name, value in validation.items()}
-                    checkpoints.save(state, {"config": config.to_dict(), "versions": workdirs.versions()}, scores)
+                    checkpoints.save(state, meta, scores)
                 began = time.monotonic()
             if stop.signum and not at_end:
                 checkpoints.wait()

@@ -19,11 +19,12 @@ def evaluate(config, workdir: str | Path) -> dict:
     Raises:
       ValueError: the workdir is no run, holds another config's run, or has no checkpoint.
     """
+    workdirs.read_config(workdir)  # a folder that is no run is refused, not made into one
     dataset = load_dataset(config.data)
-    with workdirs.claim(workdir, config.to_dict(), existing=True) as workdir:
+    with workdirs.claim(workdir, config.to_dict(), free=workdirs.PLACES) as workdir:
         model = load_model(workdir)
         before = workdirs.read_results(workdir) or {}
-        with Telemetry(workdir, config.steps, model.step) as telemetry:
+        with Telemetry(workdir, config.steps, config.steps) as telemetry:
             return training.write_results(model, dataset, config, before.get("seconds"), workdir, telemetry)
 
 

@@ -205,7 +205,7 @@ def test_without_a_terminal_progress_is_a_plain_line_every_ten_seconds_and_the_l
             out.log(step, {"mse": 0.5}, split="validation")
     shown = capsys.readouterr().err.splitlines()
     assert [line.split()[1] for line in shown] == ["1/8", "4/8", "7/8", "8/8"]
-    assert shown[1] == "step 4/8 (50%)  critic/loss 1  images/s 35,210  00:16 left"
+    assert shown[1] == "step 4/8 (50%)  35,210 images/s  critic/loss 1  00:16 left"
 
 
 def test_a_bar_shows_losses_and_images_per_second_and_starts_where_the_run_resumes(tmp_path, capsys):
@@ -215,7 +215,7 @@ def test_a_bar_shows_losses_and_images_per_second_and_starts_where_the_run_resum
     captured = capsys.readouterr()
     assert "4/10" in captured.err
     assert "6/10" in captured.err
-    assert "critic/loss=0.25, images/s=35,210" in captured.err
+    assert "35,210 images/s  critic/loss 0.25" in captured.err
     assert "accuracy" not in captured.err
     assert captured.out == "above the bar\n"
 

@@ -94,7 +94,7 @@ def _take(data: Data, index: np.ndarray) -> Data:
     return Data(data.image[index], data.label[index])
 
 
-def find_tfds(name: str, path: str | None = None) -> Path | None:
+def find_tfds(name: str, path: str | os.PathLike | None = None) -> Path | None:
     """The directory of the newest prepared version of a TFDS set ("mnist", "mnist:3.0.1", "set/config"), or None."""
     name, _, version = name.partition(":")
     found = (_tfds_root(path) / name).glob(f"{version or '*'}/dataset_info.json")
@@ -102,11 +102,11 @@ def find_tfds(name: str, path: str | None = None) -> Path | None:
     return max(versions, key=lambda folder: tuple(map(int, folder.name.split("."))), default=None)
 
 
-def _tfds_root(path: str | None) -> Path:
+def _tfds_root(path: str | os.PathLike | None) -> Path:
     return Path(path or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser().absolute()
 
 
-def _load_tfds(name: str, path: str | None, download: bool) -> Dataset:
+def _load_tfds(name: str, path: str | os.PathLike | None, download: bool) -> Dataset:
     if not re.fullmatch(r"\w+(/\w[\w.+-]*)*(:[\d.]+)?", name or ""):
         raise ValueError(f"data.name={name!r} must name a TFDS image set, such as --config.data.name=mnist")
     directory = find_tfds(name, path)
@@ -167,28 +167,34 @@ def _preparation_failed(name: str, root: Path, error: Exception) -> str:
     failed = f"data.name={name!r} could not be downloaded and prepared in {root}"
     if "No module named 'tensorflow'" in str(error):
         return f"{failed}: TFDS needs TensorFlow to prepare it; pip install tensorflow and run again, this once"
-    return f"{failed}: {_one_line(error)}; check name, directory and network, or set --config.data.path to where it is prepared"
+    return f"{failed}: {_one_line(error)}; check name and network, or set --config.data.path to where it is prepared"
 
 
 def _read_tfds(directory: Path) -> dict[str, np.ndarray]:
     """The images and labels of the splits "train" and "test" (where there is one) of a prepared set."""
+    try:
+        file_format = json.loads((directory / "dataset_info.json").read_text()).get("fileFormat", "tfrecord")
+    except (OSError, ValueError, AttributeError) as error:
+        raise ValueError(_unreadable(directory, _one_line(error))) from error
+    if file_format != "array_record":
+        raise ValueError(_unreadable(directory, f"{file_format} needs TensorFlow, array_record does not"))
     with _quiet():
         sources, num_classes = _open_tfds(directory)
-        arrays = {"num_classes": np.int32(num_classes)}
-        for split, source in sources.items():
-            arrays[f"{split}_image"], arrays[f"{split}_label"] = _read_split(source, f"{directory}, split {split}")
+        arrays = {"num_classes": np.array(num_classes)}
+        try:
+            for split, source in sources.items():
+                arrays[f"{split}_image"], arrays[f"{split}_label"] = _read_split(source, f"{directory}, split {split},")
+        except (OSError, RuntimeError) as error:  # of Pillow and of array_record
+            raise ValueError(_unreadable(directory, _one_line(error))) from error
     return arrays
+
+
+def _unreadable(directory: Path, why: str) -> str:
+    return f"{directory} cannot be read ({why}); remove it and prepare it anew with --config.data.download=true"
 
 
 def _open_tfds(directory: Path) -> tuple[dict[str, Any], int]:
     """The data sources by split and the number of classes, after a look at whether they are what we can use."""
-    again = f"prepare it anew: remove {directory} and add --config.data.download=true"
-    try:
-        file_format = json.loads((directory / "dataset_info.json").read_text()).get("fileFormat", "tfrecord")
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{directory}/dataset_info.json cannot be read ({_one_line(error)}); {again}") from error
-    if file_format != "array_record":
-        raise ValueError(f"{directory} is in {file_format}, which needs TensorFlow; array_record is read here: {again}")
     import tensorflow_datasets as tfds
 
     try:
@@ -196,32 +202,27 @@ def _open_tfds(directory: Path) -> tuple[dict[str, Any], int]:
         features = dict(builder.info.features)
         sources = {s: builder.as_data_source(split=s) for s in ("train", "test") if s in builder.info.splits}
     except Exception as error:  # a damaged directory fails in TFDS, protobuf, json or the file system
-        raise ValueError(f"{directory} cannot be read ({_one_line(error)}); {again}") from error
+        raise ValueError(_unreadable(directory, _one_line(error))) from error
     image, label = features.get("image"), features.get("label")
     if not isinstance(image, tfds.features.Image) or not isinstance(label, tfds.features.ClassLabel):
-        raise ValueError(
-            f"{directory} has the features {', '.join(features)}; an 'image' and a class 'label' are needed"
-        )
+        raise ValueError(f"{directory} has the features {', '.join(features)}; an image and a class label are needed")
     if image.np_dtype != np.uint8 or "train" not in sources:
-        raise ValueError(
-            f"{directory} has {image.np_dtype} images in the splits {', '.join(builder.info.splits)}; uint8 images and "
-            f"a split 'train' are needed"
-        )
+        has = f"{np.dtype(image.np_dtype)} images in the splits {', '.join(builder.info.splits)}"
+        raise ValueError(f"{directory} has {has}; uint8 images and a split 'train' are needed")
     return sources, label.num_classes
 
 
 def _read_split(source, where: str) -> tuple[UInt8[np.ndarray, "N H W C"], Int[np.ndarray, " N"]]:
     """All examples of a split, decoded in bulk: twice as fast as one by one."""
-    if not len(source):
-        raise ValueError(f"{where} is empty; an image set needs examples to train and to test on")
+    if len(source) < 3:
+        raise ValueError(f"{where} holds {len(source)} examples; at least 3 are needed")
     shape = source[0]["image"].shape
     image, label = np.empty((len(source), *shape), np.uint8), np.empty(len(source), np.int32)
     for start in range(0, len(source), READ_CHUNK):
-        for i, example in enumerate(source.__getitems__(range(start, min(start + READ_CHUNK, len(source)))), start):
+        stop = min(start + READ_CHUNK, len(source))
+        for i, example in enumerate(source.__getitems__(range(start, stop)), start):
             if example["image"].shape != shape:
-                raise ValueError(
-                    f"{where} has images of several sizes, {shape} and {example['image'].shape}; one is needed"
-                )
+                raise ValueError(f"{where} mixes images of {shape} and {example['image'].shape}; one size is needed")
             image[i], label[i] = example["image"], example["label"]
     return image, label
 

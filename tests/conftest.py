@@ -1,0 +1,28 @@
+"""Set-up for all tests: shapes checked at every call, caches in a folder of the test session's own."""
+
+import os
+import tempfile
+from pathlib import Path
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="jaxgen-tests-")
+
+from jaxtyping import install_import_hook
+
+# Annotated shapes and types are checked in every function of jaxgen, inside jit and on linen modules too.
+install_import_hook("jaxgen", "beartype.beartype")
+
+import jax
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+CONFIGS = sorted(path.stem for path in (REPOSITORY / "configs").glob("*.py"))
+
+# One compilation cache for the session: the command-line tests start many processes that compile the same programs.
+COMPILED = os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.join(os.environ["XDG_CACHE_HOME"], "xla"))
+jax.config.update("jax_compilation_cache_dir", COMPILED)
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    return REPOSITORY

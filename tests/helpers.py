@@ -1,0 +1,63 @@
+"""What several test files need: a tiny version of every config's algorithm, batches, ways to compare states."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from jaxgen import algorithms
+from jaxgen.types import Batch, Data, Info
+
+B, H, W, C, K = 6, 8, 10, 1, 4
+REPOSITORY = Path(__file__).parents[1]
+
+
+def read_config(name: str, tokens: str = "smoke") -> ConfigDict:
+    spec = importlib.util.spec_from_file_location(name, REPOSITORY / "configs" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.get_config(tokens)
+
+
+def tiny_algorithm(name: str, tokens: str = "smoke", **changes):
+    """The config's algorithm for images of 8×10 in 4 classes, every hidden layer 16 wide."""
+    config = read_config(name, tokens)
+    for key in [key for key in config if key.endswith("hidden")]:
+        config[key] = (16,) * len(config[key])
+    config.update(changes)
+    return algorithms.build(config, Info("tiny", (H, W, C), K))
+
+
+def tiny_data(count: int = 3 * B) -> Data:
+    numbers = np.random.default_rng(0)
+    image = numbers.integers(0, 256, (count, H, W, C)).astype(np.uint8)
+    return Data(jnp.asarray(image), jnp.asarray(np.arange(count) % K, jnp.int32))
+
+
+def tiny_batch() -> Batch:
+    data = tiny_data(B)
+    return Batch(data.image.astype(jnp.float32) / 255, data.label, jnp.ones(B))
+
+
+def same(a, b) -> bool:
+    """Whether two trees are equal bit for bit."""
+    return all(bool(jnp.array_equal(x, y)) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+
+
+def launch(*arguments: str, cwd: Path, timeout: float = 300, **environment: str) -> subprocess.CompletedProcess:
+    """Runs launch.py as a user would, from `cwd`."""
+    return subprocess.run(
+        [sys.executable, str(REPOSITORY / "launch.py"), *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), **environment},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )

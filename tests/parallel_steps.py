@@ -1,0 +1,65 @@
+"""Takes the same steps on 1, 2 and 8 simulated devices; run by test_parallel.py in a process of its own.
+
+Prints one JSON object: for each case the largest difference of any parameter from one device under jit, and the
+largest step that any parameter took, for scale.
+"""
+
+import json
+
+import jax
+import numpy as np
+import optax
+from helpers import tiny_algorithm, tiny_data
+
+from jaxgen import parallel
+from jaxgen.players import Player, make_update
+from jaxgen.data import gather
+
+STEPS, BATCH = 5, 16
+
+
+def take_steps(players, schedule, state, devices, how):
+    mesh = parallel.data_mesh(jax.devices()[:devices])
+
+    def make_step(axis_name):
+        update = make_update(players, schedule, axis_name)
+        return lambda state, data, index, rng: update(state, gather(data, index), rng)
+
+    steps = parallel.compile_steps(make_step, mesh, how)
+    index = np.random.default_rng(0).integers(0, 18, (STEPS, BATCH)).astype(np.int32)
+    placed = (parallel.replicate(tree, mesh) for tree in (state, tiny_data(), jax.random.key(1)))
+    state, data, rng = placed
+    state, metrics = steps(state, data, index, rng)
+    assert state.step.sharding.is_equivalent_to(parallel.replicated(mesh), 0)
+    return jax.device_get((state.params, metrics))
+
+
+def largest(a, b):
+    return max(float(np.abs(x - y).max()) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+
+
+def main():
+    differences = {}
+    # Noise on: dropout, prior draws. SGD, as Adam would hide a gradient that is wrong by a factor.
+    noisy = tiny_algorithm("cond_aae", "smoke", dropout=0.3, critic_dropout=0.3)
+    # Noise off: the critic, which draws from the prior, sits out.
+    quiet = tiny_algorithm("cond_aae", "smoke", dropout=0.0, critic_dropout=0.0)
+    for schedule in ("alternating", "simultaneous"):
+        for how, algorithm, skip in (("jit", noisy, ()), ("pmap", quiet, ("critic",))):
+            players = tuple(
+                Player(p.name, p.networks, optax.sgd(1e-2), p.loss) for p in algorithm.players if p.name not in skip
+            )
+            state = jax.device_get(jax.jit(algorithm.init)(jax.random.key(0)))
+            state = state.replace(
+                opt_states={p.name: p.tx.init({n: state.params[n] for n in p.networks}) for p in players}
+            )
+            reference = take_steps(players, schedule, state, 1, "jit")
+            differences[f"moved/{schedule}/{how}"] = largest(reference[0], state.params)
+            for devices in (1, 2, 8):
+                taken = take_steps(players, schedule, state, devices, how)
+                differences[f"{schedule}/{how}/{devices}"] = largest(reference, taken)
+    print(json.dumps(differences))
+
+
+if __name__ == "__main__":
+    main()

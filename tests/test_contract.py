@@ -1,0 +1,106 @@
+"""What every config promises: found by themselves, so that a new recipe is held to them without a new test."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from helpers import C, H, K, W, same, tiny_algorithm, tiny_batch, tiny_data
+from conftest import CONFIGS
+
+from jaxgen import parallel
+from jaxgen.model import Model
+from jaxgen.players import Player, make_update
+from jaxgen.training import make_step
+
+VARIANTS = [(name, tokens) for name in CONFIGS for tokens in ("smoke", "tutorial,smoke")]
+every_config = pytest.mark.parametrize(("name", "tokens"), VARIANTS)
+
+
+@functools.cache
+def start(name, tokens):
+    algorithm = tiny_algorithm(name, tokens)
+    return algorithm, jax.jit(algorithm.init)(jax.random.key(0))
+
+
+def one_update(algorithm, state, players=None, seed=1):
+    update = jax.jit(make_update(players or algorithm.players, algorithm.schedule))
+    return update(state, tiny_batch(), jax.random.key(seed))
+
+
+@every_config
+def test_a_player_moves_its_own_networks_and_no_other(name, tokens):
+    algorithm, state = start(name, tokens)
+    for player in algorithm.players:
+        moved, _ = one_update(algorithm, state, (player,))
+        for network in state.params:
+            untouched = same(state.params[network], moved.params[network])
+            assert untouched == (network not in player.networks), (player.name, network)
+
+
+@every_config
+def test_a_player_changes_its_own_optimiser_state_and_no_other(name, tokens):
+    algorithm, state = start(name, tokens)
+    for player in algorithm.players:
+        moved, _ = one_update(algorithm, state, (player,))
+        for other in state.opt_states:
+            assert same(state.opt_states[other], moved.opt_states[other]) == (other != player.name), (player.name, other)
+
+
+@every_config
+def test_an_update_is_deterministic_counts_the_step_and_has_finite_metrics(name, tokens):
+    algorithm, state = start(name, tokens)
+    first, metrics = one_update(algorithm, state)
+    again, _ = one_update(algorithm, state)
+    assert same(first, again)
+    assert int(first.step) == 1
+    assert all(np.isfinite(value) for value in metrics.values())
+    assert {key.split("/")[0] for key in metrics} == {player.name for player in algorithm.players}
+
+
+@every_config
+def test_the_steps_compile_once(name, tokens):
+    algorithm, _ = start(name, tokens)
+    mesh = parallel.data_mesh(jax.devices()[:1])
+    steps = parallel.compile_steps(make_step(algorithm), mesh, "jit")
+    state = parallel.compile_init(algorithm.init, mesh)(jax.random.key(0))
+    data, rng = parallel.replicate(tiny_data(), mesh), parallel.replicate(jax.random.key(1), mesh)
+    for number in range(3):
+        state, _ = steps(state, data, np.full((2, 6), number, np.int32), rng)
+    assert steps._cache_size() == 1
+    assert int(state.step) == 6
+
+
+@every_config
+def test_the_reconstruction_loss_falls_on_one_batch(name, tokens):
+    algorithm, state = start(name, tokens)
+    player = next((p for p in algorithm.players if p.name == "reconstruction"), algorithm.players[0])
+    player = Player(player.name, player.networks, optax.adam(3e-3), player.loss)
+    state = state.replace(opt_states={player.name: player.tx.init({n: state.params[n] for n in player.networks})})
+    update = jax.jit(make_update((player,)))
+    losses = []
+    for _ in range(60):
+        state, metrics = update(state, tiny_batch(), jax.random.key(0))
+        losses.append(float(metrics[f"{player.name}/nll"]))
+    assert losses[-1] < 0.95 * losses[0]
+
+
+@every_config
+def test_samples_lie_in_0_1_and_differ_by_label(name, tokens):
+    algorithm, state = start(name, tokens)
+    model = Model(algorithm, state.params, state.stats)
+    code = np.repeat(model.prior_codes(1), K, axis=0)
+    images = model.decode(code, np.arange(K))
+    assert images.shape == (K, H, W, C)
+    assert images.min() >= 0
+    assert images.max() <= 1
+    assert all(np.abs(images[0] - images[k]).max() > 1e-4 for k in range(1, K))
+
+
+@every_config
+def test_what_is_measured_is_one_number_an_example(name, tokens):
+    algorithm, state = start(name, tokens)
+    measures = algorithm.evaluate(state.params, state.stats, tiny_batch())
+    assert all(value.shape == (6,) and bool(jnp.isfinite(value).all()) for value in measures.values())

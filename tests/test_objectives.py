@@ -1,0 +1,83 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+from scipy.special import expit
+
+from jaxgen import objectives
+
+B, H, W, C, K = 6, 8, 10, 3, 4
+
+
+@pytest.fixture
+def numbers():
+    return np.random.default_rng(0)
+
+
+def test_bernoulli_nll_is_scipys_on_binary_images(numbers):
+    logits = numbers.normal(size=(B, H, W, C)).astype(np.float32)
+    images = numbers.integers(0, 2, (B, H, W, C)).astype(np.float32)
+    expected = -stats.bernoulli.logpmf(images.astype(int), expit(logits)).sum((1, 2, 3))
+    np.testing.assert_allclose(objectives.bernoulli_nll(jnp.asarray(logits), jnp.asarray(images)), expected, rtol=1e-5)
+
+
+def test_bernoulli_nll_of_logit_0_is_log_2_a_pixel():
+    nll = objectives.bernoulli_nll(jnp.zeros((B, H, W, C)), jnp.full((B, H, W, C), 0.3))
+    np.testing.assert_allclose(nll, H * W * C * np.log(2), rtol=1e-5)
+
+
+@pytest.mark.parametrize("logit", [-1e4, 1e4])
+def test_nll_gradient_is_finite_at_logit_1e4(logit):
+    gradient = jax.grad(lambda x: objectives.bernoulli_nll(x, jnp.full((1, 2), 0.5)).sum())(jnp.full((1, 2), logit))
+    assert np.isfinite(gradient).all()
+    np.testing.assert_allclose(np.abs(gradient), 0.5, rtol=1e-6)
+
+
+def test_gaussian_nll_is_scipys(numbers):
+    mean, images = numbers.normal(size=(2, B, H, W, C)).astype(np.float32)
+    expected = -stats.norm.logpdf(images, mean, 0.7).sum((1, 2, 3))
+    np.testing.assert_allclose(objectives.gaussian_nll(jnp.asarray(mean), jnp.asarray(images), 0.7), expected, rtol=1e-5)
+
+
+def test_squared_error_is_the_mean_over_pixels_of_each_example():
+    error = objectives.squared_error(jnp.zeros((B, H, W, C)), jnp.full((B, H, W, C), 0.5))
+    assert error.shape == (B,)
+    np.testing.assert_allclose(error, 0.25)
+
+
+def test_critic_that_cannot_tell_pays_2_log_2_nats():
+    np.testing.assert_allclose(objectives.critic_loss(jnp.zeros(B), jnp.zeros(B)), 2 * np.log(2), rtol=1e-6)
+
+
+def test_critic_that_is_right_pays_less_than_one_that_is_wrong():
+    right, wrong = (objectives.critic_loss(jnp.array([s]), jnp.array([-s]))[0] for s in (3.0, -3.0))
+    assert right < 2 * np.log(2) < wrong
+
+
+def test_losses_with_eps_are_those_without_where_the_sigmoid_is_large(numbers):
+    real, fake = jnp.asarray(numbers.normal(size=(2, B)), jnp.float32)
+    with_eps = objectives.critic_loss(real, fake, 1e-15)
+    np.testing.assert_allclose(with_eps, objectives.critic_loss(real, fake), rtol=1e-5)
+    np.testing.assert_allclose(objectives.fooling_loss(fake, 1e-15), objectives.fooling_loss(fake), rtol=1e-5)
+
+
+def test_eps_makes_the_fooling_gradient_vanish_and_logits_keep_it():
+    lost = jnp.array([-80.0])  # sigmoid = 1.8e-35, far below eps
+    assert jax.grad(lambda x: objectives.fooling_loss(x, 1e-15).sum())(lost)[0] > -1e-10
+    np.testing.assert_allclose(jax.grad(lambda x: objectives.fooling_loss(x).sum())(lost), -1.0, rtol=1e-6)
+
+
+def test_categorical_nll_of_flat_logits_is_log_k():
+    np.testing.assert_allclose(
+        objectives.categorical_nll(jnp.zeros((B, K)), jnp.arange(B) % K), np.log(K), rtol=1e-6
+    )
+
+
+def test_losses_equal_pytorchs(numbers):
+    torch = pytest.importorskip("torch", reason="PyTorch is optional: pip install torch")
+    logits, images = (numbers.random((B, H, W, C)).astype(np.float32) for _ in range(2))
+    theirs = torch.nn.functional.binary_cross_entropy_with_logits(
+        torch.from_numpy(logits), torch.from_numpy(images), reduction="none"
+    ).sum((1, 2, 3))
+    np.testing.assert_allclose(objectives.bernoulli_nll(jnp.asarray(logits), jnp.asarray(images)), theirs.numpy(), rtol=1e-5)

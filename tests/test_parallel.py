@@ -1,0 +1,66 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from jaxgen import parallel
+
+CASES = [f"{schedule}/{how}/{devices}" for schedule in ("alternating", "simultaneous")
+         for how in ("jit", "pmap") for devices in (1, 2, 8)]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def differences(repository):
+    """What tests/parallel_steps.py finds on 8 simulated devices."""
+    run = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("parallel_steps.py"))],
+        env={
+            **os.environ,
+            "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+            "PJRT_NPROC": "16",
+            "PYTHONPATH": os.pathsep.join([str(repository), str(repository / "tests")]),
+        },
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
+    return json.loads(run.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_many_devices_take_the_steps_of_one(differences, case):
+    schedule, how, _ = case.split("/")
+    assert differences[f"moved/{schedule}/{how}"] > 1e-3
+    assert differences[case] < 2e-5  # metrics in nats of about 100 are compared too: float rounding
+
+
+def test_a_batch_that_the_devices_do_not_divide_is_refused_with_the_nearest_that_they_do():
+    mesh = type("Mesh", (), {"size": 8})
+    with pytest.raises(ValueError, match="batch_size=100 must be divisible by 8 devices; try --config.batch_size=96"):
+        parallel.check(100, "jit", mesh)
+
+
+def test_an_unknown_way_to_parallelise_is_named():
+    with pytest.raises(ValueError, match='parallel="pmpa" is unknown; choose "jit" or "pmap"'):
+        parallel.check(8, "pmpa", parallel.data_mesh(jax.devices()[:1]))
+
+
+def test_splitting_over_devices_keeps_the_order_that_jit_would_split_in():
+    index = np.arange(2 * 6).reshape(2, 6)
+    split = parallel.split_over_devices(index, 3)
+    assert split.shape == (3, 2, 2)
+    np.testing.assert_array_equal(split[1], [[2, 3], [8, 9]])
+
+
+def test_simulated_devices_get_a_thread_pool_that_does_not_deadlock(monkeypatch):
+    monkeypatch.delenv("PJRT_NPROC", raising=False)
+    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
+    parallel.guard_simulated_devices()
+    assert os.environ["PJRT_NPROC"] == "16"
