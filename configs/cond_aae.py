@@ -25,6 +25,10 @@ def get_config(tokens: str = ""):
     config.decoder_linear = ()  # hidden layers of the decoder that leave out the ReLU
     config.kernel_init = "he_normal"
     config.critic_sees_label = True
+    config.encoder_sees_label = True
+    config.label_products = True
+    config.gaussian_posterior = True
+    config.kl_weight = 0.3
 
     config.schedule = "simultaneous"
     config.rates = {"reconstruction": 1e-3, "critic": 5e-4, "encoder": 5e-4}  # Adam
@@ -48,7 +52,8 @@ def tutorial(config):
     config.dropout, config.critic_dropout = 0.25, 0.2
     config.decoder_linear = (1,)
     config.kernel_init = "torch"
-    config.critic_sees_label = False
+    config.critic_sees_label = config.encoder_sees_label = config.label_products = False
+    config.gaussian_posterior, config.kl_weight = False, 0.0
     config.schedule = "accumulating"
     config.rates.update({"reconstruction": 1e-4, "critic": 5e-5, "encoder": 5e-5})
     config.b1.update({"critic": 0.9, "encoder": 0.9})

@@ -286,32 +286,38 @@ def newest_meta(directory: str | os.PathLike) -> dict[str, Any] | None:
         if meta := _read_meta(Path(directory) / str(step)):
             return meta
     if steps:
-        raise ValueError(f"every checkpoint in {directory} is damaged: no meta can be read; steps: {_listed(steps)}")
+        raise ValueError(
+            f"every checkpoint in {directory} is damaged: no meta can be read; steps: {_listed(steps)}; "
+            "remove that folder to start anew, or choose another --workdir"
+        )
     return None
-
-
-def newest_meta(directory: str | os.PathLike) -> dict[str, Any] | None:
-    """What stands beside the newest checkpoint whose meta can be read; None if there is none. Checks no arrays."""
-    found = (_read_meta(Path(directory) / str(step)) for step in reversed(list_checkpoints(directory)))
-    return next((meta for meta in found if meta), None)
 
 
 @functools.cache
 def _orbax():
-    """Orbax, imported when it is first needed (0.3 s), without its noise: log lines below errors, late callbacks."""
+    """Orbax, imported when it is first needed (0.3 s), its log below errors held back."""
     import orbax.checkpoint as ocp
 
-    def is_wanted(record: logging.LogRecord) -> bool:
-        return record.levelno >= logging.ERROR or f"{os.sep}orbax{os.sep}" not in record.pathname
+    logging.getLogger("absl").addFilter(
+        lambda record: record.levelno >= logging.ERROR or f"{os.sep}orbax{os.sep}" not in record.pathname
+    )
+    _hold_back_late_errors()
+    return ocp
+
+
+def _hold_back_late_errors() -> None:
+    """Silences what a damaged checkpoint's other arrays report after the first has failed and its error was raised.
+
+    Orbax reads all arrays at once and closes its event loop at the first error; the reads that are still under way then
+    print a traceback each, at any later time, from tensorstore's threads and from asyncio.
+    """
 
     def report(unraisable, report_others=sys.unraisablehook) -> None:
-        # Of a damaged checkpoint one array fails first; the others' callbacks then find the event loop closed.
         if str(unraisable.exc_value) != "Event loop is closed":
             report_others(unraisable)
 
-    logging.getLogger("absl").addFilter(is_wanted)
     sys.unraisablehook = report
-    return ocp
+    logging.getLogger("asyncio").addFilter(lambda record: "tensorstore" not in record.getMessage())
 
 
 @contextlib.contextmanager

@@ -38,7 +38,7 @@ def compile_measures(algorithm) -> Callable[[dict, dict, Batch], Metrics]:
 
     @jax.jit
     def sums(params, stats, batch):
-        measures = algorithm.evaluate(params, stats, batch)
+        measures = algorithm.evaluate(params, stats, batch, jax.random.key(0))
         return {name: (value * batch.mask).sum() for name, value in measures.items()}
 
     return sums

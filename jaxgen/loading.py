@@ -19,7 +19,9 @@ def load_model(workdir: str | os.PathLike, step: int | str | None = None) -> Mod
     config = ConfigDict(workdirs.read_config(workdir))
     meta = newest_meta(workdir / "checkpoints")
     if meta is None:
-        raise ValueError(f"{workdir} holds no checkpoint yet; train it: python launch.py --config=… --workdir={workdir}")
+        raise ValueError(
+            f"{workdir} holds no checkpoint yet; train it: python launch.py --config=… --workdir={workdir}"
+        )
     info = Info(meta["info"]["name"], tuple(meta["info"]["image_shape"]), meta["info"]["num_classes"])
     algorithm = algorithms.build(config, info)
     target = parallel.like(jax.eval_shape(algorithm.init, jax.random.key(0)), parallel.data_mesh())

@@ -1,13 +1,16 @@
 """A trained model to use: numpy in, numpy out, checked, in chunks of one compiled shape."""
 
+from collections.abc import Callable
+
 import jax
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
+from numpy.typing import ArrayLike
 
 from jaxgen.algorithms.base import Algorithm
 from jaxgen.types import Params, Stats
 
-CHUNK = 1000
+CHUNK, SMALL_CHUNK = 1000, 100  # examples a call
 
 
 class Model:
@@ -32,19 +35,19 @@ class Model:
         self.config, self.step, self.metrics = config or {}, step, metrics or {}
         self._encode = jax.jit(algorithm.encode)
         self._decode = jax.jit(algorithm.decode)
-        self._evaluate = jax.jit(algorithm.evaluate)
 
-    def encode(self, images: Float[np.ndarray, "N H W C"], labels: Int[np.ndarray, " N"] | None = None):
-        """The codes [N, Z] of images in [0, 1].
+    def encode(self, images: ArrayLike, labels: ArrayLike | None = None, seed: int = 0) -> Float[np.ndarray, "N Z"]:
+        """The codes of images [N, H, W, C] in [0, 1]; `seed` fixes the draw of an encoder that is stochastic.
 
         Raises:
           ValueError: the images have another shape, range or dtype than the model was trained on.
         """
         images = self._checked_images(images)
-        return self._in_chunks(self._encode, images, self._labels(labels, len(images)))
+        labels = self._labels(labels, len(images))
+        return self._in_chunks(self._encode, images, labels, jax.random.key(seed))
 
-    def decode(self, codes: Float[np.ndarray, "N Z"], labels: Int[np.ndarray, " N"] | int | None = None):
-        """The images [N, H, W, C] in [0, 1] of codes under labels.
+    def decode(self, codes: ArrayLike, labels: ArrayLike | None = None) -> Float[np.ndarray, "N H W C"]:
+        """The images in [0, 1] of codes [N, Z] under labels [N], or under one label for all.
 
         Raises:
           ValueError: the codes have another size, or a label is missing or out of range.
@@ -52,13 +55,13 @@ class Model:
         codes = np.asarray(codes, np.float32)
         if codes.ndim != 2 or codes.shape[1] != self.algorithm.latent_size:
             raise ValueError(f"codes of shape {codes.shape} must be [N, {self.algorithm.latent_size}]")
-        return self._in_chunks(self._decode, codes, self._labels(labels, len(codes), needed=True))
+        return self._in_chunks(self._decode, codes, self._labels(labels, len(codes)))
 
-    def sample(self, count: int, labels: Int[np.ndarray, " N"] | int | None = None, seed: int = 0):
+    def sample(self, count: int, labels: ArrayLike | None = None, seed: int = 0) -> Float[np.ndarray, "N H W C"]:
         """Decodes `count` codes drawn from the prior: [count, H, W, C] in [0, 1]."""
         return self.decode(self.prior_codes(count, seed), labels)
 
-    def reconstruct(self, images: Float[np.ndarray, "N H W C"], labels: Int[np.ndarray, " N"] | None = None):
+    def reconstruct(self, images: ArrayLike, labels: ArrayLike | None = None) -> Float[np.ndarray, "N H W C"]:
         """decode(encode(images, labels), labels)."""
         return self.decode(self.encode(images, labels), labels)
 
@@ -77,11 +80,11 @@ class Model:
             raise ValueError(f"images in [{low:g}, {high:g}] must lie in [0, 1] and be finite; try images / 255")
         return images.astype(np.float32)
 
-    def _labels(self, labels, count: int, needed: bool = False) -> np.ndarray:
+    def _labels(self, labels, count: int) -> np.ndarray:
         classes = self.algorithm.info.num_classes
         if labels is None:
-            if needed and self.algorithm.uses_labels:
-                raise ValueError(f"labels are missing: {type(self.algorithm).__name__} decodes a code under a label")
+            if self.algorithm.needs_label:
+                raise ValueError(f"labels are missing: {type(self.algorithm).__name__} needs one for each example")
             return np.full(count, -1, np.int32)
         labels = np.asarray(labels)
         if not np.issubdtype(labels.dtype, np.integer):
@@ -93,14 +96,15 @@ class Model:
             raise ValueError(f"labels in [{labels.min()}, {labels.max()}] must lie in [0, {classes})")
         return labels.astype(np.int32)
 
-    def _in_chunks(self, compiled, first: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Applies a compiled map to padded chunks, so that it compiles for at most two sizes."""
-        chunk = CHUNK if len(first) > 100 else 100
+    def _in_chunks(self, compiled: Callable, first: np.ndarray, labels: np.ndarray, rng=None) -> np.ndarray:
+        """Applies a compiled map to padded chunks, so that it compiles for at most two sizes; each draws its noise."""
+        chunk = CHUNK if len(first) > SMALL_CHUNK else SMALL_CHUNK
         parts = []
         for start in range(0, max(len(first), 1), chunk):
             part, label = first[start : start + chunk], labels[start : start + chunk]
             padding = chunk - len(part)
             part_in = np.pad(part, ((0, padding), *[(0, 0)] * (part.ndim - 1)))
-            out = compiled(self.params, self.stats, part_in, np.pad(label, (0, padding)))
+            noise = () if rng is None else (jax.random.fold_in(rng, start),)
+            out = compiled(self.params, self.stats, part_in, np.pad(label, (0, padding)), *noise)
             parts.append(np.asarray(out)[: len(part)])
         return np.concatenate(parts)

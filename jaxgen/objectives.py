@@ -21,9 +21,7 @@ def gaussian_nll(
     return sum_over_pixels(0.5 * jnp.square((targets - mean) / std) + jnp.log(std) + 0.5 * jnp.log(2 * jnp.pi))
 
 
-def squared_error(
-    reconstruction: Float[Array, "B *pixels"], targets: Float[Array, "B *pixels"]
-) -> Float[Array, " B"]:
+def squared_error(reconstruction: Float[Array, "B *pixels"], targets: Float[Array, "B *pixels"]) -> Float[Array, " B"]:
     """Squared error of each example, averaged over pixels: the MSE of pixels in [0, 1]."""
     return jnp.square(reconstruction - targets).reshape(len(targets), -1).mean(-1)
 

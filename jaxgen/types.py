@@ -44,7 +44,7 @@ class Info(NamedTuple):
 class TrainState:
     """Everything that training changes, arrays only."""
 
-    step: Int[Array, ""]
+    step: Any  # int32 []; no annotated shape, as the tree also holds what stands for arrays
     params: dict[str, Params]  # by network: encoder, decoder, critic
     stats: dict[str, Stats]  # by network
     opt_states: dict[str, optax.OptState]  # by player: reconstruction, critic, encoder

@@ -41,8 +41,6 @@ def sample(config, workdir: str | Path) -> Path:
     labels = np.tile(np.arange(classes, dtype=np.int32), STYLES)
     images = model.decode(codes, labels)
     np.savez(workdir / "samples.npz", images=images, labels=labels, codes=codes)
-    figures.write_png(
-        workdir / "samples.png", figures.style_grid(images.reshape(STYLES, classes, *images.shape[1:]))
-    )
+    figures.write_png(workdir / "samples.png", figures.style_grid(images.reshape(STYLES, classes, *images.shape[1:])))
     print(f"wrote {workdir / 'samples.png'} and {workdir / 'samples.npz'} ({len(images)} images)")
     return workdir / "samples.png"

@@ -113,13 +113,14 @@ def _commit(checkout: Path) -> str | None:
 
 def _make_folder(path: Path) -> None:
     """Makes a folder and tries to write in it, before a long run finds out that it cannot."""
-    if path.exists() and not path.is_dir():
-        raise ValueError(f"workdir={path} is a file; name a folder: --workdir=DIR")
     try:
+        if path.exists() and not path.is_dir():
+            raise ValueError(f"workdir={path} is a file; name a folder: --workdir=DIR")
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path) as file:
             file.write(b"x")
             file.flush()
+        (path / ".lock").touch()
     except OSError as error:
         raise ValueError(
             f"workdir={path} cannot be written ({error.strerror}); name a folder that can: --workdir=DIR"

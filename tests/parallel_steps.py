@@ -1,7 +1,7 @@
 """Takes the same steps on 1, 2 and 8 simulated devices; run by test_parallel.py in a process of its own.
 
-Prints one JSON object: for each case the largest difference of any parameter from one device under jit, and the
-largest step that any parameter took, for scale.
+Prints one JSON object: for each case the largest difference of any parameter or metric from one device under jit
+(relative where values exceed 1), and the largest step that any parameter took, for scale.
 """
 
 import json
@@ -12,8 +12,8 @@ import optax
 from helpers import tiny_algorithm, tiny_data
 
 from jaxgen import parallel
-from jaxgen.players import Player, make_update
 from jaxgen.data import gather
+from jaxgen.players import Player, make_update
 
 STEPS, BATCH = 5, 16
 
@@ -35,7 +35,11 @@ def take_steps(players, schedule, state, devices, how):
 
 
 def largest(a, b):
-    return max(float(np.abs(x - y).max()) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+    """The largest difference, relative where values exceed 1."""
+    return max(
+        float((np.abs(x - y) / np.maximum(np.abs(x), 1)).max())
+        for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    )
 
 
 def main():

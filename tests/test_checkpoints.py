@@ -261,7 +261,7 @@ def test_the_newest_meta_that_can_be_read_is_at_hand_without_the_arrays(tmp_path
     truncate(tmp_path / "1")
     assert newest_meta(tmp_path)["config"] == {"seed": 0}
     drop_the_meta(tmp_path / "1")
-    with pytest.raises(ValueError, match=r"every checkpoint in .* is damaged: no meta can be read; steps: 1, 2$"):
+    with pytest.raises(ValueError, match=r"every checkpoint in .* is damaged: no meta can be read; steps: 1, 2;"):
         newest_meta(tmp_path)
 
 

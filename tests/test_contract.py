@@ -46,7 +46,10 @@ def test_a_player_changes_its_own_optimiser_state_and_no_other(name, tokens):
     for player in algorithm.players:
         moved, _ = one_update(algorithm, state, (player,))
         for other in state.opt_states:
-            assert same(state.opt_states[other], moved.opt_states[other]) == (other != player.name), (player.name, other)
+            assert same(state.opt_states[other], moved.opt_states[other]) == (other != player.name), (
+                player.name,
+                other,
+            )
 
 
 @every_config
@@ -102,5 +105,5 @@ def test_samples_lie_in_0_1_and_differ_by_label(name, tokens):
 @every_config
 def test_what_is_measured_is_one_number_an_example(name, tokens):
     algorithm, state = start(name, tokens)
-    measures = algorithm.evaluate(state.params, state.stats, tiny_batch())
+    measures = algorithm.evaluate(state.params, state.stats, tiny_batch(), jax.random.key(0))
     assert all(value.shape == (6,) and bool(jnp.isfinite(value).all()) for value in measures.values())

@@ -36,7 +36,9 @@ def test_gaussian_kl_is_the_monte_carlo_mean_of_the_log_ratio():
     np.testing.assert_allclose(kl, ratio.mean(), rtol=0.02)
 
 
-@pytest.mark.parametrize(("size", "std", "message"), [(0, 1.0, "latent_size=0 must be"), (3, -1.0, "prior_std=-1.0 must")])
+@pytest.mark.parametrize(
+    ("size", "std", "message"), [(0, 1.0, "latent_size=0 must be"), (3, -1.0, "prior_std=-1.0 must")]
+)
 def test_a_prior_that_cannot_be_is_refused(size, std, message):
     with pytest.raises(ValueError, match=message):
         Gaussian(size, std)

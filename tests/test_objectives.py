@@ -37,7 +37,9 @@ def test_nll_gradient_is_finite_at_logit_1e4(logit):
 def test_gaussian_nll_is_scipys(numbers):
     mean, images = numbers.normal(size=(2, B, H, W, C)).astype(np.float32)
     expected = -stats.norm.logpdf(images, mean, 0.7).sum((1, 2, 3))
-    np.testing.assert_allclose(objectives.gaussian_nll(jnp.asarray(mean), jnp.asarray(images), 0.7), expected, rtol=1e-5)
+    np.testing.assert_allclose(
+        objectives.gaussian_nll(jnp.asarray(mean), jnp.asarray(images), 0.7), expected, rtol=1e-5
+    )
 
 
 def test_squared_error_is_the_mean_over_pixels_of_each_example():
@@ -69,9 +71,7 @@ def test_eps_makes_the_fooling_gradient_vanish_and_logits_keep_it():
 
 
 def test_categorical_nll_of_flat_logits_is_log_k():
-    np.testing.assert_allclose(
-        objectives.categorical_nll(jnp.zeros((B, K)), jnp.arange(B) % K), np.log(K), rtol=1e-6
-    )
+    np.testing.assert_allclose(objectives.categorical_nll(jnp.zeros((B, K)), jnp.arange(B) % K), np.log(K), rtol=1e-6)
 
 
 def test_losses_equal_pytorchs(numbers):
@@ -80,4 +80,6 @@ def test_losses_equal_pytorchs(numbers):
     theirs = torch.nn.functional.binary_cross_entropy_with_logits(
         torch.from_numpy(logits), torch.from_numpy(images), reduction="none"
     ).sum((1, 2, 3))
-    np.testing.assert_allclose(objectives.bernoulli_nll(jnp.asarray(logits), jnp.asarray(images)), theirs.numpy(), rtol=1e-5)
+    np.testing.assert_allclose(
+        objectives.bernoulli_nll(jnp.asarray(logits), jnp.asarray(images)), theirs.numpy(), rtol=1e-5
+    )

@@ -38,12 +38,12 @@ def differences(repository):
 def test_many_devices_take_the_steps_of_one(differences, case):
     schedule, how, _ = case.split("/")
     assert differences[f"moved/{schedule}/{how}"] > 1e-3
-    assert differences[case] < 2e-5  # metrics in nats of about 100 are compared too: float rounding
+    assert differences[case] < 2e-6  # float rounding
 
 
 def test_a_batch_that_the_devices_do_not_divide_is_refused_with_the_nearest_that_they_do():
-    mesh = type("Mesh", (), {"size": 8})
-    with pytest.raises(ValueError, match="batch_size=100 must be divisible by 8 devices; try --config.batch_size=96"):
+    mesh = parallel.data_mesh(jax.devices()[:1] * 8)
+    with pytest.raises(ValueError, match=r"batch_size=100 must be divisible by 8 devices; try --config.batch_size=96"):
         parallel.check(100, "jit", mesh)
 
 

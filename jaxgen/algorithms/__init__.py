@@ -18,6 +18,6 @@ def build(config, info: Info) -> Algorithm:
     except (ModuleNotFoundError, AttributeError) as error:
         raise ValueError(
             f'algorithm="{config.algorithm}" is unknown; write "module.Class" of jaxgen/algorithms, '
-            'for example --config.algorithm=aae.ConditionalAAE'
+            "for example --config.algorithm=aae.ConditionalAAE"
         ) from error
     return algorithm.from_config(config, info)

@@ -2,52 +2,89 @@
 
 import dataclasses
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import Array, Float
 
 from jaxgen import objectives
 from jaxgen.algorithms.base import Algorithm
-from jaxgen.distributions import Gaussian
+from jaxgen.distributions import Gaussian, gaussian_kl
 from jaxgen.networks import MLP
 from jaxgen.optimizers import decayed
 from jaxgen.players import Player
 from jaxgen.types import Info
+
+LOG_STD_AT_START, LOG_STD_RANGE = -2.0, (-7.0, 0.3)  # of a Gaussian posterior
+OPTIONS = (
+    "schedule",
+    "critic_sees_label",
+    "gaussian_posterior",
+    "kl_weight",
+    "encoder_sees_label",
+    "label_products",
+    "mean_over_pixels",
+    "log_eps",
+)
+
+
+class Posterior(NamedTuple):
+    """N(mean, exp(log_std)²) of each example; a point where `log_std` is None."""
+
+    mean: Float[Array, "B Z"]
+    log_std: Float[Array, "B Z"] | None
 
 
 @dataclasses.dataclass(frozen=True)
 class ConditionalAAE(Algorithm):
     """Adversarial autoencoder whose decoder is told the label (Makhzani et al. 2016, section 2.3 and figure 6).
 
-    Three players: reconstruction moves encoder and decoder; the critic learns to tell prior codes from codes; the
-    encoder, with an optimiser state of its own, learns to fool it. With `critic_sees_label` the critic scores (code,
-    label): q(z | y) meets the prior for every y, and the code is left with what the label does not say, the style.
-    Without it only the mixture over y meets the prior, and nothing keeps the label out of the code.
+    Players: reconstruction moves encoder and decoder; the critic learns to tell prior codes from codes; the encoder,
+    with an optimiser state of its own, learns to fool it. With `critic_sees_label` the critic scores (code, label):
+    q(z | y) meets the prior for every y, and the code is left with what the label does not say, the style. Without it
+    only the mixture over y meets the prior, and nothing keeps the label out of the code.
 
-    `log_eps`: the tutorials' log(sigmoid(x) + eps) instead of losses from logits, to measure that mistake.
-    `mean_over_pixels`: reconstruction in nats per pixel rather than per image; matters where gradients accumulate.
+    Attributes:
+      gaussian_posterior: the encoder draws z ~ N(mean(x), std(x)²) (section 2.1 of the paper) instead of a point. A
+        class whose images vary in few ways can so fill the dimensions that it has no use for with noise, where a
+        deterministic encoder would leave it on a thin surface that gives the label away.
+      kl_weight: weight of KL(q(z | x) || prior), in nats, in the reconstruction's loss; needs `gaussian_posterior`.
+      encoder_sees_label: q(z | x, y): the encoder is told the label and has one linear head a class.
+      label_products: decoder and critic see, beside code and label, their product: first layers of their own for
+        each class, where joining code and one-hot label moves nothing but the first layer's bias.
+      mean_over_pixels: reconstruction in nats per pixel rather than per image; matters where gradients accumulate.
+      log_eps: the tutorials' log(sigmoid(x) + eps) instead of losses from logits, to measure that mistake.
     """
 
     info: Info
     prior: Gaussian
     networks: Mapping[str, nn.Module]
     optimizers: Mapping[str, optax.GradientTransformation]  # by player
-    schedule: str = "simultaneous"
-    critic_sees_label: bool = True
-    mean_over_pixels: bool = False
-    log_eps: float = 0.0
+    schedule: str
+    critic_sees_label: bool
+    gaussian_posterior: bool
+    kl_weight: float
+    encoder_sees_label: bool
+    label_products: bool
+    mean_over_pixels: bool
+    log_eps: float
 
     evaluations = ("reconstruction", "separation", "prior_gap")
     pictures = ("prior_styles", "test_styles", "reconstructions", "codes")
+    needs_label = True
 
     @classmethod
     def from_config(cls, config, info: Info) -> "ConditionalAAE":
+        options = {name: config[name] for name in OPTIONS}
         prior = Gaussian(config.latent_size, config.prior_std)
+        code_shape = (2, prior.size) if config.gaussian_posterior else (prior.size,)
+        heads = (info.num_classes, *code_shape) if config.encoder_sees_label else code_shape
         mlp = {"dropout": config.dropout, "kernel_init": config.kernel_init}
         networks = {
-            "encoder": MLP(tuple(config.hidden), (prior.size,), **mlp),
+            "encoder": MLP(tuple(config.hidden), heads, **mlp),
             "decoder": MLP(tuple(config.hidden), info.image_shape, linear=tuple(config.decoder_linear), **mlp),
             "critic": MLP(tuple(config.critic_hidden), (), config.critic_dropout, kernel_init=config.kernel_init),
         }
@@ -55,8 +92,7 @@ class ConditionalAAE(Algorithm):
             name: optax.adam(decayed(rate, config.steps, config.decay), b1=config.b1[name])
             for name, rate in config.rates.items()
         }
-        options = ("schedule", "critic_sees_label", "mean_over_pixels", "log_eps")
-        return cls(info, prior, networks, optimizers, **{name: config[name] for name in options})
+        return cls(info, prior, networks, optimizers, **options)
 
     @property
     def latent_size(self) -> int:
@@ -71,54 +107,85 @@ class ConditionalAAE(Algorithm):
         )
 
     def example_inputs(self):
-        code, label = jnp.zeros((1, self.latent_size)), jnp.zeros((1, self.info.num_classes))
-        critic = (code, label) if self.critic_sees_label else (code,)
-        return {"encoder": (self.example_image(),), "decoder": (code, label), "critic": critic}
+        image, code, label = self.example_image(), jnp.zeros((1, self.latent_size)), jnp.zeros(1, jnp.int32)
+        return {
+            "encoder": self.encoder_inputs(image, label),
+            "decoder": self.joined(code, label),
+            "critic": self.joined(code, label) if self.critic_sees_label else (code,),
+        }
 
-    # The losses. Under the simultaneous schedule all three get the same rng, so that `encoder_rng`, split off first,
+    # The losses. Under the simultaneous schedule all three get the same rng, so that `code_rng`, split off first,
     # gives them the same codes: one forward pass of the encoder serves the three.
 
     def reconstruct(self, params, stats, batch, rng):
-        encoder_rng, decoder_rng = jax.random.split(rng)
-        code = self.code(params, stats, batch.image, encoder_rng)
-        logits = self.logits(params, stats, code, batch.label, decoder_rng)
+        code_rng, decoder_rng = jax.random.split(rng)
+        posterior = self.posterior(params, stats, batch.image, batch.label, code_rng)
+        logits = self.logits(params, stats, self.draw(posterior, code_rng), batch.label, decoder_rng)
         nll = objectives.bernoulli_nll(logits, batch.image).mean()
-        loss = nll / batch.image[0].size if self.mean_over_pixels else nll
-        return loss, ({"nll": nll}, stats)
+        loss, metrics = nll / batch.image[0].size if self.mean_over_pixels else nll, {"nll": nll}
+        if self.kl_weight:
+            metrics["kl"] = self.kl(posterior).mean()
+            loss = loss + self.kl_weight * metrics["kl"]
+        return loss, (metrics, stats)
 
     def tell_prior_from_code(self, params, stats, batch, rng):
-        _, game_rng = jax.random.split(rng)
+        code_rng, game_rng = jax.random.split(rng)
         prior_rng, critic_rng = jax.random.split(game_rng)
-        code = self.code(params, stats, batch.image)
+        code = self.draw(self.posterior(params, stats, batch.image, batch.label), code_rng)
         real = self.score(params, stats, self.sample_code(prior_rng, len(code)), batch.label, critic_rng)
         fake = self.score(params, stats, code, batch.label, critic_rng)
         loss = objectives.critic_loss(real, fake, self.log_eps).mean()
         return loss, ({"loss": loss}, stats)
 
     def fool_critic(self, params, stats, batch, rng):
-        encoder_rng, critic_rng = jax.random.split(rng)
-        fake = self.score(params, stats, self.code(params, stats, batch.image, encoder_rng), batch.label, critic_rng)
-        loss = objectives.fooling_loss(fake, self.log_eps).mean()
+        code_rng, critic_rng = jax.random.split(rng)
+        code = self.draw(self.posterior(params, stats, batch.image, batch.label, code_rng), code_rng)
+        loss = objectives.fooling_loss(self.score(params, stats, code, batch.label, critic_rng), self.log_eps).mean()
         return loss, ({"loss": loss}, stats)
 
-    def code(self, params, stats, image, rng=None):
-        """[B, H, W, C] -> [B, Z]; dropout is on where an rng comes."""
-        return self.apply("encoder", params, stats, image, rng=rng)
+    # The networks' parts. Where an rng comes, dropout is on.
+
+    def posterior(self, params, stats, image, label, rng=None) -> Posterior:
+        """q(z | x) or q(z | x, y) of each example."""
+        output = self.apply("encoder", params, stats, *self.encoder_inputs(image, label), rng=rng)
+        if self.encoder_sees_label:
+            output = jnp.einsum("bk...,bk->b...", output, self.one_hot(label))
+        if not self.gaussian_posterior:
+            return Posterior(output, None)
+        return Posterior(output[:, 0], jnp.clip(output[:, 1] + LOG_STD_AT_START, *LOG_STD_RANGE))
+
+    def draw(self, posterior: Posterior, rng) -> Float[Array, "B Z"]:
+        if posterior.log_std is None:
+            return posterior.mean
+        noise = jax.random.normal(jax.random.fold_in(rng, 0), posterior.mean.shape)
+        return posterior.mean + jnp.exp(posterior.log_std) * noise
+
+    def kl(self, posterior: Posterior) -> Float[Array, " B"]:
+        """KL(q(z | x) || prior) of each example, in nats."""
+        scale = self.prior.std
+        return gaussian_kl(posterior.mean / scale, 2 * (posterior.log_std - jnp.log(scale)))
 
     def logits(self, params, stats, code, label, rng=None):
         """[B, Z], [B] -> pixel logits [B, H, W, C]."""
-        return self.apply("decoder", params, stats, code, self.one_hot(label), rng=rng)
+        return self.apply("decoder", params, stats, *self.joined(code, label), rng=rng)
 
     def score(self, params, stats, code, label, rng=None):
         """The critic's logit that a code came from the prior: [B, Z], [B] -> [B]."""
-        seen = (code, self.one_hot(label)) if self.critic_sees_label else (code,)
+        seen = self.joined(code, label) if self.critic_sees_label else (code,)
         return self.apply("critic", params, stats, *seen, rng=rng)
+
+    def encoder_inputs(self, image, label):
+        return (image, self.one_hot(label)) if self.encoder_sees_label else (image,)
+
+    def joined(self, code, label):
+        """Code and one-hot label, and their outer product where the networks are to have it."""
+        one_hot = self.one_hot(label)
+        return (code, one_hot, code[:, None] * one_hot[:, :, None]) if self.label_products else (code, one_hot)
 
     # What the loop, the evaluation and `jaxgen.load` use.
 
-    def encode(self, params, stats, image, label):
-        del label  # the style is read from the image alone
-        return self.code(params, stats, image)
+    def encode(self, params, stats, image, label, rng):
+        return self.draw(self.posterior(params, stats, image, label), rng)
 
     def decode(self, params, stats, code, label):
         return jax.nn.sigmoid(self.logits(params, stats, code, label))
@@ -126,8 +193,8 @@ class ConditionalAAE(Algorithm):
     def sample_code(self, rng, count):
         return self.prior.sample(rng, count)
 
-    def evaluate(self, params, stats, batch):
-        logits = self.logits(params, stats, self.code(params, stats, batch.image), batch.label)
+    def evaluate(self, params, stats, batch, rng):
+        logits = self.logits(params, stats, self.encode(params, stats, batch.image, batch.label, rng), batch.label)
         return {
             "nll": objectives.bernoulli_nll(logits, batch.image),
             "mse": objectives.squared_error(jax.nn.sigmoid(logits), batch.image),

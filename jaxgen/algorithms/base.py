@@ -28,6 +28,7 @@ class Algorithm(abc.ABC):
     schedule: str
     evaluations: tuple[str, ...]  # names in jaxgen.evaluation.EVALUATIONS
     pictures: tuple[str, ...]  # names in jaxgen.evaluation.PICTURES
+    needs_label: bool  # whether encode and decode make use of the label
 
     @classmethod
     @abc.abstractmethod
@@ -44,8 +45,10 @@ class Algorithm(abc.ABC):
         """One example of each network's inputs, to initialise it with."""
 
     @abc.abstractmethod
-    def encode(self, params, stats, image: Float[Array, "B H W C"], label: Int[Array, " B"]) -> Float[Array, "B Z"]:
-        """The codes of images."""
+    def encode(
+        self, params, stats, image: Float[Array, "B H W C"], label: Int[Array, " B"], rng: Array
+    ) -> Float[Array, "B Z"]:
+        """The codes of images; `rng` is for a stochastic encoder's draw."""
 
     @abc.abstractmethod
     def decode(self, params, stats, code: Float[Array, "B Z"], label: Int[Array, " B"]) -> Float[Array, "B H W C"]:
@@ -56,7 +59,7 @@ class Algorithm(abc.ABC):
         """Codes drawn from the prior."""
 
     @abc.abstractmethod
-    def evaluate(self, params, stats, batch: Batch) -> dict[str, Float[Array, " B"]]:
+    def evaluate(self, params, stats, batch: Batch, rng: Array) -> dict[str, Float[Array, " B"]]:
         """Measures of each example (such as its negative log-likelihood in nats), dropout off."""
 
     def init(self, rng: Array) -> TrainState:

@@ -1,0 +1,143 @@
+"""What every benchmark shares: the recipes to measure, the record of a row, the table on the screen. No timing here."""
+
+import importlib.util
+import json
+import math
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import jax
+from ml_collections import ConfigDict
+
+from jaxgen import workdir
+from jaxgen.config import did_you_mean
+
+REPOSITORY = Path(__file__).parents[1]
+RESULTS = Path(__file__).with_name("results")
+
+
+def recipes() -> dict[str, Callable[[str], ConfigDict]]:
+    """`get_config(tokens)` of every file in configs/, by the file's name."""
+    return {path.stem: _get_config(path) for path in sorted((REPOSITORY / "configs").glob("*.py"))}
+
+
+def recipe(name: str, tokens: str = "") -> ConfigDict:
+    """The config of that name with those tokens.
+
+    Raises:
+      ValueError: no such config, or one of the tokens is unknown to it.
+    """
+    known = recipes()
+    if name not in known:
+        raise ValueError(f'config "{name}" is unknown{did_you_mean(name, known)}; choose from {", ".join(known)}')
+    return known[name](tokens)
+
+
+def _get_config(path: Path) -> Callable[[str], ConfigDict]:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.get_config
+
+
+def provenance(device: jax.Device) -> dict:
+    """What makes a number more than an anecdote: the device and the versions that it came from."""
+    # A row names the commit itself, see `commit`.
+    versions = {name: version for name, version in workdir.versions().items() if name != "commit"}
+    return {"device": device_name(device), "versions": versions}
+
+
+def device_name(device: jax.Device) -> str:
+    """The device as its maker calls it; for a CPU, which jax calls "cpu", also its number of cores."""
+    if device.platform != "cpu":
+        return device.device_kind
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{_processor()}, {cores} cores"
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())
+
+
+def commit() -> str | None:
+    """The checkout's commit, with +dirty where tracked files differ from it; None outside of a checkout.
+
+    Read it before the first row is written. Results do not count as a difference: else a benchmark's rows would mark
+    those of the next one.
+    """
+    if not (REPOSITORY / ".git").exists() or shutil.which("git") is None:
+        return None
+    head = _git("rev-parse", "--short=12", "HEAD")
+    changed = _git("diff", "--quiet", "HEAD", "--", ".", ":!benchmarks/results").returncode
+    return None if head.returncode else head.stdout.strip() + ("+dirty" if changed else "")
+
+
+def _git(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run(["git", "-C", str(REPOSITORY), *arguments], capture_output=True, text=True, check=False)
+
+
+def now() -> str:
+    """The date and time in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def prepare(path: str | Path) -> Path:
+    """Makes the file of rows if it is missing, before minutes are spent on what can't be written.
+
+    Raises:
+      ValueError: it can't be written.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("a").close()
+    except OSError as error:
+        raise ValueError(f"out={path} cannot be written ({error.strerror}); try another --out=FILE") from error
+    return path
+
+
+def append(path: str | Path, row: Mapping) -> None:
+    """Adds a row to a file of JSON lines, which is made if it is missing."""
+    with prepare(path).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(finite(row), ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def finite(value):
+    """The same with None for NaN and the infinities, which JSON does not have."""
+    if isinstance(value, Mapping):
+        return {key: finite(each) for key, each in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def table(rows: Iterable[Mapping], columns: Mapping[str, str]) -> str:
+    """Rows as aligned text. `columns`: the key of each column and its title, in order."""
+    rows = list(rows)
+    lines = [list(columns.values()), *([cell(row[key]) for key in columns] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    words = [all(isinstance(row[key], str) for row in rows) for key in columns]
+    return "\n".join(
+        "  ".join(
+            text.ljust(width) if is_word else text.rjust(width)
+            for text, width, is_word in zip(line, widths, words, strict=True)
+        )
+        for line in lines
+    )
+
+
+def cell(value) -> str:
+    """A value as a table shows it: four digits, or all those before the point."""
+    if isinstance(value, Mapping):
+        return " ".join(map(cell, value.values()))
+    if isinstance(value, float):
+        return f"{value:,.0f}" if 1000 <= abs(value) < math.inf else f"{value:.4g}"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "-" if value is None else str(value)
