@@ -109,7 +109,7 @@ def prior_styles(model: Model, dataset: Dataset, split: Data, rows: int = 10) ->
     return figures.style_grid(every_label(model, model.prior_codes(rows, seed=0), dataset.num_classes))
 
 
-def test_styles(model: Model, dataset: Dataset, split: Data, rows: int = 10) -> np.ndarray:
+def image_styles(model: Model, dataset: Dataset, split: Data, rows: int = 10) -> np.ndarray:
     """A row is the code of one image, the image itself in the first column, a column a label."""
     some = first_of_each(split, rows)
     images = as_images(split.image[some])
@@ -133,7 +133,7 @@ def code_cloud(model: Model, dataset: Dataset, split: Data) -> np.ndarray:
 
 PICTURES = {
     "prior_styles": prior_styles,
-    "test_styles": test_styles,
+    "test_styles": image_styles,
     "reconstructions": reconstructions,
     "codes": code_cloud,
 }

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from helpers import C, H, K, W, same, tiny_algorithm, tiny_batch, tiny_data
 from conftest import CONFIGS
+from helpers import C, H, K, W, same, tiny_algorithm, tiny_batch, tiny_data
 
 from jaxgen import parallel
 from jaxgen.model import Model

@@ -1,0 +1,58 @@
+"""The house stays as it was drawn: imports go one way, the third party's heavy packages come late."""
+
+import ast
+import subprocess
+import sys
+
+import pytest
+from conftest import REPOSITORY
+
+# Each file may import only from those to its left.
+LAYERS = [
+    {"types"},
+    {"files", "config", "distributions", "objectives", "networks", "optimizers", "parallel", "figures", "workdir"},
+    {"players", "data", "metrics", "checkpoints", "telemetry"},
+    {"algorithms"},
+    {"model"},
+    {"evaluation", "loading"},
+    {"training"},
+    {"using"},
+]
+PACKAGES = {"data", "networks", "metrics", "algorithms"}
+
+
+def imported(path):
+    """The jaxgen modules that a file imports, as names in LAYERS."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "jaxgen":
+            parts = node.module.split(".")
+            yield from [parts[1]] if len(parts) > 1 else [alias.name for alias in node.names]
+        elif isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[1] for alias in node.names if alias.name.startswith("jaxgen."))
+
+
+@pytest.mark.parametrize("path", sorted((REPOSITORY / "jaxgen").rglob("*.py")), ids=lambda p: p.stem)
+def test_imports_go_one_way(path):
+    relative = path.relative_to(REPOSITORY / "jaxgen")
+    name = relative.parts[0].removesuffix(".py")
+    if name == "__init__":
+        return
+    level = {module: index for index, layer in enumerate(LAYERS) for module in layer}
+    for other in imported(path):
+        inside = name == other and name in PACKAGES
+        assert inside or level[other] < level[name], f"{relative} imports {other}"
+
+
+def test_only_parallel_names_devices():
+    named = [
+        path.name
+        for path in (REPOSITORY / "jaxgen").rglob("*.py")
+        if {"sharding", "Mesh", "pmap", "shard_map"} & set(path.read_text().replace("(", " ").replace(".", " ").split())
+    ]
+    assert set(named) <= {"parallel.py", "checkpoints.py"}, named
+
+
+def test_importing_jaxgen_starts_neither_jax_nor_any_heavy_package():
+    code = "import sys, jaxgen; print(sorted({'jax', 'flax', 'orbax', 'sklearn', 'matplotlib'} & set(sys.modules)))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPOSITORY)
+    assert run.stdout.strip() == "[]"

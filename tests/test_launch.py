@@ -1,0 +1,193 @@
+"""The command line, as a user meets it: one line and exit code 2 for a mistake, a whole run, a resume, a kill."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from conftest import CONFIGS
+from helpers import REPOSITORY, launch
+
+COND_AAE = f"--config={REPOSITORY}/configs/cond_aae.py"
+SMALL = ("--config.hidden=(32,32)", "--config.critic_hidden=(32,32)")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "--config is missing"),
+        (("--config=configs/cond_aea.py",), "configs/cond_aea.py does not exist"),
+        ((f"{COND_AAE}:mnits",), 'token "mnits" is unknown (did you mean "mnist"?)'),
+        ((COND_AAE, "--config.latent_sise=3"), 'Did you mean "latent_size"'),
+        ((COND_AAE, "--config.steps=many"), "steps"),
+        ((COND_AAE, "--mode=trian"), "trian"),
+        ((COND_AAE, "extra"), '"extra" is no flag'),
+        ((COND_AAE, "--workdri=x"), "workdri"),
+        (("--config.steps=3", COND_AAE), "comes before --config"),
+        ((COND_AAE, "--config.data.source=imagenet"), "data.source='imagenet' must be"),
+        ((f"{COND_AAE}:mnist", "--config.data.path=/nowhere"), "download"),
+        ((COND_AAE, "--config.latent_size=0"), "latent_size=0 must be at least 1"),
+        ((COND_AAE, "--config.rates.critic=-0.1"), "a learning rate of -0.1 must be positive"),
+        ((COND_AAE, "--config.steps=0"), "steps=0 must be at least 1"),
+        ((COND_AAE, "--config.log_every=7"), "must be a multiple of log_every=7; try"),
+        ((COND_AAE, "--config.parallel=pmpa"), 'parallel="pmpa" is unknown; choose "jit" or "pmap"'),
+        ((COND_AAE, "--config.schedule=altrnating"), 'schedule="altrnating" is unknown'),
+        ((COND_AAE, "--config.algorithm=aae.Nothing"), 'algorithm="aae.Nothing" is unknown'),
+        ((COND_AAE, "--mode=evaluate"), "is no run"),
+        ((COND_AAE, "--mode=sample"), "is no run"),
+        ((COND_AAE, "--workdir=/dev/null"), "/dev/null is a file"),
+        ((COND_AAE, "--workdir=/proc/run"), "cannot be written"),
+    ],
+)
+def test_a_mistake_gets_one_line_and_exit_code_2(arguments, message, tmp_path):
+    began = time.monotonic()
+    run = launch(*arguments, cwd=tmp_path)
+    assert run.returncode == 2, run.stderr
+    assert message in run.stderr
+    assert "Traceback" not in run.stderr
+    assert run.stderr.startswith("error: ")
+    assert time.monotonic() - began < 60
+    assert not list(tmp_path.iterdir())  # nothing was made
+
+
+def test_a_batch_that_the_devices_do_not_divide_is_refused(tmp_path):
+    run = launch(COND_AAE, cwd=tmp_path, XLA_FLAGS="--xla_force_host_platform_device_count=8")
+    assert run.returncode == 2
+    assert "batch_size=100 must be divisible by 8 devices; try --config.batch_size=96" in run.stderr
+
+
+def test_help_teaches_and_names_every_recipe(tmp_path):
+    run = launch("--help", cwd=tmp_path)
+    assert run.returncode == 0
+    assert "--workdir=DIR" in run.stdout
+    assert all(f"configs/{name}.py" in run.stdout for name in CONFIGS)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("tokens", ["smoke", "tutorial,smoke"])
+def test_every_config_runs_end_to_end(name, tokens, tmp_path):
+    run = launch(f"--config={REPOSITORY}/configs/{name}.py:{tokens}", "--workdir=run", cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert set(results) >= {"config", "dataset", "step", "seconds", "metrics", "versions"}
+    assert results["step"] == 20
+    assert all(np.isfinite(value) for value in results["metrics"].values())
+    made = {path.name for path in (tmp_path / "run").iterdir()}
+    assert made >= {"config.json", "checkpoints", "tensorboard", "metrics.jsonl", "log.txt", "figures", "results.json"}
+    assert list((tmp_path / "run" / "figures").glob("*.png"))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished smoke run's folder."""
+    folder = tmp_path_factory.mktemp("finished")
+    run = launch(f"{COND_AAE}:smoke", *SMALL, "--workdir=run", cwd=folder)
+    assert run.returncode == 0, run.stderr
+    return folder
+
+
+def test_a_finished_run_says_so(finished):
+    run = launch(f"{COND_AAE}:smoke", *SMALL, "--workdir=run", cwd=finished)
+    assert run.returncode == 0
+    assert "is complete (20 steps)" in run.stdout + run.stderr
+
+
+def test_another_config_in_a_runs_folder_is_refused_with_what_differs(finished):
+    before = (finished / "run" / "config.json").read_bytes()
+    run = launch(f"{COND_AAE}:smoke", *SMALL, "--workdir=run", "--config.latent_size=3", cwd=finished)
+    assert run.returncode == 2
+    assert "latent_size: 15 there, 3 here" in run.stderr
+    assert (finished / "run" / "config.json").read_bytes() == before
+
+
+def test_evaluating_again_finds_the_same_numbers(finished):
+    path = finished / "run" / "results.json"
+    before = json.loads(path.read_text())["metrics"]
+    run = launch(f"{COND_AAE}:smoke", *SMALL, "--workdir=run", "--mode=evaluate", cwd=finished)
+    assert run.returncode == 0, run.stderr
+    assert json.loads(path.read_text())["metrics"] == pytest.approx(before, rel=1e-5)
+
+
+def test_sampling_writes_a_grid_and_its_images_labels_and_codes(finished):
+    run = launch(f"{COND_AAE}:smoke", *SMALL, "--workdir=run", "--mode=sample", cwd=finished)
+    assert run.returncode == 0, run.stderr
+    assert (finished / "run" / "samples.png").stat().st_size > 1000
+    with np.load(finished / "run" / "samples.npz") as samples:
+        assert samples["images"].shape == (100, 28, 28, 1)
+        assert samples["codes"].shape == (100, 15)
+        np.testing.assert_array_equal(samples["labels"], np.tile(np.arange(10), 10))
+
+
+LONG = (f"{COND_AAE}:smoke", *SMALL, "--config.steps=400", "--config.log_every=10", "--config.checkpoint_every=20",
+        "--config.evaluate_every=400")  # fmt: skip
+
+
+def final_state(workdir):
+    """Every array of the newest checkpoint."""
+    import jaxgen
+
+    model = jaxgen.load(workdir)
+    assert model.step == 400
+    return model.params
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    run = launch(*LONG, "--workdir=run", cwd=folder)
+    assert run.returncode == 0, run.stderr
+    return final_state(folder / "run")
+
+
+def assert_same(a, b):
+    import jax
+
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        np.testing.assert_array_equal(np.asarray(x), np.asarray(y))
+
+
+def stopped_after(checkpoints: int, how: signal.Signals, folder) -> int:
+    """Starts the long run, sends a signal once so many checkpoints have come, returns the exit status."""
+    command = [sys.executable, str(REPOSITORY / "launch.py"), *LONG, "--workdir=run"]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    with subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 120
+        seen: set[str] = set()
+        while len(seen) < checkpoints and process.poll() is None and time.monotonic() < deadline:
+            seen |= {path.name for path in (folder / "run" / "checkpoints").glob("[0-9]*") if path.name.isdecimal()}
+            time.sleep(0.005)
+        process.send_signal(how)
+        process.communicate(timeout=120)
+        return process.returncode
+
+
+@pytest.mark.parametrize("checkpoints", [1, 4])
+def test_a_run_killed_at_any_moment_and_started_again_ends_bit_for_bit_the_same(checkpoints, undisturbed, tmp_path):
+    assert stopped_after(checkpoints, signal.SIGKILL, tmp_path) == -signal.SIGKILL
+    run = launch(*LONG, "--workdir=run", cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    assert_same(final_state(tmp_path / "run"), undisturbed)
+    steps = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    train = [line["step"] for line in steps if line["split"] == "train"]
+    assert train == list(range(10, 401, 10))  # no step twice, none missing
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_leaves_and_the_same_command_resumes_exactly(how, undisturbed, tmp_path):
+    assert stopped_after(2, how, tmp_path) == 128 + how
+    run = launch(*LONG, "--workdir=run", cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    assert "resuming at step" in run.stdout
+    assert_same(final_state(tmp_path / "run"), undisturbed)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_with_the_step_and_keeps_the_last_good_checkpoint(tmp_path):
+    run = launch(*LONG, "--workdir=run", "--config.rates.reconstruction=1e30", cwd=tmp_path)
+    assert run.returncode == 1
+    assert "became" in run.stderr
+    assert "at step" in run.stderr
+    assert "Traceback" not in run.stderr

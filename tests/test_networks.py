@@ -1,0 +1,65 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxgen.networks import MLP, ConvClassifier
+
+B, H, W, C, Z, K = 6, 8, 10, 3, 5, 4
+
+
+@pytest.fixture
+def image():
+    return jnp.asarray(np.random.default_rng(0).random((B, H, W, C)), jnp.float32)
+
+
+def test_mlp_joins_its_inputs_and_gives_the_shape_it_is_asked_for(image):
+    network = MLP((16, 7), (H, W, C))
+    variables = network.init(jax.random.key(0), image, jnp.zeros((B, K)), train=False)
+    assert variables["params"]["Dense_0"]["kernel"].shape == (H * W * C + K, 16)
+    assert network.apply(variables, image, jnp.zeros((B, K)), train=False).shape == (B, H, W, C)
+
+
+def test_mlp_with_an_empty_output_shape_gives_a_scalar_an_example(image):
+    network = MLP((16,), ())
+    assert network.init_with_output(jax.random.key(0), image, train=False)[0].shape == (B,)
+
+
+def test_mlp_is_the_product_of_its_matrices_and_relus(image):
+    network = MLP((16,), (Z,))
+    variables = network.init(jax.random.key(0), image, train=False)
+    one, two = (variables["params"][f"Dense_{i}"] for i in (0, 1))
+    x = np.asarray(image).reshape(B, -1)
+    expected = np.maximum(x @ one["kernel"] + one["bias"], 0) @ two["kernel"] + two["bias"]
+    np.testing.assert_allclose(network.apply(variables, image, train=False), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_layer_listed_as_linear_lets_negative_values_through(image):
+    rectified, linear = MLP((16,), (Z,)), MLP((16,), (Z,), linear=(0,))
+    variables = rectified.init(jax.random.key(0), image, train=False)
+    outputs = [network.apply(variables, image, train=False) for network in (rectified, linear)]
+    assert not np.allclose(*outputs)
+
+
+def test_dropout_acts_in_training_alone_and_keeps_the_mean(image):
+    network = MLP((1000,), (), dropout=0.25)
+    variables = network.init(jax.random.key(0), image, train=False)
+    still = network.apply(variables, image, train=False)
+    noisy = jnp.stack(
+        [network.apply(variables, image, train=True, rngs={"dropout": jax.random.key(i)}) for i in range(300)]
+    )
+    assert float(noisy.std(0).min()) > 0
+    np.testing.assert_allclose(noisy.mean(0), still, atol=4 * float(noisy.std(0).max()) / np.sqrt(300))
+
+
+def test_the_torch_initialiser_is_uniform_within_one_over_the_root_of_the_inputs(image):
+    network = MLP((2000,), (), kernel_init="torch")
+    kernel = network.init(jax.random.key(0), image, train=False)["params"]["Dense_0"]["kernel"]
+    bound = 1 / np.sqrt(H * W * C)  # torch.nn.Linear: kaiming_uniform_ with a = √5
+    assert float(jnp.abs(kernel).max()) <= bound
+    np.testing.assert_allclose(float(kernel.std()), bound / np.sqrt(3), rtol=0.01)
+
+
+def test_conv_classifier_gives_a_logit_a_class(image):
+    network = ConvClassifier(K)
+    assert network.init_with_output(jax.random.key(0), image, train=False)[0].shape == (B, K)
