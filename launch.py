@@ -107,7 +107,7 @@ def hand_over(config, workdir: str, mode: str) -> int:
     """Starts jax and does what `mode` says."""
     from jaxgen import parallel
 
-    parallel.guard_simulated_devices()
+    parallel.prepare()
     logging.getLogger("jaxgen").setLevel(logging.INFO)
     from jaxgen import training, using
 

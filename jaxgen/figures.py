@@ -4,13 +4,15 @@ Every function returns the finished picture as uint8 [H', W', 3]; `write_png` pu
 in [0, 1] with 1 or 3 channels. Inputs are checked by hand, not by annotation, so that a caller's mistake gets one line.
 """
 
+import io
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
 from numpy.typing import ArrayLike
+
+from jaxgen.files import write_atomically
 
 Picture = UInt8[np.ndarray, "_ _ 3"]  # no letters: a function may take one size and return another
 History = dict[str, list[tuple[int, float]]]
@@ -91,11 +93,9 @@ def write_png(path: str | os.PathLike, image: Picture) -> None:
     """Writes the picture so that a reader finds the old file or the new one, never half of one."""
     from PIL import Image
 
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    Image.fromarray(image).save(temporary, format="PNG")
-    os.replace(temporary, path)
+    png = io.BytesIO()
+    Image.fromarray(image).save(png, format="PNG")
+    write_atomically(path, png.getvalue())
 
 
 # ------------------------------------------------------------------------------------------------------------ plots

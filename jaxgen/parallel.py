@@ -10,6 +10,8 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from jaxgen.files import cache_folder
+
 WAYS = ("jit", "pmap")
 
 
@@ -97,8 +99,11 @@ def split_over_devices(index: np.ndarray, devices: int) -> np.ndarray:
     return np.moveaxis(index.reshape(len(index), devices, -1), 1, 0)
 
 
-def guard_simulated_devices() -> None:
-    """Call before jax starts. Simulated CPU devices deadlock on few cores unless their thread pool is larger."""
+def prepare() -> None:
+    """What has to be settled before jax starts its devices."""
     simulated = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
     if simulated or "JAX_NUM_CPU_DEVICES" in os.environ:
-        os.environ.setdefault("PJRT_NPROC", "16")
+        os.environ.setdefault("PJRT_NPROC", "16")  # else simulated devices can deadlock on few cores
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        jax.config.update("jax_compilation_cache_dir", str(cache_folder("compiled")))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)

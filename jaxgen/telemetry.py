@@ -3,7 +3,6 @@
 One process of a run owns a workdir's telemetry; the others make none.
 """
 
-import io
 import json
 import logging
 import math
@@ -17,6 +16,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 from tqdm import tqdm
+
+from jaxgen.figures import write_png
+from jaxgen.files import write_atomically
 
 LOGGER = logging.getLogger("jaxgen")
 RESERVED = ("step", "split", "time")  # a line's own keys in metrics.jsonl
@@ -83,11 +85,7 @@ class Telemetry:
 
     def figure(self, step: int, name: str, image: UInt8[np.ndarray, "Y X 3"]) -> None:
         """Writes figures/{name}.png, the newest replacing the one before, and adds it to TensorBoard's history."""
-        from PIL import Image
-
-        png = io.BytesIO()
-        Image.fromarray(image).save(png, format="PNG")
-        _write_atomically(self.workdir / "figures" / f"{name}.png", png.getvalue())
+        write_png(self.workdir / "figures" / f"{name}.png", image)
         self._tensorboard.add_image(f"figures/{name}", image, step, dataformats="HWC")
 
     def message(self, text: str) -> None:
@@ -190,15 +188,7 @@ def _drop_lines_after(path: Path, start_step: int) -> None:
     if not path.exists():
         return
     kept = [record for record in _records(path) if start_step > 0 and record["step"] <= start_step]
-    _write_atomically(path, "".join(json.dumps(record) + "\n" for record in kept).encode())
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    """A reader finds the old file or the new one, never half of one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
+    write_atomically(path, "".join(json.dumps(record) + "\n" for record in kept).encode())
 
 
 # ---------------------------------------------------------------------------------------------------------- logging

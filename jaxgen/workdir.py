@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from jaxgen.files import write_atomically
+
 LOGGER = logging.getLogger("jaxgen")
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "jaxgen")
 PLACES = ("data.path", "data.download")  # keys that say where things are on this machine, not what the run is
@@ -73,18 +75,8 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
 
     Tuples become lists, numpy's scalars and arrays become numbers and lists, NaN and infinity become null.
     """
-    path = Path(path)
     text = json.dumps(_plain(value), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_atomically(path, text.encode())
 
 
 @functools.cache

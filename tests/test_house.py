@@ -9,8 +9,8 @@ from conftest import REPOSITORY
 
 # Each file may import only from those to its left.
 LAYERS = [
-    {"types"},
-    {"files", "config", "distributions", "objectives", "networks", "optimizers", "parallel", "figures", "workdir"},
+    {"types", "files", "config"},
+    {"distributions", "objectives", "networks", "optimizers", "parallel", "figures", "workdir"},
     {"players", "data", "metrics", "checkpoints", "telemetry"},
     {"algorithms"},
     {"model"},

@@ -62,5 +62,5 @@ def test_splitting_over_devices_keeps_the_order_that_jit_would_split_in():
 def test_simulated_devices_get_a_thread_pool_that_does_not_deadlock(monkeypatch):
     monkeypatch.delenv("PJRT_NPROC", raising=False)
     monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
-    parallel.guard_simulated_devices()
+    parallel.prepare()
     assert os.environ["PJRT_NPROC"] == "16"

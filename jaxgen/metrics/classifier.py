@@ -5,7 +5,6 @@ It never takes part in training a model, so a model can't learn to please it.
 
 import functools
 import logging
-import os
 from pathlib import Path
 
 import flax
@@ -14,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jaxgen.files import cache_folder, write_atomically
 from jaxgen.networks import ConvClassifier
 from jaxgen.types import Data
 
@@ -52,7 +52,7 @@ def trained_classifier(train: Data, num_classes: int, steps: int, key: str) -> C
       steps: how many batches of 100 it learns from.
       key: the split's fingerprint, which names the cache file.
     """
-    path = cache_folder() / f"{key}-{steps}-v{VERSION}.msgpack"
+    path = cache_folder("classifiers") / f"{key}-{steps}-v{VERSION}.msgpack"
     network = ConvClassifier(num_classes)
     fresh = network.init(jax.random.key(0), jnp.zeros((1, *train.image.shape[1:])), train=False)["params"]
     try:
@@ -92,16 +92,9 @@ def fit(network: ConvClassifier, params, train: Data, steps: int):
     return carry[0]
 
 
-def cache_folder() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jaxgen" / "classifiers"
-
-
 def store(path: Path, content: bytes) -> None:
-    """Writes atomically; a cache that can't be written only costs time."""
+    """A cache that can't be written only costs time."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
+        write_atomically(path, content)
     except OSError as error:
         log.warning("The classifier can't be cached in %s (%s)", path, error)

@@ -1,0 +1,241 @@
+"""Any TFDS image set, read without TensorFlow from a prepared directory; prepared only when asked to."""
+
+import contextlib
+import glob
+import hashlib
+import importlib.util
+import io
+import json
+import logging
+import os
+import re
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int, UInt8
+
+from jaxgen.config import did_you_mean
+from jaxgen.files import cache_folder, write_atomically
+
+READ_CHUNK = 4096
+
+logger = logging.getLogger(__name__)
+
+
+def read_tfds(name: str, path: str | os.PathLike | None, download: bool) -> dict[str, np.ndarray]:
+    """The images and labels of a set: `train_image`, `train_label`, perhaps `test_…`, and `num_classes`.
+
+    Raises:
+      ValueError: no such set, not prepared and not to be downloaded, or not of images with class labels.
+    """
+    if not re.fullmatch(r"\w+(/\w[\w.+-]*)*(:[\d.]+)?", name or ""):
+        raise ValueError(f"data.name={name!r} must name a TFDS image set, such as --config.data.name=mnist")
+    directory = find_tfds(name, path)
+    if directory is None and not download:
+        raise ValueError(_unprepared(name, _tfds_root(path)))
+    if directory is None:
+        directory = _prepare_tfds(name, _tfds_root(path))
+    return _cached(directory, _read_tfds)
+
+
+def find_tfds(name: str, path: str | os.PathLike | None = None) -> Path | None:
+    """The directory of the newest prepared version of a TFDS set ("mnist", "mnist:3.0.1", "set/config"), or None."""
+    name, _, version = name.partition(":")
+    found = (_tfds_root(path) / name).glob(f"{version or '*'}/dataset_info.json")
+    versions = [info.parent for info in found if re.fullmatch(r"\d+\.\d+\.\d+", info.parent.name)]
+    return max(versions, key=lambda folder: tuple(map(int, folder.name.split("."))), default=None)
+
+
+def _tfds_root(path: str | os.PathLike | None) -> Path:
+    return Path(path or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser().absolute()
+
+
+def _unprepared(name: str, root: Path) -> str:
+    base, _, version = name.partition(":")
+    infos = [*root.glob("*/*/dataset_info.json"), *root.glob("*/*/*/dataset_info.json")]
+    prepared = {info.parent.parent.relative_to(root).as_posix() for info in infos}
+    return (
+        f"data.name={name!r} is not prepared: no {root / base / (version or 'VERSION')}/dataset_info.json"
+        f"{did_you_mean(name, prepared)}; add --config.data.download=true to download and prepare it there, or point "
+        f"--config.data.path or TFDS_DATA_DIR to the directory that holds it"
+    )
+
+
+def _prepare_tfds(name: str, root: Path) -> Path:
+    """Downloads a TFDS set and writes it below `root` in array_record; its directory."""
+    with _quiet():
+        import tensorflow_datasets as tfds
+        from tensorflow_datasets.core.download import downloader
+
+        base = re.split("[/:]", name)[0]
+        known = tfds.list_builders(with_community_datasets=False)
+        if base not in known:
+            raise ValueError(f"data.name={name!r} is no TFDS data set{did_you_mean(base, known)}")
+        logger.info("downloading and preparing %s in %s", name, root)
+        downloader.MAX_RETRIES = 5  # its 10 take minutes to find out that there is no network
+        try:
+            with _tensorflow_or_stand_in():
+                builder = tfds.builder(name, data_dir=root, file_format="array_record")
+                builder.download_and_prepare(file_format="array_record")
+        except Exception as error:  # each builder runs its own code and raises what it likes
+            raise ValueError(_preparation_failed(name, root, error)) from error
+    return Path(builder.data_dir)
+
+
+def _preparation_failed(name: str, root: Path, error: Exception) -> str:
+    failed = f"data.name={name!r} could not be downloaded and prepared in {root}"
+    if "No module named 'tensorflow'" in str(error):
+        return f"{failed}: TFDS needs TensorFlow to prepare it; pip install tensorflow and run again, this once"
+    return f"{failed}: {_one_line(error)}; check name and network, or set --config.data.path to where it is prepared"
+
+
+def _read_tfds(directory: Path) -> dict[str, np.ndarray]:
+    """The images and labels of the splits "train" and "test" (where there is one) of a prepared set."""
+    try:
+        file_format = json.loads((directory / "dataset_info.json").read_text()).get("fileFormat", "tfrecord")
+    except (OSError, ValueError, AttributeError) as error:
+        raise ValueError(_unreadable(directory, _one_line(error))) from error
+    if file_format != "array_record":
+        raise ValueError(_unreadable(directory, f"{file_format} needs TensorFlow, array_record does not"))
+    with _quiet():
+        sources, num_classes = _open_tfds(directory)
+        arrays = {"num_classes": np.array(num_classes)}
+        try:
+            for split, source in sources.items():
+                arrays[f"{split}_image"], arrays[f"{split}_label"] = _read_split(source, f"{directory}, split {split},")
+        except (OSError, RuntimeError) as error:  # of Pillow and of array_record
+            raise ValueError(_unreadable(directory, _one_line(error))) from error
+    return arrays
+
+
+def _unreadable(directory: Path, why: str) -> str:
+    return f"{directory} cannot be read ({why}); remove it and prepare it anew with --config.data.download=true"
+
+
+def _open_tfds(directory: Path) -> tuple[dict[str, Any], int]:
+    """The data sources by split and the number of classes, after a look at whether they are what we can use."""
+    import tensorflow_datasets as tfds
+
+    try:
+        builder = tfds.builder_from_directory(directory)
+        features = dict(builder.info.features)
+        sources = {s: builder.as_data_source(split=s) for s in ("train", "test") if s in builder.info.splits}
+    except Exception as error:  # a damaged directory fails in TFDS, protobuf, json or the file system
+        raise ValueError(_unreadable(directory, _one_line(error))) from error
+    image, label = features.get("image"), features.get("label")
+    if not isinstance(image, tfds.features.Image) or not isinstance(label, tfds.features.ClassLabel):
+        raise ValueError(f"{directory} has the features {', '.join(features)}; an image and a class label are needed")
+    if image.np_dtype != np.uint8 or "train" not in sources:
+        has = f"{np.dtype(image.np_dtype)} images in the splits {', '.join(builder.info.splits)}"
+        raise ValueError(f"{directory} has {has}; uint8 images and a split 'train' are needed")
+    return sources, label.num_classes
+
+
+def _read_split(source, where: str) -> tuple[UInt8[np.ndarray, "N H W C"], Int[np.ndarray, " N"]]:
+    """All examples of a split, decoded in bulk: twice as fast as one by one."""
+    if len(source) < 3:
+        raise ValueError(f"{where} holds {len(source)} examples; at least 3 are needed")
+    shape = source[0]["image"].shape
+    image, label = np.empty((len(source), *shape), np.uint8), np.empty(len(source), np.int32)
+    for start in range(0, len(source), READ_CHUNK):
+        stop = min(start + READ_CHUNK, len(source))
+        for i, example in enumerate(source.__getitems__(range(start, stop)), start):
+            if example["image"].shape != shape:
+                raise ValueError(f"{where} mixes images of {shape} and {example['image'].shape}; one size is needed")
+            image[i], label[i] = example["image"], example["label"]
+    return image, label
+
+
+def _cached(directory: Path, read: Callable[[Path], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """What `read(directory)` gives, from a file in the user's cache where the directory has not changed since."""
+    files = sorted((file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in directory.iterdir())
+    state = hashlib.blake2b(repr(files).encode() + (directory / "dataset_info.json").read_bytes()).hexdigest()
+    place = hashlib.blake2b(str(directory).encode(), digest_size=6).hexdigest()
+    path = cache_folder("data") / f"{'-'.join(directory.parts[-2:])}-{place}.npz"
+    arrays = _read_cache(path, state)
+    if arrays is None:
+        arrays = read(directory)
+        _write_cache(path, state, arrays)
+    return arrays
+
+
+def _read_cache(path: Path, state: str) -> dict[str, np.ndarray] | None:
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return dict(stored) if str(stored["state"]) == state else None
+    except FileNotFoundError:
+        return None
+    except Exception as error:  # whatever a damaged file raises: the data set itself is still there
+        logger.warning("the cache %s cannot be read (%s); reading the data set again", path, _one_line(error))
+        return None
+
+
+def _write_cache(path: Path, state: str, arrays: dict[str, np.ndarray]) -> None:
+    content = io.BytesIO()
+    np.savez(content, state=np.array(state), **arrays)
+    try:
+        write_atomically(path, content.getvalue())
+    except OSError as error:
+        logger.warning("the cache %s cannot be written (%s); the next start reads slowly again", path, error)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the warnings of TFDS (OpenCV is not installed) and of the retries below it."""
+    loggers = [logging.getLogger("absl"), logging.getLogger("urllib3.connectionpool")]
+    levels = [each.level for each in loggers]
+    for each in loggers:
+        each.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for each, level in zip(loggers, levels, strict=True):
+            each.setLevel(level)
+
+
+@contextlib.contextmanager
+def _tensorflow_or_stand_in() -> Iterator[None]:
+    """Where TensorFlow is not installed, gives TFDS the few functions with which it prepares most image sets.
+
+    MNIST, CIFAR and their like need it to open files and to write PNGs, which Python and Pillow do as well. Whatever
+    else a builder asks for raises the error that a missing TensorFlow raises.
+    """
+    from tensorflow_datasets.core.utils.lazy_imports_utils import tensorflow
+
+    if importlib.util.find_spec("tensorflow") is not None:
+        yield
+        return
+    vars(tensorflow)["_module"] = _TensorFlowStandIn()
+    try:
+        yield
+    finally:
+        vars(tensorflow).pop("_module", None)
+
+
+class _TensorFlowStandIn:
+    """See `_tensorflow_or_stand_in`."""
+
+    def __init__(self):
+        files = {"GFile": open, "exists": os.path.exists, "isdir": os.path.isdir, "listdir": os.listdir}
+        self.io = types.SimpleNamespace(gfile=types.SimpleNamespace(**files, glob=glob.glob, walk=os.walk))
+        self.image = types.SimpleNamespace(encode_png=self._encode_png)
+        self.executing_eagerly = lambda: True
+
+    @staticmethod
+    def _encode_png(image: UInt8[np.ndarray, "H W C"]):
+        from PIL import Image
+
+        file = io.BytesIO()
+        Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(file, "png")
+        return types.SimpleNamespace(numpy=file.getvalue)
+
+    def __getattr__(self, name: str):
+        raise ModuleNotFoundError(f"No module named 'tensorflow' (asked for tf.{name})")
+
+
+def _one_line(error: BaseException) -> str:
+    """The type and the first line of an error's text, which may fill a page."""
+    return f"{type(error).__name__}: {next(iter(str(error).strip().splitlines()), '')[:200]}"
