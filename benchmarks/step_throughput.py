@@ -153,7 +153,7 @@ def set_up_jax(simulate: int | None) -> None:
     if simulate:
         flags = [os.environ.get("XLA_FLAGS", ""), f"--xla_force_host_platform_device_count={simulate}"]
         os.environ |= {"XLA_FLAGS": " ".join(flags), "JAX_PLATFORMS": "cpu"}
-    parallel.guard_simulated_devices()
+    parallel.prepare()
 
 
 def in_new_process(function: Callable, *arguments):

@@ -14,7 +14,8 @@ from jaxgen.config import common, smoke, with_tokens
 def get_config(tokens: str = ""):
     """The recipe, for a comma-separated list of tokens."""
     config = common("aae.ConditionalAAE")
-    config.steps = 4000
+    config.steps = 2400
+    config.evaluate_every = config.checkpoint_every = 800
 
     config.latent_size = 15
     config.prior_std = 1.0
@@ -28,10 +29,10 @@ def get_config(tokens: str = ""):
     config.encoder_sees_label = True
     config.label_products = True
     config.gaussian_posterior = True
-    config.kl_weight = 0.3
+    config.kl_weight = 1.0
 
     config.schedule = "simultaneous"
-    config.rates = {"reconstruction": 1e-3, "critic": 5e-4, "encoder": 5e-4}  # Adam
+    config.rates = {"reconstruction": 1e-3, "critic": 2e-3, "encoder": 5e-4}  # Adam
     config.b1 = {"reconstruction": 0.9, "critic": 0.5, "encoder": 0.5}
     config.decay = "cosine"
     config.mean_over_pixels = False

@@ -6,7 +6,6 @@ from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
-import jaxtyping
 import numpy as np
 import optax
 import pytest
@@ -45,14 +44,6 @@ def marked_step(algorithm, make_step=training.make_step):
         return run
 
     return for_axis
-
-
-@pytest.fixture(scope="module", autouse=True)
-def unchecked_shapes():
-    """As the benchmark runs; the abstract states that it lowers with hold shapes instead of arrays."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,94 @@
+"""The separation table: style apart from content, our recipe beside the literal published one, over several seeds.
+
+    python -m benchmarks.separation                          bundled digits: ours and tutorial, three seeds each
+    python -m benchmarks.separation --tokens=mnist           ours on MNIST
+    python -m benchmarks.separation --overrides=kl_weight=1.0 --seeds=0
+
+Every run is `python launch.py --config=configs/cond_aae.py:TOKENS --config.seed=SEED`, taken to its end in a workdir of
+its own below --workdir, so that a run cut off resumes and a finished one is only read. Figures are those of results.json:
+the test split, used once; mean ± standard deviation (n - 1) over the seeds.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+
+from benchmarks import records
+from benchmarks.step_throughput import words
+
+METRICS = ("content_accuracy", "swap_accuracy", "style_leakage", "mse", "nll", "prior_gap", "code_std_min",
+           "code_std_max", "classifier_accuracy")  # fmt: skip
+COLUMNS = {"tokens": "tokens", "overrides": "overrides", "seeds": "seeds", "steps": "steps", "minutes": "minutes"}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit status, that of the first run which fails."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.separation",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--tokens", type=words, default=["", "tutorial"], metavar="A,B+C", help="variants; + joins tokens of one")
+    add("--overrides", type=words, default=[], metavar="KEY=VALUE,…", help="values of the recipe to change")
+    add("--seeds", type=words, default=["0", "1", "2"], metavar="0,1,2")
+    add("--workdir", type=Path, default=Path("runs/separation"), metavar="DIR")
+    add("--out", type=Path, default=records.RESULTS / "separation.jsonl", metavar="FILE")
+    options = parser.parse_args(argv)
+    records.prepare(options.out)
+    rows, commit = [], records.commit()
+    for tokens in options.tokens:
+        try:
+            results = [run(tokens, seed, options.overrides, options.workdir) for seed in options.seeds]
+        except subprocess.CalledProcessError as error:
+            return error.returncode
+        rows.append(summary(tokens, options.overrides, options.seeds, results) | {"commit": commit})
+        records.append(options.out, rows[-1])
+    print(records.table([row | shown(row) for row in rows], COLUMNS | {name: name for name in METRICS}))
+    return 0
+
+
+def run(tokens: str, seed: str, overrides: Sequence[str], workdir: Path) -> dict:
+    """What results.json says of one run, which is trained if it has not been."""
+    folder = workdir / "-".join(["cond_aae", *filter(None, tokens.split("+")), *overrides, f"seed{seed}"])
+    config = f"{records.REPOSITORY}/configs/cond_aae.py:{tokens.replace('+', ',')}"
+    command = [sys.executable, str(records.REPOSITORY / "launch.py"), f"--config={config}", f"--workdir={folder}"]
+    command += [f"--config.{override}" for override in [*overrides, f"seed={seed}"]]
+    print(" ".join(command), flush=True)
+    subprocess.run(command, check=True)
+    return json.loads((folder / "results.json").read_text())
+
+
+def summary(tokens: str, overrides: Sequence[str], seeds: Sequence[str], results: Sequence[dict]) -> dict:
+    """One row: every metric's value by seed."""
+    return {
+        "tokens": tokens.replace("+", ","),
+        "overrides": " ".join(overrides),
+        "dataset": results[0]["dataset"],
+        "seeds": len(seeds),
+        "steps": results[0]["step"],
+        "minutes": statistics.mean(result["seconds"] for result in results) / 60,
+        **{name: [result["metrics"][name] for result in results] for name in METRICS},
+        **records.provenance(jax.devices()[0]),
+        "date": records.now(),
+    }
+
+
+def shown(row: dict) -> dict[str, str]:
+    """Each metric as "mean ± std", the mean alone for one seed."""
+    return {name: mean_and_std(row[name]) for name in METRICS}
+
+
+def mean_and_std(values: Sequence[float]) -> str:
+    spread = f" ± {statistics.stdev(values):.2g}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.4g}{spread}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
