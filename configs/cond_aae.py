@@ -26,8 +26,7 @@ def get_config(tokens: str = ""):
     config.decoder_linear = ()  # hidden layers of the decoder that leave out the ReLU
     config.kernel_init = "he_normal"
     config.critic_sees_label = True
-    config.encoder_sees_label = True
-    config.label_products = True
+    config.label_products = ("critic",)
     config.gaussian_posterior = True
     config.kl_weight = 1.0
 
@@ -53,7 +52,7 @@ def tutorial(config):
     config.dropout, config.critic_dropout = 0.25, 0.2
     config.decoder_linear = (1,)
     config.kernel_init = "torch"
-    config.critic_sees_label = config.encoder_sees_label = config.label_products = False
+    config.critic_sees_label, config.label_products = False, ()
     config.gaussian_posterior, config.kl_weight = False, 0.0
     config.schedule = "accumulating"
     config.rates.update({"reconstruction": 1e-4, "critic": 5e-5, "encoder": 5e-5})

@@ -68,6 +68,7 @@ def separate(model: Model, dataset: Dataset, config) -> dict[str, float]:
     return {
         "content_accuracy": separation.content_accuracy(prior, model.decode, judge, dataset.num_classes),
         "swap_accuracy": separation.swap_accuracy(codes["test"], model.decode, judge, dataset.num_classes),
+        "style_consistency": separation.style_consistency(prior, model.decode, dataset.num_classes),
         "style_leakage": separation.style_leakage(codes["train"], codes["test"], options.probe_epochs),
         "classifier_accuracy": judge.accuracy(dataset.test),
     }

@@ -55,7 +55,8 @@ class Model:
         codes = np.asarray(codes, np.float32)
         if codes.ndim != 2 or codes.shape[1] != self.algorithm.latent_size:
             raise ValueError(f"codes of shape {codes.shape} must be [N, {self.algorithm.latent_size}]")
-        return self._in_chunks(self._decode, codes, self._labels(labels, len(codes)))
+        labels = self._labels(labels, len(codes), self.algorithm.decoder_needs_label)
+        return self._in_chunks(self._decode, codes, labels)
 
     def sample(self, count: int, labels: ArrayLike | None = None, seed: int = 0) -> Float[np.ndarray, "N H W C"]:
         """Decodes `count` codes drawn from the prior: [count, H, W, C] in [0, 1]."""
@@ -80,11 +81,11 @@ class Model:
             raise ValueError(f"images in [{low:g}, {high:g}] must lie in [0, 1] and be finite; try images / 255")
         return images.astype(np.float32)
 
-    def _labels(self, labels, count: int) -> np.ndarray:
+    def _labels(self, labels, count: int, needed: bool = False) -> np.ndarray:
         classes = self.algorithm.info.num_classes
         if labels is None:
-            if self.algorithm.needs_label:
-                raise ValueError(f"labels are missing: {type(self.algorithm).__name__} needs one for each example")
+            if needed:
+                raise ValueError(f"labels are missing: {type(self.algorithm).__name__} decodes a code under a label")
             return np.full(count, -1, np.int32)
         labels = np.asarray(labels)
         if not np.issubdtype(labels.dtype, np.integer):

@@ -64,6 +64,32 @@ def test_leakage_finds_a_label_that_no_linear_probe_could_read(numbers):
     assert separation.style_leakage(Codes(codes[:2500], labels[:2500]), Codes(codes[2500:], labels[2500:]), 60) > 0.9
 
 
+def bar(slant, width, size=41):
+    """A bright bar through the middle that moves `slant` pixels to the right for each pixel up."""
+    row, column = np.mgrid[:size, :size] - size // 2
+    return (np.abs(column + slant * row) <= width / 2).astype(np.float32)[..., None]
+
+
+@pytest.mark.parametrize("slant", [-0.5, 0.0, 0.3])
+def test_slant_and_ink_of_a_bar_are_those_it_was_drawn_with(slant):
+    ink, measured = separation.stroke_measures(bar(slant, 5)[None])[0]
+    assert measured == pytest.approx(slant, abs=0.03)
+    assert ink == pytest.approx(5 / 41, rel=0.1)
+
+
+def test_consistency_is_1_where_a_code_slants_every_label_alike_and_0_where_each_label_takes_its_own_dimension(numbers):
+    code = numbers.uniform(-0.5, 0.5, (300, 2 * K))
+
+    def shared(codes, labels):
+        return np.stack([bar(z[0], 5 + 4 * z[1]) for z in codes])
+
+    def own(codes, labels):
+        return np.stack([bar(z[2 * k], 5 + 4 * z[2 * k + 1]) for z, k in zip(codes, labels, strict=True)])
+
+    assert separation.style_consistency(code, shared, K) == pytest.approx(1.0)
+    assert abs(separation.style_consistency(code, own, K)) < 0.1
+
+
 def test_kernel_distance_of_two_draws_of_one_distribution_is_near_0_and_grows_with_a_shift(numbers):
     first, second, shifted = numbers.normal(size=(3, 500, Z))
     near = kernel_distance(first, second, 1.0)

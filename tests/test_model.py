@@ -33,6 +33,10 @@ def test_codes_images_and_samples_have_the_promised_shapes(model, images, labels
     assert model.sample(9, np.arange(9) % K, seed=0).shape == (9, H, W, C)
 
 
+def test_the_style_of_an_image_is_read_without_its_label(model, images, labels):
+    np.testing.assert_array_equal(model.encode(images), model.encode(images, labels))
+
+
 def test_a_seed_fixes_the_codes_and_the_samples(model, images, labels):
     np.testing.assert_array_equal(model.encode(images, labels, seed=3), model.encode(images, labels, seed=3))
     np.testing.assert_array_equal(model.sample(4, 1, seed=3), model.sample(4, 1, seed=3))
@@ -75,7 +79,7 @@ def test_images_of_a_wrong_shape_range_or_dtype_are_refused(model, images, label
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (None, "labels are missing: ConditionalAAE needs one for each example"),
+        (None, "labels are missing: ConditionalAAE decodes a code under a label"),
         ([0, 1], r"labels of shape \(2,\) must be \[7\]"),
         ([9] * 7, r"labels in \[9, 9\] must lie in \[0, 4\)"),
         ([0.5] * 7, "labels of dtype float64 must be integers"),

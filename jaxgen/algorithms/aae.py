@@ -24,7 +24,6 @@ OPTIONS = (
     "critic_sees_label",
     "gaussian_posterior",
     "kl_weight",
-    "encoder_sees_label",
     "label_products",
     "mean_over_pixels",
     "log_eps",
@@ -52,9 +51,10 @@ class ConditionalAAE(Algorithm):
         class whose images vary in few ways can so fill the dimensions that it has no use for with noise, where a
         deterministic encoder would leave it on a thin surface that gives the label away.
       kl_weight: weight of KL(q(z | x) || prior), in nats, in the reconstruction's loss; needs `gaussian_posterior`.
-      encoder_sees_label: q(z | x, y): the encoder is told the label and has one linear head a class.
-      label_products: decoder and critic see, beside code and label, their product: first layers of their own for
-        each class, where joining code and one-hot label moves nothing but the first layer's bias.
+      label_products: which of "decoder" and "critic" see, beside code and label, their outer product: a first layer of
+        its own for each class, where joining code and one-hot label moves nothing but the first layer's bias. The
+        critic so finds what tells the classes apart. A decoder with them reconstructs better and separates as well,
+        but its classes no longer share what a code means: a row of the picture is no longer one handwriting.
       mean_over_pixels: reconstruction in nats per pixel rather than per image; matters where gradients accumulate.
       log_eps: the tutorials' log(sigmoid(x) + eps) instead of losses from logits, to measure that mistake.
     """
@@ -67,24 +67,22 @@ class ConditionalAAE(Algorithm):
     critic_sees_label: bool
     gaussian_posterior: bool
     kl_weight: float
-    encoder_sees_label: bool
-    label_products: bool
+    label_products: tuple[str, ...]
     mean_over_pixels: bool
     log_eps: float
 
     evaluations = ("reconstruction", "separation", "prior_gap")
     pictures = ("prior_styles", "test_styles", "reconstructions", "codes")
-    needs_label = True
+    decoder_needs_label = True
 
     @classmethod
     def from_config(cls, config, info: Info) -> "ConditionalAAE":
-        options = {name: config[name] for name in OPTIONS}
+        options = {name: config[name] for name in OPTIONS} | {"label_products": tuple(config.label_products)}
         prior = Gaussian(config.latent_size, config.prior_std)
         code_shape = (2, prior.size) if config.gaussian_posterior else (prior.size,)
-        heads = (info.num_classes, *code_shape) if config.encoder_sees_label else code_shape
         mlp = {"dropout": config.dropout, "kernel_init": config.kernel_init}
         networks = {
-            "encoder": MLP(tuple(config.hidden), heads, **mlp),
+            "encoder": MLP(tuple(config.hidden), code_shape, **mlp),
             "decoder": MLP(tuple(config.hidden), info.image_shape, linear=tuple(config.decoder_linear), **mlp),
             "critic": MLP(tuple(config.critic_hidden), (), config.critic_dropout, kernel_init=config.kernel_init),
         }
@@ -109,9 +107,9 @@ class ConditionalAAE(Algorithm):
     def example_inputs(self):
         image, code, label = self.example_image(), jnp.zeros((1, self.latent_size)), jnp.zeros(1, jnp.int32)
         return {
-            "encoder": self.encoder_inputs(image, label),
-            "decoder": self.joined(code, label),
-            "critic": self.joined(code, label) if self.critic_sees_label else (code,),
+            "encoder": (image,),
+            "decoder": self.joined("decoder", code, label),
+            "critic": self.joined("critic", code, label) if self.critic_sees_label else (code,),
         }
 
     # The losses. Under the simultaneous schedule all three get the same rng, so that `code_rng`, split off first,
@@ -119,7 +117,7 @@ class ConditionalAAE(Algorithm):
 
     def reconstruct(self, params, stats, batch, rng):
         code_rng, decoder_rng = jax.random.split(rng)
-        posterior = self.posterior(params, stats, batch.image, batch.label, code_rng)
+        posterior = self.posterior(params, stats, batch.image, code_rng)
         logits = self.logits(params, stats, self.draw(posterior, code_rng), batch.label, decoder_rng)
         nll = objectives.bernoulli_nll(logits, batch.image).mean()
         loss, metrics = nll / batch.image[0].size if self.mean_over_pixels else nll, {"nll": nll}
@@ -131,7 +129,7 @@ class ConditionalAAE(Algorithm):
     def tell_prior_from_code(self, params, stats, batch, rng):
         code_rng, game_rng = jax.random.split(rng)
         prior_rng, critic_rng = jax.random.split(game_rng)
-        code = self.draw(self.posterior(params, stats, batch.image, batch.label), code_rng)
+        code = self.draw(self.posterior(params, stats, batch.image), code_rng)
         real = self.score(params, stats, self.sample_code(prior_rng, len(code)), batch.label, critic_rng)
         fake = self.score(params, stats, code, batch.label, critic_rng)
         loss = objectives.critic_loss(real, fake, self.log_eps).mean()
@@ -139,17 +137,15 @@ class ConditionalAAE(Algorithm):
 
     def fool_critic(self, params, stats, batch, rng):
         code_rng, critic_rng = jax.random.split(rng)
-        code = self.draw(self.posterior(params, stats, batch.image, batch.label, code_rng), code_rng)
+        code = self.draw(self.posterior(params, stats, batch.image, code_rng), code_rng)
         loss = objectives.fooling_loss(self.score(params, stats, code, batch.label, critic_rng), self.log_eps).mean()
         return loss, ({"loss": loss}, stats)
 
     # The networks' parts. Where an rng comes, dropout is on.
 
-    def posterior(self, params, stats, image, label, rng=None) -> Posterior:
-        """q(z | x) or q(z | x, y) of each example."""
-        output = self.apply("encoder", params, stats, *self.encoder_inputs(image, label), rng=rng)
-        if self.encoder_sees_label:
-            output = jnp.einsum("bk...,bk->b...", output, self.one_hot(label))
+    def posterior(self, params, stats, image, rng=None) -> Posterior:
+        """q(z | x) of each example."""
+        output = self.apply("encoder", params, stats, image, rng=rng)
         if not self.gaussian_posterior:
             return Posterior(output, None)
         return Posterior(output[:, 0], jnp.clip(output[:, 1] + LOG_STD_AT_START, *LOG_STD_RANGE))
@@ -167,25 +163,24 @@ class ConditionalAAE(Algorithm):
 
     def logits(self, params, stats, code, label, rng=None):
         """[B, Z], [B] -> pixel logits [B, H, W, C]."""
-        return self.apply("decoder", params, stats, *self.joined(code, label), rng=rng)
+        return self.apply("decoder", params, stats, *self.joined("decoder", code, label), rng=rng)
 
     def score(self, params, stats, code, label, rng=None):
         """The critic's logit that a code came from the prior: [B, Z], [B] -> [B]."""
-        seen = self.joined(code, label) if self.critic_sees_label else (code,)
+        seen = self.joined("critic", code, label) if self.critic_sees_label else (code,)
         return self.apply("critic", params, stats, *seen, rng=rng)
 
-    def encoder_inputs(self, image, label):
-        return (image, self.one_hot(label)) if self.encoder_sees_label else (image,)
-
-    def joined(self, code, label):
-        """Code and one-hot label, and their outer product where the networks are to have it."""
+    def joined(self, network, code, label):
+        """Code and one-hot label, and their outer product where the network is to have it."""
         one_hot = self.one_hot(label)
-        return (code, one_hot, code[:, None] * one_hot[:, :, None]) if self.label_products else (code, one_hot)
+        products = (code[:, None] * one_hot[:, :, None],) if network in self.label_products else ()
+        return (code, one_hot, *products)
 
     # What the loop, the evaluation and `jaxgen.load` use.
 
     def encode(self, params, stats, image, label, rng):
-        return self.draw(self.posterior(params, stats, image, label), rng)
+        del label  # the style is read from the image alone
+        return self.draw(self.posterior(params, stats, image), rng)
 
     def decode(self, params, stats, code, label):
         return jax.nn.sigmoid(self.logits(params, stats, code, label))

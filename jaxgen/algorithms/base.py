@@ -28,7 +28,7 @@ class Algorithm(abc.ABC):
     schedule: str
     evaluations: tuple[str, ...]  # names in jaxgen.evaluation.EVALUATIONS
     pictures: tuple[str, ...]  # names in jaxgen.evaluation.PICTURES
-    needs_label: bool  # whether encode and decode make use of the label
+    decoder_needs_label: bool
 
     @classmethod
     @abc.abstractmethod

@@ -49,6 +49,29 @@ def drawn_as_asked(
     return right
 
 
+def style_consistency(code: Float[np.ndarray, "N Z"], decode: Decode, num_classes: int) -> float:
+    """How far a code means the same style under every label: 1 the same, 0 unrelated.
+
+    The correlation over codes between what is drawn under two labels, of the ink (mean pixel) and of the slant of the
+    strokes; mean over the pairs of labels and the two measures. A separation without it is hollow: a decoder that
+    gives each label a coordinate system of its own hides the label as well, but a code is no handwriting then.
+    """
+    drawn = [stroke_measures(decode(code, np.full(len(code), label, np.int32))) for label in range(num_classes)]
+    pairs = np.triu_indices(num_classes, 1)
+    return float(np.mean([np.corrcoef(measure)[pairs].mean() for measure in np.stack(drawn).transpose(2, 0, 1)]))
+
+
+def stroke_measures(images: Float[np.ndarray, "N H W C"]) -> Float[np.ndarray, "N 2"]:
+    """Ink (the mean pixel) and slant (pixels to the right for each pixel up) of bright strokes on a dark ground."""
+    ink = images.mean(-1).astype(np.float64) + 1e-9
+    row, column = np.mgrid[: ink.shape[1], : ink.shape[2]]
+    total = ink.sum((1, 2))
+    down = row - (ink * row).sum((1, 2))[:, None, None] / total[:, None, None]
+    right = column - (ink * column).sum((1, 2))[:, None, None] / total[:, None, None]
+    slant = -(ink * down * right).sum((1, 2)) / (ink * down**2).sum((1, 2))
+    return np.stack([ink.mean((1, 2)), slant], axis=1)
+
+
 def style_leakage(train: Codes, held_out: Codes, epochs: int, seed: int = 0) -> float:
     """Accuracy of an MLP probe that reads the label from the code; chance is the share of the largest class.
 
