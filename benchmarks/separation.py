@@ -4,8 +4,8 @@
     python -m benchmarks.separation --tokens=mnist           ours on MNIST
     python -m benchmarks.separation --overrides=kl_weight=1.0 --seeds=0
 
-Every run is `python launch.py --config=configs/cond_aae.py:TOKENS --config.seed=SEED`, taken to its end in a workdir
-of its own below --workdir, so that a run cut off resumes and a finished one is only read. Figures are those of results.json:
+Every run is `python launch.py --config=configs/cond_aae.py:TOKENS --config.seed=SEED` in a workdir of its own
+below --workdir, so that a run cut off resumes and a finished one is only read. Figures are those of results.json:
 the test split, used once; mean ± standard deviation (n - 1) over the seeds.
 """
 
