@@ -63,13 +63,13 @@ def separate(model: Model, dataset: Dataset, config) -> dict[str, float]:
     """Separation of style and content; see `jaxgen.metrics.separation`."""
     options = config.evaluation
     judge = classifier_of(dataset, options.classifier_steps)
-    codes = {name: codes_of(model, getattr(dataset, name)) for name in ("train", "validation", "test")}
+    train, test = codes_of(model, dataset.train), codes_of(model, dataset.test)
     prior = model.prior_codes(options.samples_per_class, seed=config.seed)
     return {
         "content_accuracy": separation.content_accuracy(prior, model.decode, judge, dataset.num_classes),
-        "swap_accuracy": separation.swap_accuracy(codes["test"], model.decode, judge, dataset.num_classes),
+        "swap_accuracy": separation.swap_accuracy(test, model.decode, judge, dataset.num_classes),
         "style_consistency": separation.style_consistency(prior, model.decode, dataset.num_classes),
-        "style_leakage": separation.style_leakage(codes["train"], codes["test"], options.probe_epochs),
+        "style_leakage": separation.style_leakage(train, test, options.probe_epochs),
         "classifier_accuracy": judge.accuracy(dataset.test),
     }
 
@@ -78,7 +78,7 @@ def gap(model: Model, dataset: Dataset, config) -> dict[str, float]:
     """Distance of the test codes from the prior, beside that of two prior samples, and the codes' spread."""
     code = codes_of(model, dataset.test).code[:GAP_SAMPLES]
     first, second = (model.prior_codes(len(code), seed=config.seed + shift) for shift in (1, 2))
-    scale = float(config.prior_std)
+    scale = model.algorithm.prior.std
     spread = code.std(axis=0) / scale
     return {
         "prior_gap": kernel_distance(code, first, scale),

@@ -21,6 +21,11 @@ def data_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
     return Mesh(np.array(jax.devices() if devices is None else devices), ("data",))
 
 
+def describe_devices() -> str:
+    """How many devices of what kind jax sees, such as "8 × NVIDIA H200"."""
+    return f"{jax.device_count()} × {jax.devices()[0].device_kind}"
+
+
 def check(batch_size: int, how: str, mesh: Mesh) -> None:
     """Refuses what would fail only once compiled.
 

@@ -5,9 +5,11 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 
 from jaxgen import algorithms, evaluation, parallel
 from jaxgen import workdir as workdirs
@@ -19,7 +21,7 @@ from jaxgen.figures import curves
 from jaxgen.model import Model
 from jaxgen.players import make_update
 from jaxgen.telemetry import Telemetry
-from jaxgen.types import TrainState
+from jaxgen.types import Data, TrainState
 
 log = logging.getLogger("jaxgen")
 
@@ -46,7 +48,18 @@ def make_step(algorithm: Algorithm) -> Callable:
     return for_axis
 
 
-def run(config, workdir: str | Path) -> dict:
+class Run(NamedTuple):
+    """What a run is made of; only its state changes."""
+
+    config: ConfigDict
+    dataset: Dataset
+    algorithm: Algorithm
+    mesh: parallel.Mesh
+    workdir: Path
+    checkpoints: Checkpoints
+
+
+def run(config: ConfigDict, workdir: str | Path) -> dict:
     """Trains to `config.steps`, resuming where the workdir stands; evaluates once, at the end.
 
     Returns:
@@ -67,102 +80,110 @@ def run(config, workdir: str | Path) -> dict:
         workdirs.claim(workdir, config.to_dict(), free=workdirs.PLACES) as workdir,
         Checkpoints(workdir / "checkpoints", config.keep_checkpoints, best) as checkpoints,
     ):
-        state, start = restore_or_init(algorithm, config, checkpoints, mesh)
+        this = Run(config, dataset, algorithm, mesh, workdir, checkpoints)
+        state, start, seconds = restore_or_init(this)
         finished = workdirs.read_results(workdir)
         if finished and finished["step"] == start == config.steps:
-            log.info("The run in %s is complete (%d steps). Another: --workdir=DIR", workdir, start)
+            print(f"The run in {workdir} is complete ({start} steps). For another: --workdir=DIR")
             return finished
         with Telemetry(workdir, config.steps, start) as telemetry:
-            telemetry.message(describe(config, dataset, state, mesh, start))
-            began = time.monotonic()
-            state = train(algorithm, dataset, config, mesh, state, start, checkpoints, telemetry)
-            seconds = time.monotonic() - began
-            return finish(algorithm, dataset, config, state, seconds, workdir, telemetry)
+            telemetry.message(describe(this, state, start))
+            state, seconds = train(this, state, start, seconds, telemetry)
+            return finish(this, state, seconds, telemetry)
 
 
-def restore_or_init(algorithm: Algorithm, config, checkpoints: Checkpoints, mesh) -> tuple[TrainState, int]:
-    init = parallel.compile_init(algorithm.init, mesh)
-    rng = jax.random.key(config.seed)
-    restored = checkpoints.restore(parallel.like(jax.eval_shape(algorithm.init, rng), mesh))
-    return (init(rng), 0) if restored is None else (restored.state, restored.step)
+def restore_or_init(this: Run) -> tuple[TrainState, int, float]:
+    """The state to begin with, its step, and the seconds of training behind it."""
+    init, rng = this.algorithm.init, jax.random.key(this.config.seed)
+    restored = this.checkpoints.restore(parallel.like(jax.eval_shape(init, rng), this.mesh))
+    if restored is None:
+        return parallel.compile_init(init, this.mesh)(rng), 0, 0.0
+    return restored.state, restored.step, restored.meta["seconds"]
 
 
-def train(
-    algorithm: Algorithm,
-    dataset: Dataset,
-    config,
-    mesh,
-    state: TrainState,
-    start: int,
-    checkpoints: Checkpoints,
-    telemetry: Telemetry,
-) -> TrainState:
-    """The steps from `start` to `config.steps`, `log_every` of them a dispatch."""
-    steps = parallel.compile_steps(make_step(algorithm), mesh, config.parallel)
-    data = parallel.replicate(jax.tree.map(np.asarray, dataset.train), mesh)
-    rng = parallel.replicate(jax.random.fold_in(jax.random.key(config.seed), 1), mesh)
-    measures = evaluation.compile_measures(algorithm)
-    meta = {"config": config.to_dict(), "info": dataset.info._asdict(), "versions": workdirs.versions()}
+def train(this: Run, state: TrainState, start: int, seconds: float, telemetry: Telemetry) -> tuple[TrainState, float]:
+    """The steps from `start` to `config.steps`, `log_every` of them a dispatch; the state and all seconds so far."""
+    config, dataset = this.config, this.dataset
+    steps = parallel.compile_steps(make_step(this.algorithm), this.mesh, config.parallel)
+    data = parallel.replicate(dataset.train, this.mesh)
+    rng = parallel.replicate(jax.random.fold_in(jax.random.key(config.seed), 1), this.mesh)
+    measures = evaluation.compile_measures(this.algorithm)
+    began = time.monotonic() - seconds
     with StopSignals() as stop:
-        step, began = start, time.monotonic()
+        step = start
         while step < config.steps:
+            dispatched = time.monotonic()
             until = min(step + config.log_every, config.steps)
             index = batch_indices(config.seed, step, until, config.batch_size, len(dataset.train.image))
             state, metrics = steps(state, data, index, rng)
-            log_training(metrics, step, until, config.batch_size, began, telemetry)
-            step, began = until, time.monotonic()
-            at_end = step == config.steps
-            if step % config.evaluate_every == 0 or step % config.checkpoint_every == 0 or at_end or stop.signum:
+            log_training(metrics, step, until, config.batch_size, dispatched, telemetry)
+            step = until
+            last = step == config.steps or stop.signum
+            evaluate, save = (last or step % every == 0 for every in (config.evaluate_every, config.checkpoint_every))
+            if evaluate or save:
                 validation = evaluation.mean_measures(measures, state.params, state.stats, dataset.validation)
+                refuse_non_finite(validation, step, "validation")
                 telemetry.log(step, validation, split="validation")
-                if step % config.evaluate_every == 0 and not at_end:
-                    draw_figures(algorithm, dataset, state, step, telemetry)
-                if step % config.checkpoint_every == 0 or at_end or stop.signum:
-                    scores = {f"validation/{name}": value for name, value in validation.items()}
-                    checkpoints.save(state, meta, scores)
-                began = time.monotonic()
-            if stop.signum and not at_end:
-                checkpoints.wait()
+            if evaluate and not last:
+                draw_figures(this, state, step, dataset.validation, telemetry)
+            if save:
+                save_checkpoint(this, state, validation, time.monotonic() - began)
+            if stop.signum and step < config.steps:
+                this.checkpoints.wait()
                 raise Interrupted(stop.signum, step)
-    checkpoints.wait()
-    return state
+    this.checkpoints.wait()
+    return state, time.monotonic() - began
 
 
-def log_training(metrics, step: int, until: int, batch_size: int, began: float, telemetry: Telemetry) -> None:
+def save_checkpoint(this: Run, state: TrainState, validation: dict[str, float], seconds: float) -> None:
+    meta = {
+        "config": this.config.to_dict(),
+        "info": this.dataset.info._asdict(),
+        "versions": workdirs.versions(),
+        "seconds": seconds,
+    }
+    this.checkpoints.save(state, meta, {f"validation/{name}": value for name, value in validation.items()})
+
+
+def log_training(metrics, step: int, until: int, batch_size: int, dispatched: float, telemetry: Telemetry) -> None:
     """Fetches a dispatch's metrics, once, and logs their means.
 
     Raises:
       NonFiniteLossError: one of them is not finite.
     """
     fetched = jax.device_get(metrics)
-    for name, values in fetched.items():
-        bad = np.flatnonzero(~np.isfinite(values))
-        if bad.size:
-            raise NonFiniteLossError(
-                f"{name} became {values[bad[0]]} at step {step + bad[0] + 1}; the last good checkpoint is kept; "
-                "try smaller rates (--config.rates.NAME=VALUE) in a new --workdir"
-            )
-    rate = (until - step) * batch_size / (time.monotonic() - began)
+    for number in range(until - step):
+        refuse_non_finite({name: values[number] for name, values in fetched.items()}, step + number + 1, "train")
+    rate = (until - step) * batch_size / (time.monotonic() - dispatched)
     telemetry.log(until, {name: float(values.mean()) for name, values in fetched.items()}, images_per_s=rate)
 
 
-def draw_figures(algorithm, dataset, state, step, telemetry, split=None) -> None:
-    """Writes the family's pictures, of validation images unless told otherwise, and the curves so far."""
-    model = Model(algorithm, state.params, state.stats)
-    for name, image in evaluation.draw(model, dataset, split or dataset.validation).items():
+def refuse_non_finite(metrics: dict[str, float], step: int, split: str) -> None:
+    for name, value in metrics.items():
+        if not np.isfinite(value):
+            raise NonFiniteLossError(
+                f"{split}/{name} became {value} at step {step}; the last good checkpoint is kept; "
+                "try smaller rates (--config.rates.NAME=VALUE) in a new --workdir"
+            )
+
+
+def draw_figures(this: Run, state: TrainState, step: int, split: Data, telemetry: Telemetry) -> None:
+    """Writes the family's pictures of a split, and the curves so far."""
+    model = Model(this.algorithm, state.params, state.stats)
+    for name, image in evaluation.draw(model, this.dataset, split).items():
         telemetry.figure(step, name, image)
     telemetry.figure(step, "curves", curves(telemetry.history))
 
 
-def finish(algorithm, dataset, config, state, seconds, workdir, telemetry) -> dict:
-    """The evaluation and figures at the end, on the test split, and `results.json`."""
+def finish(this: Run, state: TrainState, seconds: float, telemetry: Telemetry) -> dict:
+    """The figures and the evaluation at the end, on the test split, and `results.json`."""
     telemetry.message("Evaluating on the test split")
-    model = Model(algorithm, state.params, state.stats, config.to_dict(), int(state.step))
-    draw_figures(algorithm, dataset, state, model.step, telemetry, dataset.test)
-    return write_results(model, dataset, config, seconds, workdir, telemetry)
+    model = Model(this.algorithm, state.params, state.stats, this.config.to_dict(), int(state.step))
+    draw_figures(this, state, model.step, this.dataset.test, telemetry)
+    return write_results(model, this.dataset, this.config, seconds, this.workdir, telemetry)
 
 
-def write_results(model: Model, dataset: Dataset, config, seconds: float, workdir: Path, telemetry) -> dict:
+def write_results(model: Model, dataset: Dataset, config, seconds: float, workdir: Path, telemetry: Telemetry) -> dict:
     """Measures a model on the test split and writes `results.json`."""
     metrics = evaluation.report(model, dataset, config)
     results = {
@@ -171,7 +192,7 @@ def write_results(model: Model, dataset: Dataset, config, seconds: float, workdi
         "step": model.step,
         "seconds": seconds,
         "metrics": metrics,
-        "device": f"{jax.device_count()} × {jax.devices()[0].device_kind}",
+        "device": parallel.describe_devices(),
         "versions": workdirs.versions(),
     }
     workdirs.write_json(workdir / "results.json", results)
@@ -180,13 +201,12 @@ def write_results(model: Model, dataset: Dataset, config, seconds: float, workdi
     return results
 
 
-def describe(config, dataset: Dataset, state: TrainState, mesh, start: int) -> str:
-    parameters = sum(x.size for x in jax.tree.leaves(state.params))
-    began = f"resuming at step {start}" if start else "starting"
+def describe(this: Run, state: TrainState, start: int) -> str:
+    config, parameters = this.config, sum(x.size for x in jax.tree.leaves(state.params))
     return (
-        f"{config.algorithm} on {dataset.name} ({len(dataset.train.image):,} training images), "
-        f"{parameters:,} parameters, {mesh.size} × {jax.devices()[0].device_kind} ({config.parallel}); "
-        f"{began}, {config.steps} steps of {config.batch_size} images"
+        f"{config.algorithm} on {this.dataset.name} ({len(this.dataset.train.image):,} training images), "
+        f"{parameters:,} parameters, {parallel.describe_devices()} ({config.parallel}); "
+        f"{f'resuming at step {start}' if start else 'starting'}, {config.steps} steps of {config.batch_size} images"
     )
 
 

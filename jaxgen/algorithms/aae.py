@@ -93,10 +93,6 @@ class ConditionalAAE(Algorithm):
         return cls(info, prior, networks, optimizers, **options)
 
     @property
-    def latent_size(self) -> int:
-        return self.prior.size
-
-    @property
     def players(self) -> tuple[Player, ...]:
         return (
             Player("reconstruction", ("encoder", "decoder"), self.optimizers["reconstruction"], self.reconstruct),
@@ -184,9 +180,6 @@ class ConditionalAAE(Algorithm):
 
     def decode(self, params, stats, code, label):
         return jax.nn.sigmoid(self.logits(params, stats, code, label))
-
-    def sample_code(self, rng, count):
-        return self.prior.sample(rng, count)
 
     def evaluate(self, params, stats, batch, rng):
         logits = self.logits(params, stats, self.encode(params, stats, batch.image, batch.label, rng), batch.label)

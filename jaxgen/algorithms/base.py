@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from jaxgen.distributions import Gaussian
 from jaxgen.players import Player, init_opt_states
 from jaxgen.types import Batch, Info, Params, Stats, TrainState
 
@@ -23,7 +24,7 @@ class Algorithm(abc.ABC):
     """
 
     info: Info
-    latent_size: int
+    prior: Gaussian
     networks: Mapping[str, nn.Module]
     schedule: str
     evaluations: tuple[str, ...]  # names in jaxgen.evaluation.EVALUATIONS
@@ -55,10 +56,6 @@ class Algorithm(abc.ABC):
         """The images of codes."""
 
     @abc.abstractmethod
-    def sample_code(self, rng: Array, count: int) -> Float[Array, "{count} Z"]:
-        """Codes drawn from the prior."""
-
-    @abc.abstractmethod
     def evaluate(self, params, stats, batch: Batch, rng: Array) -> dict[str, Float[Array, " B"]]:
         """Measures of each example (such as its negative log-likelihood in nats), dropout off."""
 
@@ -81,6 +78,15 @@ class Algorithm(abc.ABC):
     def one_hot(self, label: Int[Array, " B"]) -> Float[Array, "B K"]:
         """Labels as one-hot rows; an unknown label (-1) is all zeros."""
         return jax.nn.one_hot(label, self.info.num_classes)
+
+    def sample_code(self, rng: Array, count: int) -> Float[Array, "{count} Z"]:
+        """Codes drawn from the prior."""
+        return self.prior.sample(rng, count)
+
+    @property
+    def latent_size(self) -> int:
+        """Z."""
+        return self.prior.size
 
     def example_image(self) -> Float[Array, "1 H W C"]:
         return jnp.zeros((1, *self.info.image_shape))
