@@ -2,7 +2,8 @@
 
     python -m benchmarks.separation                          bundled digits: ours and tutorial, three seeds each
     python -m benchmarks.separation --tokens=mnist           ours on MNIST
-    python -m benchmarks.separation --overrides=kl_weight=1.0 --seeds=0
+    python -m benchmarks.separation --tokens= --overrides=kl_weight=0.3 --seeds=0
+    python -m benchmarks.separation --draw=docs/trade_off.png        reconstruction against leakage, of all rows so far
 
 Every run is `python launch.py --config=configs/cond_aae.py:TOKENS --config.seed=SEED` in a workdir of its own
 below --workdir, so that a run cut off resumes and a finished one is only read. Figures are those of results.json:
@@ -21,6 +22,7 @@ import jax
 
 from benchmarks import records
 from benchmarks.step_throughput import words
+from jaxgen import figures
 
 METRICS = (
     "content_accuracy",
@@ -50,7 +52,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--seeds", type=words, default=["0", "1", "2"], metavar="0,1,2")
     add("--workdir", type=Path, default=Path("runs/separation"), metavar="DIR")
     add("--out", type=Path, default=records.RESULTS / "separation.jsonl", metavar="FILE")
+    add("--draw", type=Path, metavar="FILE", help="trains nothing: draws the trade-off of all rows in --out")
     options = parser.parse_args(argv)
+    if options.draw:
+        figures.write_png(options.draw, trade_off([json.loads(line) for line in options.out.open()]))
+        return 0
     records.prepare(options.out)
     rows, commit = [], records.commit()
     for tokens in options.tokens:
@@ -88,6 +94,26 @@ def summary(tokens: str, overrides: Sequence[str], seeds: Sequence[str], results
         **records.provenance(jax.devices()[0]),
         "date": records.now(),
     }
+
+
+def trade_off(rows: Sequence[dict]) -> figures.Picture:
+    """Reconstruction error against leakage, a panel a data set, each row a point; its style consistency is told."""
+    datasets = sorted({row["dataset"] for row in rows})
+    figure = figures.new_figure(6.5 * len(datasets), 4.5)
+    for number, dataset in enumerate(datasets, start=1):
+        axes = figure.add_subplot(1, len(datasets), number, title=f"{dataset}, test split")
+        for row in rows:
+            if row["dataset"] == dataset:
+                mse, leakage, consistency = (
+                    statistics.mean(row[name]) for name in ("mse", "style_leakage", "style_consistency")
+                )
+                axes.plot(mse, leakage, "o", color=figures.PALETTE[0])
+                name = f"{row['tokens'] or 'default'} {row['overrides']}".strip()
+                axes.annotate(f" {name} (consistency {consistency:.2f})", (mse, leakage), fontsize=7)
+        axes.axhline(0.1, color=figures.PRIOR_GREY, zorder=0)
+        axes.set(xlabel="reconstruction MSE", ylabel="style leakage (grey: chance)", ylim=(0, 1))
+        axes.margins(x=0.3)
+    return figures.render(figure)
 
 
 def shown(row: dict) -> dict[str, str]:

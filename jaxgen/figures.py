@@ -120,11 +120,11 @@ def codes_against_prior(codes: ArrayLike, prior_codes: ArrayLike, labels: ArrayL
 
     rows, columns = _panels(min(codes.shape[1], MAX_DIMENSIONS))
     widths = [5.8, 1.25 * max(columns, 5)]
-    figure = _figure(sum(widths), max(5.2, 1.1 * rows))
+    figure = new_figure(sum(widths), max(5.2, 1.1 * rows))
     left, right = figure.subfigures(1, 2, width_ratios=widths)
     _scatter(left, codes, prior_codes, labels)
     _histograms(right, codes, prior_codes, rows, columns)
-    return _render(figure)
+    return render(figure)
 
 
 def curves(history: History) -> Picture:
@@ -140,19 +140,19 @@ def curves(history: History) -> Picture:
         split, metric = _without_split(name)
         groups.setdefault(metric.rpartition("/")[0] or metric, {})[split, metric.rpartition("/")[2]] = points
     if not groups:
-        figure = _figure(4.0, 1.0)
+        figure = new_figure(4.0, 1.0)
         figure.text(0.5, 0.5, "nothing logged yet", ha="center", va="center")
-        return _render(figure)
+        return render(figure)
 
     columns = min(3, len(groups))
     rows = -(-len(groups) // columns)
-    figure = _figure(4.4 * columns, 3.0 * rows)
+    figure = new_figure(4.4 * columns, 3.0 * rows)
     panels = list(figure.subplots(rows, columns, squeeze=False).flat)
     for panel in panels[len(groups) :]:
         panel.set_axis_off()
     for panel, (group, lines) in zip(panels, groups.items(), strict=False):
         _curve_panel(panel, group, lines)
-    return _render(figure)
+    return render(figure)
 
 
 def _curve_panel(panel: Any, group: str, lines: dict[tuple[str, str], list[tuple[int, float]]]) -> None:
@@ -291,7 +291,7 @@ def _marked(body: Picture, marks: list[str]) -> Picture:
     return np.array(picture)
 
 
-def _figure(width: float, height: float) -> Any:
+def new_figure(width: float, height: float) -> Any:
     from matplotlib.figure import Figure  # not pyplot, which keeps every figure in a global list
 
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
@@ -299,7 +299,7 @@ def _figure(width: float, height: float) -> Any:
     return figure
 
 
-def _render(figure: Any) -> Picture:
+def render(figure: Any) -> Picture:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     canvas = FigureCanvasAgg(figure)

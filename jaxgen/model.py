@@ -1,6 +1,7 @@
 """A trained model to use: numpy in, numpy out, checked, in chunks of one compiled shape."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
@@ -9,6 +10,8 @@ from numpy.typing import ArrayLike
 
 from jaxgen.algorithms.base import Algorithm
 from jaxgen.types import Params, Stats
+
+Labels = Any  # integers [N], one integer for all, or None
 
 CHUNK, SMALL_CHUNK = 1000, 100  # examples a call
 
@@ -36,7 +39,7 @@ class Model:
         self._encode = jax.jit(algorithm.encode)
         self._decode = jax.jit(algorithm.decode)
 
-    def encode(self, images: ArrayLike, labels: ArrayLike | None = None, seed: int = 0) -> Float[np.ndarray, "N Z"]:
+    def encode(self, images: ArrayLike, labels: Labels = None, seed: int = 0) -> Float[np.ndarray, "N Z"]:
         """The codes of images [N, H, W, C] in [0, 1]; `seed` fixes the draw of an encoder that is stochastic.
 
         Raises:
@@ -46,7 +49,7 @@ class Model:
         labels = self._labels(labels, len(images))
         return self._in_chunks(self._encode, images, labels, jax.random.key(seed))
 
-    def decode(self, codes: ArrayLike, labels: ArrayLike | None = None) -> Float[np.ndarray, "N H W C"]:
+    def decode(self, codes: ArrayLike, labels: Labels = None) -> Float[np.ndarray, "N H W C"]:
         """The images in [0, 1] of codes [N, Z] under labels [N], or under one label for all.
 
         Raises:
@@ -58,11 +61,11 @@ class Model:
         labels = self._labels(labels, len(codes), self.algorithm.decoder_needs_label)
         return self._in_chunks(self._decode, codes, labels)
 
-    def sample(self, count: int, labels: ArrayLike | None = None, seed: int = 0) -> Float[np.ndarray, "N H W C"]:
+    def sample(self, count: int, labels: Labels = None, seed: int = 0) -> Float[np.ndarray, "N H W C"]:
         """Decodes `count` codes drawn from the prior: [count, H, W, C] in [0, 1]."""
         return self.decode(self.prior_codes(count, seed), labels)
 
-    def reconstruct(self, images: ArrayLike, labels: ArrayLike | None = None) -> Float[np.ndarray, "N H W C"]:
+    def reconstruct(self, images: ArrayLike, labels: Labels = None) -> Float[np.ndarray, "N H W C"]:
         """decode(encode(images, labels), labels)."""
         return self.decode(self.encode(images, labels), labels)
 

@@ -37,6 +37,27 @@ class Posterior(NamedTuple):
     log_std: Float[Array, "B Z"] | None
 
 
+def check(config) -> None:
+    """Refuses values that no network could be built with, or that would be ignored.
+
+    Raises:
+      ValueError: a width below 1, a dropout outside [0, 1), a KL weight that is negative or has no posterior to weigh.
+    """
+    for key in ("hidden", "critic_hidden"):
+        if any(width < 1 for width in config[key]):
+            raise ValueError(f"{key}={tuple(config[key])} must be widths of at least 1; try --config.{key}=(1000,1000)")
+    for key in ("dropout", "critic_dropout"):
+        if not 0 <= config[key] < 1:
+            raise ValueError(f"{key}={config[key]} must lie in [0, 1); try --config.{key}=0.2")
+    if config.kl_weight < 0 or (config.kl_weight and not config.gaussian_posterior):
+        raise ValueError(
+            f"kl_weight={config.kl_weight} must be at least 0, and 0 without gaussian_posterior; "
+            "try --config.kl_weight=0.0"
+        )
+    if unknown := set(config.label_products) - {"decoder", "critic"}:
+        raise ValueError(f'label_products names {sorted(unknown)}; choose from "decoder" and "critic"')
+
+
 @dataclasses.dataclass(frozen=True)
 class ConditionalAAE(Algorithm):
     """Adversarial autoencoder whose decoder is told the label (Makhzani et al. 2016, section 2.3 and figure 6).
@@ -77,6 +98,7 @@ class ConditionalAAE(Algorithm):
 
     @classmethod
     def from_config(cls, config, info: Info) -> "ConditionalAAE":
+        check(config)
         options = {name: config[name] for name in OPTIONS} | {"label_products": tuple(config.label_products)}
         prior = Gaussian(config.latent_size, config.prior_std)
         code_shape = (2, prior.size) if config.gaussian_posterior else (prior.size,)
@@ -124,10 +146,10 @@ class ConditionalAAE(Algorithm):
 
     def tell_prior_from_code(self, params, stats, batch, rng):
         code_rng, game_rng = jax.random.split(rng)
-        prior_rng, critic_rng = jax.random.split(game_rng)
+        prior_rng, real_rng, fake_rng = jax.random.split(game_rng, 3)
         code = self.draw(self.posterior(params, stats, batch.image), code_rng)
-        real = self.score(params, stats, self.sample_code(prior_rng, len(code)), batch.label, critic_rng)
-        fake = self.score(params, stats, code, batch.label, critic_rng)
+        real = self.score(params, stats, self.sample_code(prior_rng, len(code)), batch.label, real_rng)
+        fake = self.score(params, stats, code, batch.label, fake_rng)
         loss = objectives.critic_loss(real, fake, self.log_eps).mean()
         return loss, ({"loss": loss}, stats)
 
