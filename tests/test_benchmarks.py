@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
+import jaxtyping
 import numpy as np
 import optax
 import pytest
@@ -81,7 +82,7 @@ def test_the_step_measured_is_the_one_that_training_makes(printed_and_rows):
     _, rows = printed_and_rows
     for row in rows:
         assert row["final_loss"].pop("marker") == 7
-        assert set(row["final_loss"]) == {"reconstruction/nll", "critic/loss", "encoder/loss"}
+        assert {name.split("/")[0] for name in row["final_loss"]} == {"reconstruction", "critic", "encoder"}
         assert np.isfinite(list(row["final_loss"].values())).all()
 
 
@@ -92,6 +93,15 @@ def test_the_command_prints_a_table_of_its_rows(printed_and_rows):
     assert {len(title)} == {len(line) for line in lines}
 
 
+@pytest.fixture
+def stand_ins_allowed():
+    """Types unchecked, so that a namespace may stand for an Algorithm."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.mark.usefixtures("stand_ins_allowed")
 def test_flop_count_of_a_perceptron_is_that_by_hand():
     mlp = MLP((64, 32), (10,))
 
