@@ -28,7 +28,7 @@ MODES = ("train", "evaluate", "sample")
 
 def main(argv: list[str]) -> int:
     """Runs the command line; returns the exit status: 2 for a user's mistake, 1 for a run that failed."""
-    if len(argv) == 1 or {"--help", "-h", "-help"} & set(argv[1:]):
+    if {"--help", "-h", "-help"} & set(argv[1:]):
         print(__doc__ + "\nConfigs:\n" + list_configs())
         return 0
     logging.basicConfig(format="%(message)s", level=logging.WARNING)

@@ -18,8 +18,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import jax
-
 from benchmarks import records
 from benchmarks.step_throughput import words
 from jaxgen import figures
@@ -58,13 +56,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         figures.write_png(options.draw, trade_off([json.loads(line) for line in options.out.open()]))
         return 0
     records.prepare(options.out)
-    rows, commit = [], records.commit()
+    rows = []
     for tokens in options.tokens:
         try:
             results = [run(tokens, seed, options.overrides, options.workdir) for seed in options.seeds]
         except subprocess.CalledProcessError as error:
             return error.returncode
-        rows.append(summary(tokens, options.overrides, options.seeds, results) | {"commit": commit})
+        rows.append(summary(tokens, options.overrides, options.seeds, results))
         records.append(options.out, rows[-1])
     print(records.table([row | shown(row) for row in rows], COLUMNS | {name: name for name in METRICS}))
     return 0
@@ -91,7 +89,8 @@ def summary(tokens: str, overrides: Sequence[str], seeds: Sequence[str], results
         "steps": results[0]["step"],
         "minutes": statistics.mean(result["seconds"] for result in results) / 60,
         **{name: [result["metrics"][name] for result in results] for name in METRICS},
-        **records.provenance(jax.devices()[0]),
+        "device": results[0]["device"],
+        "versions": results[0]["versions"],  # of the run, its commit included
         "date": records.now(),
     }
 

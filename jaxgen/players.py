@@ -53,8 +53,7 @@ def make_update(players: tuple[Player, ...], schedule: str = "alternating", axis
     Raises:
       ValueError: the schedule is unknown.
     """
-    if schedule not in SCHEDULES:
-        raise ValueError(f'schedule="{schedule}" is unknown; choose one of {", ".join(SCHEDULES)}')
+    check_schedule(schedule)
     turn = {"alternating": alternate, "simultaneous": simultaneous, "accumulating": accumulate}[schedule]
 
     def update(state: TrainState, batch: Batch, rng: jax.Array) -> tuple[TrainState, Metrics]:
@@ -65,6 +64,12 @@ def make_update(players: tuple[Player, ...], schedule: str = "alternating", axis
         return state.replace(step=state.step + 1), metrics
 
     return update
+
+
+def check_schedule(schedule: str) -> None:
+    """Raises a ValueError where the schedule is unknown."""
+    if schedule not in SCHEDULES:
+        raise ValueError(f'schedule="{schedule}" is unknown; choose one of {", ".join(SCHEDULES)}')
 
 
 def alternate(players, state, batch, rng, axis_name):

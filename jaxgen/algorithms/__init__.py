@@ -3,6 +3,7 @@
 import importlib
 
 from jaxgen.algorithms.base import Algorithm as Algorithm
+from jaxgen.players import check_schedule
 from jaxgen.types import Info
 
 
@@ -20,4 +21,5 @@ def build(config, info: Info) -> Algorithm:
             f'algorithm="{config.algorithm}" is unknown; write "module.Class" of jaxgen/algorithms, '
             "for example --config.algorithm=aae.ConditionalAAE"
         ) from error
+    check_schedule(config.schedule)  # here, before a workdir is made
     return algorithm.from_config(config, info)
