@@ -44,10 +44,10 @@ def largest(a, b):
 
 def main():
     differences = {}
-    # Noise on: dropout, prior draws. SGD, as Adam would hide a gradient that is wrong by a factor.
+    # Noise on: dropout, draws from posterior and prior. SGD, as Adam would hide a gradient that is wrong by a factor.
     noisy = tiny_algorithm("cond_aae", "smoke", dropout=0.3, critic_dropout=0.3)
-    # Noise off: the critic, which draws from the prior, sits out.
-    quiet = tiny_algorithm("cond_aae", "smoke", dropout=0.0, critic_dropout=0.0)
+    # Noise off: no dropout, no posterior to draw from, and the critic, which draws from the prior, sits out.
+    quiet = tiny_algorithm("cond_aae", "smoke", gaussian_posterior=False, kl_weight=0.0)
     for schedule in ("alternating", "simultaneous"):
         for how, algorithm, skip in (("jit", noisy, ()), ("pmap", quiet, ("critic",))):
             players = tuple(
