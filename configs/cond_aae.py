@@ -28,7 +28,7 @@ def get_config(tokens: str = ""):
     config.critic_sees_label = True
     config.label_products = ("critic",)
     config.gaussian_posterior = True
-    config.kl_weight = 0.7  # trades reconstruction for separation
+    config.kl_weight = 0.4  # trades reconstruction for separation
 
     config.schedule = "simultaneous"
     config.rates = {"reconstruction": 1e-3, "critic": 2e-3, "encoder": 5e-4}  # Adam
@@ -46,7 +46,6 @@ def mnist(config):
     config.evaluate_every = config.checkpoint_every = 4000
     # Slower than on the digits: at their rates the game runs away with the code after some 12,000 steps.
     config.rates.update({"reconstruction": 6e-4, "critic": 2e-3, "encoder": 4e-4})
-    config.kl_weight = 0.4
 
 
 def tutorial(config):
