@@ -60,6 +60,13 @@ def test_the_torch_initialiser_is_uniform_within_one_over_the_root_of_the_inputs
     np.testing.assert_allclose(float(kernel.std()), bound / np.sqrt(3), rtol=0.01)
 
 
+def test_he_initialisation_makes_up_for_the_relus_and_spares_the_last_layer(image):
+    network = MLP((2000,), (2000,), kernel_init="he_normal")
+    params = network.init(jax.random.key(0), image, train=False)["params"]
+    np.testing.assert_allclose(float(params["Dense_0"]["kernel"].std()), np.sqrt(2 / (H * W * C)), rtol=0.01)
+    np.testing.assert_allclose(float(params["Dense_1"]["kernel"].std()), np.sqrt(1 / 2000), rtol=0.01)
+
+
 def test_conv_classifier_gives_a_logit_a_class(image):
     network = ConvClassifier(K)
     assert network.init_with_output(jax.random.key(0), image, train=False)[0].shape == (B, K)

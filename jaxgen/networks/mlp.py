@@ -7,10 +7,12 @@ import jax.numpy as jnp
 from flax.linen.initializers import he_normal, lecun_normal, variance_scaling
 from jaxtyping import Array, Float
 
+TORCH = variance_scaling(1 / 3, "fan_in", "uniform")  # what torch.nn.Linear draws its kernel from
+# By name: of the hidden layers, and of the last, which has no ReLU to make up for.
 INITIALISERS = {
-    "he_normal": he_normal(),
-    "lecun_normal": lecun_normal(),
-    "torch": variance_scaling(1 / 3, "fan_in", "uniform"),  # what torch.nn.Linear draws its kernel from
+    "he_normal": (he_normal(), lecun_normal()),
+    "lecun_normal": (lecun_normal(), lecun_normal()),
+    "torch": (TORCH, TORCH),
 }
 
 
@@ -33,11 +35,11 @@ class MLP(nn.Module):
 
     @nn.compact
     def __call__(self, *inputs: Float[Array, "B ..."], train: bool) -> Float[Array, "B ..."]:
-        kernel_init = INITIALISERS[self.kernel_init]
+        hidden_init, last_init = INITIALISERS[self.kernel_init]
         x = jnp.concatenate([value.reshape(len(value), -1) for value in inputs], axis=-1)
         for index, width in enumerate(self.hidden):
-            x = nn.Dense(width, kernel_init=kernel_init)(x)
+            x = nn.Dense(width, kernel_init=hidden_init)(x)
             x = x if index in self.linear else nn.relu(x)
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
-        x = nn.Dense(math.prod(self.output_shape), kernel_init=kernel_init)(x)
+        x = nn.Dense(math.prod(self.output_shape), kernel_init=last_init)(x)
         return x.reshape(len(x), *self.output_shape)
