@@ -54,14 +54,6 @@ def categorical_nll(logits: Float[Array, "B K"], label: Int[Array, " B"]) -> Flo
     return optax.softmax_cross_entropy_with_integer_labels(logits, label)
 
 
-def confusion_loss(logits: Float[Array, "B K"]) -> Float[Array, " B"]:
-    """KL(uniform over K classes || softmax(logits)) of each example, in nats; 0 where nothing can be read.
-
-    What an encoder descends to hide the label from a probe (the maximal-uncertainty form of Fader networks' eq. 3).
-    """
-    return -jnp.mean(jax.nn.log_softmax(logits), axis=-1) - jnp.log(logits.shape[-1])
-
-
 def sum_over_pixels(values: Float[Array, "B *pixels"]) -> Float[Array, " B"]:
     """Sums all axes but the first."""
     return values.reshape(len(values), -1).sum(-1)
