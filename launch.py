@@ -11,7 +11,7 @@ Flags:
   --config.KEY=VALUE       changes one value of the recipe; comes after --config
   --workdir=DIR            where the run's files go: runs/NAME by default, NAME from the config and its tokens
   --mode=MODE              train (default): to config.steps, resuming where the workdir stands, then measures
-                           evaluate: measures the newest checkpoint again, on the test split
+                           evaluate: measures the newest checkpoint again (--config.evaluation.split=validation: there)
                            sample: writes samples.png and samples.npz (images, labels, codes)
 
 A run leaves config.json, checkpoints/, tensorboard/, metrics.jsonl, log.txt, figures/*.png and results.json.

@@ -6,8 +6,9 @@
     python -m benchmarks.separation --draw=docs/trade_off.png        reconstruction against leakage, of all rows so far
 
 Every run is `python launch.py --config=configs/cond_aae.py:TOKENS --config.seed=SEED` in a workdir of its own
-below --workdir, so that a run cut off resumes and a finished one is only read. Figures are those of results.json:
-the test split, used once; mean ± standard deviation (n - 1) over the seeds.
+below --workdir, so that a run cut off resumes and a finished one is only read. Figures are those of results.json, of
+the test split, used once, or with --split=validation of that one, to choose a recipe by; mean ± standard deviation
+(n - 1) over the seeds.
 """
 
 import argparse
@@ -34,7 +35,7 @@ METRICS = (
     "code_std_max",
     "classifier_accuracy",
 )
-COLUMNS = {"tokens": "tokens", "overrides": "overrides", "seeds": "seeds", "steps": "steps", "minutes": "minutes"}
+COLUMNS = {name: name for name in ("tokens", "overrides", "split", "seeds", "steps", "minutes", *METRICS)}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--tokens", type=words, default=["", "tutorial"], metavar="A,B+C", help="variants; + joins tokens of one")
     add("--overrides", type=words, default=[], metavar="KEY=VALUE,…", help="values of the recipe to change")
     add("--seeds", type=words, default=["0", "1", "2"], metavar="0,1,2")
+    add("--split", choices=("test", "validation"), default="test", help="which the runs are judged by")
     add("--workdir", type=Path, default=Path("runs/separation"), metavar="DIR")
     add("--out", type=Path, default=records.RESULTS / "separation.jsonl", metavar="FILE")
     add("--draw", type=Path, metavar="FILE", help="trains nothing: draws the trade-off of all rows in --out")
@@ -56,15 +58,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         figures.write_png(options.draw, trade_off([json.loads(line) for line in options.out.open()]))
         return 0
     records.prepare(options.out)
+    overrides = options.overrides + ([] if options.split == "test" else [f"evaluation.split={options.split}"])
     rows = []
     for tokens in options.tokens:
         try:
-            results = [run(tokens, seed, options.overrides, options.workdir) for seed in options.seeds]
+            results = [run(tokens, seed, overrides, options.workdir) for seed in options.seeds]
         except subprocess.CalledProcessError as error:
             return error.returncode
         rows.append(summary(tokens, options.overrides, options.seeds, results))
         records.append(options.out, rows[-1])
-    print(records.table([row | shown(row) for row in rows], COLUMNS | {name: name for name in METRICS}))
+    print(records.table([row | shown(row) for row in rows], COLUMNS))
     return 0
 
 
@@ -85,6 +88,7 @@ def summary(tokens: str, overrides: Sequence[str], seeds: Sequence[str], results
         "tokens": tokens.replace("+", ","),
         "overrides": " ".join(overrides),
         "dataset": results[0]["dataset"],
+        "split": results[0]["split"],
         "seeds": len(seeds),
         "steps": results[0]["step"],
         "minutes": statistics.mean(result["seconds"] for result in results) / 60,
@@ -96,13 +100,13 @@ def summary(tokens: str, overrides: Sequence[str], seeds: Sequence[str], results
 
 
 def trade_off(rows: Sequence[dict]) -> figures.Picture:
-    """Reconstruction error against leakage, a panel a data set, each row a point; its style consistency is told."""
-    datasets = sorted({row["dataset"] for row in rows})
-    figure = figures.new_figure(6.5 * len(datasets), 4.5)
-    for number, dataset in enumerate(datasets, start=1):
-        axes = figure.add_subplot(1, len(datasets), number, title=f"{dataset}, test split")
+    """Reconstruction error against leakage, a panel a data set and split, each row a point with its consistency."""
+    panels = sorted({(row["dataset"], row["split"]) for row in rows})
+    figure = figures.new_figure(6.5 * len(panels), 4.5)
+    for number, panel in enumerate(panels, start=1):
+        axes = figure.add_subplot(1, len(panels), number, title="{}, {} split".format(*panel))
         for row in rows:
-            if row["dataset"] == dataset:
+            if (row["dataset"], row["split"]) == panel:
                 mse, leakage, consistency = (
                     statistics.mean(row[name]) for name in ("mse", "style_leakage", "style_consistency")
                 )

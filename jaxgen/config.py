@@ -30,7 +30,11 @@ def common(algorithm: str) -> ConfigDict:
     config.checkpoint_every = 1000  # a multiple of log_every
     config.keep_checkpoints = 2  # the newest so many, and the best
     config.best_metric = "nll"  # on the validation split, smaller is better
-    config.evaluation = ConfigDict({"samples_per_class": 1000, "classifier_steps": 3000, "probe_epochs": 200})
+    config.evaluation = ConfigDict()
+    config.evaluation.split = "test"  # or "validation", to choose a recipe by
+    config.evaluation.samples_per_class = 1000
+    config.evaluation.classifier_steps = 1000
+    config.evaluation.probe_epochs = 200
     return config
 
 
@@ -51,6 +55,7 @@ def with_tokens(config: ConfigDict, tokens: str, presets: dict[str, Callable[[Co
     for token in chosen:
         if token in DATASETS:
             config.data.update(DATASETS[token])
+            config.evaluation.classifier_steps = 1000 if token == "digits" else 3000
     for name, preset in presets.items():  # in the recipe's order, whatever the order they are asked in
         if name in chosen:
             preset(config)
@@ -73,6 +78,8 @@ def validate(config: ConfigDict) -> None:
     for key in ("batch_size", "steps", "log_every", "evaluate_every", "checkpoint_every", "keep_checkpoints"):
         if config[key] < 1:
             raise ValueError(f"{key}={config[key]} must be at least 1; try --config.{key}=100")
+    if config.evaluation.split not in ("test", "validation"):
+        raise ValueError(f'evaluation.split="{config.evaluation.split}" is unknown; choose "test" or "validation"')
     for key in ("evaluate_every", "checkpoint_every"):
         if config[key] % config.log_every:
             way_out = max(config[key] // config.log_every, 1) * config.log_every

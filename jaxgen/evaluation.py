@@ -3,9 +3,11 @@
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxgen import figures
+from jaxgen.algorithms import Algorithm
 from jaxgen.data import Dataset, fingerprint, padded_batches
 from jaxgen.metrics import separation
 from jaxgen.metrics.classifier import Classifier, trained_classifier
@@ -18,11 +20,16 @@ GAP_SAMPLES = 2000  # the kernel distance takes time and memory quadratic in thi
 
 
 def report(model: Model, dataset: Dataset, config) -> dict[str, float]:
-    """All measures that the model's family lists, on the test split: use once, at the end."""
+    """All measures that the model's family lists, on the split `config.evaluation.split`; the test split: use once."""
     metrics = {}
     for name in model.algorithm.evaluations:
         metrics |= EVALUATIONS[name](model, dataset, config)
     return metrics
+
+
+def held_out(dataset: Dataset, config) -> Data:
+    """The split that a run is judged by: "test", or "validation" while recipes are being chosen."""
+    return getattr(dataset, config.evaluation.split)
 
 
 def draw(model: Model, dataset: Dataset, split: Data) -> dict[str, np.ndarray]:
@@ -33,7 +40,21 @@ def draw(model: Model, dataset: Dataset, split: Data) -> dict[str, np.ndarray]:
 # Measures
 
 
-def compile_measures(algorithm) -> Callable[[dict, dict, Batch], Metrics]:
+def check(config, algorithm: Algorithm) -> None:
+    """Refuses a `best_metric` that the family does not measure per example, before anything is compiled.
+
+    Raises:
+      ValueError: naming those it has.
+    """
+    state = jax.eval_shape(algorithm.init, jax.random.key(0))
+    image, one = algorithm.example_image(), jnp.zeros(1, jnp.int32)
+    batch = Batch(image, one, jnp.ones(1))
+    measures = jax.eval_shape(algorithm.evaluate, state.params, state.stats, batch, jax.random.key(0))
+    if config.best_metric not in measures:
+        raise ValueError(f'best_metric="{config.best_metric}" is not measured; choose one of {", ".join(measures)}')
+
+
+def compile_measures(algorithm: Algorithm) -> Callable[[dict, dict, Batch], Metrics]:
     """Compiles `(params, stats, batch) -> sums over the batch's real examples` of what the family measures."""
 
     @jax.jit
@@ -54,29 +75,29 @@ def mean_measures(sums: Callable, params, stats, data: Data, batch_size: int = 5
 
 
 def reconstruction(model: Model, dataset: Dataset, config) -> dict[str, float]:
-    """What the family measures per example (`mse` of pixels in [0, 1], `nll` in nats), mean over the test split."""
-    del config
-    return mean_measures(compile_measures(model.algorithm), model.params, model.stats, dataset.test)
+    """What the family measures per example (`mse` of pixels in [0, 1], `nll` in nats), mean over the split."""
+    return mean_measures(compile_measures(model.algorithm), model.params, model.stats, held_out(dataset, config))
 
 
 def separate(model: Model, dataset: Dataset, config) -> dict[str, float]:
     """Separation of style and content; see `jaxgen.metrics.separation`."""
     options = config.evaluation
     judge = classifier_of(dataset, options.classifier_steps)
-    train, test = codes_of(model, dataset.train), codes_of(model, dataset.test)
+    data = held_out(dataset, config)
+    train, others = codes_of(model, dataset.train), codes_of(model, data)
     prior = model.prior_codes(options.samples_per_class, seed=config.seed)
     return {
         "content_accuracy": separation.content_accuracy(prior, model.decode, judge, dataset.num_classes),
-        "swap_accuracy": separation.swap_accuracy(test, model.decode, judge, dataset.num_classes),
+        "swap_accuracy": separation.swap_accuracy(others, model.decode, judge, dataset.num_classes),
         "style_consistency": separation.style_consistency(prior, model.decode, dataset.num_classes),
-        "style_leakage": separation.style_leakage(train, test, options.probe_epochs),
-        "classifier_accuracy": judge.accuracy(dataset.test),
+        "style_leakage": separation.style_leakage(train, others, options.probe_epochs),
+        "classifier_accuracy": judge.accuracy(data),
     }
 
 
 def gap(model: Model, dataset: Dataset, config) -> dict[str, float]:
-    """Distance of the test codes from the prior, beside that of two prior samples, and the codes' spread."""
-    code = codes_of(model, dataset.test).code[:GAP_SAMPLES]
+    """Distance of the held-out codes from the prior, beside that of two prior samples, and the codes' spread."""
+    code = codes_of(model, held_out(dataset, config)).code[:GAP_SAMPLES]
     first, second = (model.prior_codes(len(code), seed=config.seed + shift) for shift in (1, 2))
     scale = model.algorithm.prior.std
     spread = code.std(axis=0) / scale

@@ -75,6 +75,7 @@ def run(config: ConfigDict, workdir: str | Path) -> dict:
     parallel.check(config.batch_size, config.parallel, mesh)
     dataset = load_dataset(config.data)
     algorithm = algorithms.build(config, dataset.info)
+    evaluation.check(config, algorithm)
     best = (f"validation/{config.best_metric}", "min")
     with (
         workdirs.claim(workdir, config.to_dict(), free=workdirs.PLACES) as workdir,
@@ -176,19 +177,20 @@ def draw_figures(this: Run, state: TrainState, step: int, split: Data, telemetry
 
 
 def finish(this: Run, state: TrainState, seconds: float, telemetry: Telemetry) -> dict:
-    """The figures and the evaluation at the end, on the test split, and `results.json`."""
-    telemetry.message("Evaluating on the test split")
+    """The figures and the evaluation at the end, on the split that the run is judged by, and `results.json`."""
+    telemetry.message(f"Evaluating on the {this.config.evaluation.split} split")
     model = Model(this.algorithm, state.params, state.stats, this.config.to_dict(), int(state.step))
-    draw_figures(this, state, model.step, this.dataset.test, telemetry)
+    draw_figures(this, state, model.step, evaluation.held_out(this.dataset, this.config), telemetry)
     return write_results(model, this.dataset, this.config, seconds, this.workdir, telemetry)
 
 
 def write_results(model: Model, dataset: Dataset, config, seconds: float, workdir: Path, telemetry: Telemetry) -> dict:
-    """Measures a model on the test split and writes `results.json`."""
-    metrics = evaluation.report(model, dataset, config)
+    """Measures a model on the split that the run is judged by and writes `results.json`."""
+    split, metrics = config.evaluation.split, evaluation.report(model, dataset, config)
     results = {
         "config": config.to_dict(),
         "dataset": dataset.name,
+        "split": split,
         "step": model.step,
         "seconds": seconds,
         "metrics": metrics,
@@ -196,8 +198,8 @@ def write_results(model: Model, dataset: Dataset, config, seconds: float, workdi
         "versions": workdirs.versions(),
     }
     workdirs.write_json(workdir / "results.json", results)
-    telemetry.log(model.step, metrics, split="test")
-    telemetry.table(f"{dataset.name}, test split, step {model.step}", metrics)
+    telemetry.log(model.step, metrics, split=split)
+    telemetry.table(f"{dataset.name}, {split} split, step {model.step}", metrics)
     return results
 
 

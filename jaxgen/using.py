@@ -14,14 +14,14 @@ STYLES = 10  # rows of the sampled grid
 
 
 def evaluate(config, workdir: str | Path) -> dict:
-    """Measures the newest good checkpoint on the test split and writes `results.json` anew.
+    """Measures the newest good checkpoint by `config.evaluation`, whatever the run had there; writes `results.json`.
 
     Raises:
       ValueError: the workdir is no run, holds another config's run, or has no checkpoint.
     """
     workdirs.read_config(workdir)  # a folder that is no run is refused, not made into one
     dataset = load_dataset(config.data)
-    with workdirs.claim(workdir, config.to_dict(), free=workdirs.PLACES) as workdir:
+    with workdirs.claim(workdir, config.to_dict(), free=(*workdirs.PLACES, "evaluation")) as workdir:
         model = load_model(workdir)
         before = workdirs.read_results(workdir) or {}
         with Telemetry(workdir, config.steps, config.steps) as telemetry:

@@ -38,6 +38,8 @@ SMALL = ("--config.hidden=(32,32)", "--config.critic_hidden=(32,32)")
         ((COND_AAE, "--config.steps=0"), "steps=0 must be at least 1"),
         ((COND_AAE, "--config.log_every=7"), "must be a multiple of log_every=7; try"),
         ((COND_AAE, "--config.parallel=pmpa"), 'parallel="pmpa" is unknown; choose "jit" or "pmap"'),
+        ((COND_AAE, "--config.evaluation.split=tset"), 'evaluation.split="tset" is unknown; choose "test" or "val'),
+        ((COND_AAE, "--config.best_metric=loss"), 'best_metric="loss" is not measured; choose one of nll, mse'),
         ((COND_AAE, "--config.schedule=altrnating"), 'schedule="altrnating" is unknown'),
         ((COND_AAE, "--config.algorithm=aae.Nothing"), 'algorithm="aae.Nothing" is unknown'),
         ((COND_AAE, "--mode=evaluate"), "is no run"),
@@ -113,6 +115,22 @@ def test_evaluating_again_finds_the_same_numbers(finished):
     run = launch(f"{COND_AAE}:smoke", *SMALL, "--workdir=run", "--mode=evaluate", cwd=finished)
     assert run.returncode == 0, run.stderr
     assert json.loads(path.read_text())["metrics"] == pytest.approx(before, rel=1e-5)
+
+
+def test_a_run_can_be_judged_by_the_validation_split(finished):
+    path, flags = finished / "run" / "results.json", (f"{COND_AAE}:smoke", *SMALL, "--workdir=run", "--mode=evaluate")
+    test = json.loads(path.read_text())
+    run = launch(*flags, "--config.evaluation.split=validation", cwd=finished)
+    assert run.returncode == 0, run.stderr
+    assert "digits, validation split, step 20" in run.stdout + run.stderr
+    validation = json.loads(path.read_text())
+    assert (test["split"], validation["split"]) == ("test", "validation")
+    assert validation["metrics"]["mse"] != test["metrics"]["mse"]
+    history = [json.loads(line) for line in (finished / "run" / "metrics.jsonl").open()]
+    of_run = [row for row in history if row.get("split") == "validation" and row["step"] == 20]
+    assert of_run[0]["nll"] == pytest.approx(validation["metrics"]["nll"], rel=1e-5)  # as seen in training
+    assert launch(*flags, cwd=finished).returncode == 0  # and back
+    assert json.loads(path.read_text())["metrics"] == pytest.approx(test["metrics"], rel=1e-5)
 
 
 def test_sampling_writes_a_grid_and_its_images_labels_and_codes(finished):

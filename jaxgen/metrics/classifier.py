@@ -17,7 +17,7 @@ from jaxgen.files import cache_folder, write_atomically
 from jaxgen.networks import ConvClassifier
 from jaxgen.types import Data
 
-VERSION = 1  # of the recipe below: part of the cache's key
+VERSION = 2  # of the recipe below: part of the cache's key
 BATCH_SIZE = 100
 log = logging.getLogger("jaxgen")
 
@@ -54,14 +54,18 @@ def trained_classifier(train: Data, num_classes: int, steps: int, key: str) -> C
     """
     path = cache_folder("classifiers") / f"{key}-{steps}-v{VERSION}.msgpack"
     network = ConvClassifier(num_classes)
-    fresh = network.init(jax.random.key(0), jnp.zeros((1, *train.image.shape[1:])), train=False)["params"]
+
+    def init(rng):
+        return network.init(rng, jnp.zeros((1, *train.image.shape[1:])), train=False)["params"]
+
     try:
-        return Classifier(flax.serialization.from_bytes(fresh, path.read_bytes()), num_classes)
+        like = jax.eval_shape(init, jax.random.key(0))
+        return Classifier(flax.serialization.from_bytes(like, path.read_bytes()), num_classes)
     except FileNotFoundError:
         log.info("Training the independent classifier (%d steps, once; kept in %s)", steps, path)
     except (ValueError, KeyError, OSError) as error:
         log.warning("The cached classifier %s can't be read (%s): training it again", path, error)
-    params = jax.device_get(fit(network, fresh, train, steps))
+    params = jax.device_get(fit(network, jax.jit(init)(jax.random.key(0)), train, steps))
     store(path, flax.serialization.to_bytes(params))
     return Classifier(params, num_classes)
 
