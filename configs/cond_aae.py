@@ -5,7 +5,7 @@
     python launch.py --config=configs/cond_aae.py:mnist,tutorial   the literal published recipe, to compare
 
 The critic scores (code, label), so that q(z | y) meets the prior for every digit y (Makhzani et al. 2016, section 2.3).
-Tokens: a data set (digits, mnist, …), tutorial, smoke.
+Tokens: a data set (digits, mnist, …), tutorial, separate_kl, smoke.
 """
 
 from jaxgen.config import common, smoke, with_tokens
@@ -28,16 +28,18 @@ def get_config(tokens: str = ""):
     config.critic_sees_label = True
     config.label_products = ("critic",)
     config.gaussian_posterior = True
-    config.kl_weight = 0.4  # trades reconstruction for separation
+    config.kl_weight = 0.4  # trades reconstruction for separation; its gradient joins the reconstruction's
 
     config.schedule = "simultaneous"
-    config.rates = {"reconstruction": 1e-3, "critic": 2e-3, "encoder": 5e-4}  # Adam
-    config.b1 = {"reconstruction": 0.9, "critic": 0.5, "encoder": 0.5}
+    config.rates = {"reconstruction": 1e-3, "critic": 2e-3, "encoder": 5e-4, "kl": 0.0}  # Adam; 0: no player
+    config.b1 = {"reconstruction": 0.9, "critic": 0.5, "encoder": 0.5, "kl": 0.9}
     config.decay = "cosine"
     config.mean_over_pixels = False
     config.log_eps = 0.0
 
-    return with_tokens(config, tokens, {"mnist": mnist, "tutorial": tutorial, "smoke": smoke})
+    return with_tokens(
+        config, tokens, {"mnist": mnist, "tutorial": tutorial, "separate_kl": separate_kl, "smoke": smoke}
+    )
 
 
 def mnist(config):
@@ -71,3 +73,13 @@ def tutorial(config):
     config.decay = "none"
     config.mean_over_pixels = True
     config.log_eps = 1e-15
+
+
+def separate_kl(config):
+    """The KL as a player with an Adam of its own.
+
+    Its steps then no longer shrink where the reconstruction's gradients are large. On the digits' validation split
+    (seed 0; rates 1e-4 and 3e-4 for 3000 steps, 2e-4 for 4000) that gave errors of .0093, .0142 and .0106 at a leakage
+    of 95%, 28% and 60%, where the weighted term gives .0111 at 17% (4000 steps), so it is not the default.
+    """
+    config.kl_weight, config.rates.kl = 0.0, 3e-4

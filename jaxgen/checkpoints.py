@@ -4,24 +4,21 @@ A folder `checkpoints/STEP/` holds the arrays (`state`) and, beside them, JSON (
 step, the metrics, and a checksum over all of it, as Orbax does not notice a flipped bit. Reading writes nothing.
 """
 
-import contextlib
-import functools
 import json
 import logging
 import math
 import os
 import shutil
-import sys
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import unflatten_dict
 
+from jaxgen.quiet_orbax import no_log, orbax
+from jaxgen.trees import blank, checksum, kind, leaves_by_path, place, plain
 from jaxgen.types import TrainState
 
 LOGGER = logging.getLogger("jaxgen")
@@ -69,15 +66,15 @@ class Checkpoints:
 
         A step that is saved already stays as it is. A metric that is not finite never makes a checkpoint the best.
         """
-        ocp = _orbax()
+        ocp = orbax()
         self._tidy()
         step = int(state.step)
         if step in self._manager.all_steps():
             return
         metrics = {name: float(value) for name, value in metrics.items()}
-        meta = _plain({**meta, "step": step, "metrics": metrics})
-        leaves = _leaves(state)
-        meta["checksum"] = _checksum(jax.device_get(leaves), meta)
+        meta = plain({**meta, "step": step, "metrics": metrics})
+        leaves = leaves_by_path(state)
+        meta["checksum"] = checksum(jax.device_get(leaves), meta)
         self._scores[step] = self._score(meta)
         tree = unflatten_dict(leaves, sep="/")
         args = ocp.args.Composite(state=ocp.args.StandardSave(tree), meta=ocp.args.JsonSave(meta))
@@ -139,7 +136,7 @@ class Checkpoints:
         self.close()
 
     def _open(self):
-        ocp = _orbax()
+        ocp = orbax()
         policies = ocp.checkpoint_managers
         kept = [policies.LatestN(self._keep), _Best(self._by_merit)]
         options = ocp.CheckpointManagerOptions(
@@ -216,17 +213,17 @@ class Checkpoints:
 
         All of it is read whatever model it belongs to, so that a damaged checkpoint and another model's are told apart.
         """
-        ocp = _orbax()
+        ocp = orbax()
         for item in ITEMS:
             if not (self._directory / str(step) / item).is_dir():
                 raise _DamagedError(f"has no {item}")
         try:
-            with _no_log():
+            with no_log():
                 saved = self._manager.item_metadata(step)["state"].tree
-                target = jax.tree.map(_blank, saved)
+                target = jax.tree.map(blank, saved)
                 args = ocp.args.Composite(state=ocp.args.StandardRestore(target), meta=ocp.args.JsonRestore())
                 found = self._manager.restore(step, args=args)
-            leaves, meta = _leaves(found["state"]), dict(found["meta"])
+            leaves, meta = leaves_by_path(found["state"]), dict(found["meta"])
         except (MemoryError, PermissionError, jax.errors.JaxRuntimeError):
             raise  # trouble of this machine, not of the checkpoint
         except Exception as error:  # a broken file may make Orbax raise anything
@@ -234,21 +231,21 @@ class Checkpoints:
             raise _DamagedError(f"cannot be read ({type(error).__name__}: {reason})") from error
         if meta.get("step") != step:
             raise _DamagedError(f"says that it is step {meta.get('step')}")
-        if (checksum := _checksum(leaves, meta)) != meta.get("checksum"):
-            raise _DamagedError(f"has the checksum {checksum}, {meta.get('checksum')} was recorded")
+        if (computed := checksum(leaves, meta)) != meta.get("checksum"):
+            raise _DamagedError(f"has the checksum {computed}, {meta.get('checksum')} was recorded")
         return leaves, meta
 
     def _fit(self, leaves: dict[str, np.ndarray], target: Any, step: int) -> Any:
         """The leaves in the target's tree, on the target's devices."""
-        wanted = _leaves(target)
+        wanted = leaves_by_path(target)
         for path in [*wanted, *leaves]:
-            there, here = _kind(leaves.get(path)), _kind(wanted.get(path))
+            there, here = kind(leaves.get(path)), kind(wanted.get(path))
             if there != here:
                 raise ValueError(
                     f"checkpoint at step {step} in {self._directory} belongs to another model: {path} is {there} "
                     f"there, {here} here; choose another --workdir, or the config that it was made with"
                 )
-        placed = [_place(leaves[path], leaf) for path, leaf in wanted.items()]
+        placed = [place(leaves[path], leaf) for path, leaf in wanted.items()]
         return jax.tree.unflatten(jax.tree.structure(target), placed)
 
 
@@ -293,84 +290,8 @@ def newest_meta(directory: str | os.PathLike) -> dict[str, Any] | None:
     return None
 
 
-@functools.cache
-def _orbax():
-    """Orbax, imported when it is first needed (0.3 s), its log below errors held back."""
-    import orbax.checkpoint as ocp
-
-    logging.getLogger("absl").addFilter(
-        lambda record: record.levelno >= logging.ERROR or f"{os.sep}orbax{os.sep}" not in record.pathname
-    )
-    _hold_back_late_errors()
-    return ocp
-
-
-def _hold_back_late_errors() -> None:
-    """Silences what a damaged checkpoint's other arrays report after the first has failed and its error was raised.
-
-    Orbax reads all arrays at once and closes its event loop at the first error; the reads that are still under way then
-    print a traceback each, at any later time, from tensorstore's threads and from asyncio.
-    """
-
-    def report(unraisable, report_others=sys.unraisablehook) -> None:
-        if str(unraisable.exc_value) != "Event loop is closed":
-            report_others(unraisable)
-
-    sys.unraisablehook = report
-    logging.getLogger("asyncio").addFilter(lambda record: "tensorstore" not in record.getMessage())
-
-
-@contextlib.contextmanager
-def _no_log() -> Iterator[None]:
-    """Holds back Orbax's errors too, where they are caught and told in one line of ours."""
-    logger = logging.getLogger("absl")
-    before, logger.disabled = logger.disabled, True
-    try:
-        yield
-    finally:
-        logger.disabled = before
-
-
 def _listed(steps: Sequence[int]) -> str:
     return ", ".join(map(str, steps))
-
-
-def _leaves(tree: Any) -> dict[str, Any]:
-    """Leaves by path in tree order. A path is the same whether a node is a dict, a tuple or a dataclass."""
-    return {
-        jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in jax.tree.leaves_with_path(tree)
-    }
-
-
-def _checksum(leaves: dict[str, np.ndarray], meta: dict[str, Any]) -> str:
-    """CRC-32 over meta and over path, dtype, shape and bytes of every leaf, sorted by path."""
-    rest = {key: value for key, value in meta.items() if key != "checksum"}
-    crc = zlib.crc32(json.dumps(rest, sort_keys=True).encode())
-    for path, leaf in sorted(leaves.items()):
-        crc = zlib.crc32(f"{path} {_kind(leaf)}".encode(), crc)
-        crc = zlib.crc32(np.asarray(leaf).tobytes(), crc)
-    return f"{crc:08x}"
-
-
-def _kind(leaf: Any) -> str:
-    return "absent" if leaf is None else f"{leaf.dtype}{list(leaf.shape)}"
-
-
-def _blank(leaf: Any) -> np.ndarray:
-    """An array of the leaf's shape and dtype that takes no memory: asks Orbax for numpy arrays."""
-    return np.broadcast_to(np.empty((), leaf.dtype), leaf.shape)
-
-
-def _place(leaf: np.ndarray, target: Any) -> jax.Array:
-    sharding = getattr(target, "sharding", None)
-    if sharding is None:
-        return jnp.array(leaf)
-    return jax.make_array_from_callback(leaf.shape, sharding, lambda index: leaf[index])
-
-
-def _plain(meta: dict[str, Any]) -> dict[str, Any]:
-    """Meta as it comes back from JSON: tuples as lists, numpy scalars as numbers. A copy."""
-    return json.loads(json.dumps(meta, default=lambda value: value.tolist()))
 
 
 def _read_meta(path: Path) -> dict[str, Any]:

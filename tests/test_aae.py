@@ -53,6 +53,16 @@ def test_a_gaussian_posterior_is_drawn_from_and_a_point_is_not():
         assert (float(jnp.abs(codes[0] - codes[1]).max()) > 1e-3) == differs
 
 
+def test_the_kl_as_a_player_moves_the_encoder_as_the_weighted_term_would():
+    weighted, state = start(kl_weight=0.5)
+    alone = tiny_algorithm("cond_aae", "separate_kl,smoke")
+    assert [player.name for player in alone.players] == ["reconstruction", "critic", "encoder", "kl"]
+    expected = gradient(weighted, weighted.reconstruct, state)["encoder"]
+    parts = [gradient(alone, loss, state)["encoder"] for loss in (alone.reconstruct, alone.compress)]
+    joined = jax.tree.map(lambda nll, kl: nll + 0.5 * kl, *parts)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), joined, expected)
+
+
 def test_the_posteriors_kl_to_a_wider_prior_is_the_closed_form():
     algorithm, state = start(prior_std=3.0)
     posterior = algorithm.posterior(state.params, state.stats, tiny_batch().image)

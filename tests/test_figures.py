@@ -149,7 +149,7 @@ def test_codes_that_do_not_fit_the_prior_or_diverged_are_refused(rng):
 def panels_of(monkeypatch, history):
     """The axes behind the picture that `curves` returns."""
     kept, render = [], figures.render
-    monkeypatch.setattr(figures, "render", lambda figure: kept.append(figure) or render(figure))
+    monkeypatch.setattr(figures.plots, "render", lambda figure: kept.append(figure) or render(figure))
     assert figures.curves(history).dtype == np.uint8
     return [axes for axes in kept[0].axes if axes.lines]
 

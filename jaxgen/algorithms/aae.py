@@ -54,6 +54,12 @@ def check(config) -> None:
             f"kl_weight={config.kl_weight} must be at least 0, and 0 without gaussian_posterior; "
             "try --config.kl_weight=0.0"
         )
+    if config.rates.kl and (config.kl_weight or not config.gaussian_posterior):
+        raise ValueError(
+            f"rates.kl={config.rates.kl} makes the KL a player, which needs gaussian_posterior=True and kl_weight=0; "
+            f"here {config.gaussian_posterior} and {config.kl_weight}; "
+            "try --config.kl_weight=0.0 or --config.rates.kl=0.0"
+        )
     if unknown := set(config.label_products) - {"decoder", "critic"}:
         raise ValueError(f'label_products names {sorted(unknown)}; choose from "decoder" and "critic"')
 
@@ -63,9 +69,10 @@ class ConditionalAAE(Algorithm):
     """Adversarial autoencoder whose decoder is told the label (Makhzani et al. 2016, section 2.3 and figure 6).
 
     Players: reconstruction moves encoder and decoder; the critic learns to tell prior codes from codes; the encoder,
-    with an optimiser state of its own, learns to fool it. With `critic_sees_label` the critic scores (code, label):
-    q(z | y) meets the prior for every y, and the code is left with what the label does not say, the style. Without it
-    only the mixture over y meets the prior, and nothing keeps the label out of the code.
+    with an optimiser state of its own, learns to fool it; and kl, where `optimizers` names it, draws every q(z | x) to
+    the prior, in place of a weighted term in the reconstruction's loss. With `critic_sees_label` the critic scores
+    (code, label): q(z | y) meets the prior for every y, and the code is left with what the label does not say, the
+    style. Without it only the mixture over y meets the prior, and nothing keeps the label out of the code.
 
     Attributes:
       gaussian_posterior: the encoder draws z ~ N(mean(x), std(x)²) (section 2.1 of the paper) instead of a point. A
@@ -111,16 +118,20 @@ class ConditionalAAE(Algorithm):
         optimizers = {
             name: optax.adam(decayed(rate, config.steps, config.decay), b1=config.b1[name])
             for name, rate in config.rates.items()
+            if rate or name != "kl"
         }
         return cls(info, prior, networks, optimizers, **options)
 
     @property
     def players(self) -> tuple[Player, ...]:
-        return (
+        players = (
             Player("reconstruction", ("encoder", "decoder"), self.optimizers["reconstruction"], self.reconstruct),
             Player("critic", ("critic",), self.optimizers["critic"], self.tell_prior_from_code),
             Player("encoder", ("encoder",), self.optimizers["encoder"], self.fool_critic),
         )
+        if "kl" not in self.optimizers:
+            return players
+        return (*players, Player("kl", ("encoder",), self.optimizers["kl"], self.compress))
 
     def example_inputs(self):
         image, code, label = self.example_image(), jnp.zeros((1, self.latent_size)), jnp.zeros(1, jnp.int32)
@@ -152,6 +163,11 @@ class ConditionalAAE(Algorithm):
         fake = self.score(params, stats, code, batch.label, fake_rng)
         loss = objectives.critic_loss(real, fake, self.log_eps).mean()
         return loss, ({"loss": loss}, stats)
+
+    def compress(self, params, stats, batch, rng):
+        code_rng, _ = jax.random.split(rng)
+        kl = self.kl(self.posterior(params, stats, batch.image, code_rng)).mean()
+        return kl, ({"nats": kl}, stats)
 
     def fool_critic(self, params, stats, batch, rng):
         code_rng, critic_rng = jax.random.split(rng)

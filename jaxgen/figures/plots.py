@@ -1,104 +1,22 @@
-"""Pictures from arrays: image grids, codes against the prior, training curves. No model and no device is known here.
+"""Plots by matplotlib: codes against the prior, training curves."""
 
-Every function returns the finished picture as uint8 [H', W', 3]; `write_png` puts one on disk. Images come in as floats
-in [0, 1] with 1 or 3 channels. Inputs are checked by hand, not by annotation, so that a caller's mistake gets one line.
-"""
-
-import io
-import os
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from numpy.typing import ArrayLike
 
-from jaxgen.files import write_atomically
+from jaxgen.figures.grids import Picture, same_shape
 
-Picture = UInt8[np.ndarray, "_ _ 3"]  # no letters: a function may take one size and return another
 History = dict[str, list[tuple[int, float]]]
 
 SPLITS = ("train", "validation", "test")
 # Paul Tol's "muted" scheme and black: told apart under the common colour blindnesses, and none is the prior's grey.
 PALETTE = ("#332288", "#CC6677", "#44AA99", "#DDAA33", "#88CCEE", "#117733", "#882255", "#999933", "#AA4499", "#000000")
 PRIOR_GREY = "#cdcdcd"
-WHITE, BLACK = 255, (0, 0, 0)
 MAX_POINTS = 2000  # in a scatter: more only hide each other
 MAX_DIMENSIONS = 32  # histograms: more are too small to read
 DPI = 110
-
-
-# ----------------------------------------------------------------------------------------------------- image grids
-
-
-def grid(images: ArrayLike, padding: int = 2, scale: int = 1) -> Picture:
-    """Images [R, Cc, H, W, C] as R rows of Cc, with white lines of `padding` pixels between and around them.
-
-    Image (r, c) begins at pixel (padding + r (scale H + padding), padding + c (scale W + padding)); `scale` repeats
-    pixels, so that nothing is interpolated. Grey is repeated to RGB.
-
-    Raises:
-      ValueError: the shape is not [R, Cc, H, W, 1 or 3], or a value lies outside [0, 1].
-    """
-    images = _checked("images", images, "R Cc H W C")
-    cells = np.repeat(np.repeat(_bytes(images), scale, axis=2), scale, axis=3)
-    rows, columns, height, width, _ = cells.shape
-    canvas = np.full((rows, height + padding, columns, width + padding, 3), WHITE, np.uint8)
-    canvas[:, :height, :, :width] = cells.transpose(0, 2, 1, 3, 4)
-    canvas = canvas.reshape(rows * (height + padding), columns * (width + padding), 3)
-    return np.pad(canvas, ((padding, 0), (padding, 0), (0, 0)), constant_values=WHITE)
-
-
-def style_grid(images: ArrayLike, originals: ArrayLike | None = None, scale: int = 2) -> Picture:
-    """Decoded images [R, K, H, W, C]: one style a row, the labels 0..K-1 as headed columns.
-
-    Args:
-      images: a row is one style, a column one label.
-      originals: [R, H, W, C], the images the styles were read from: a first column, headed "original" and set apart.
-      scale: how often a pixel is repeated.
-
-    Raises:
-      ValueError: a wrong shape, a value outside [0, 1], or originals that do not match the images' rows.
-    """
-    images = _checked("images", images, "R K H W C")
-    headings = [str(label) for label in range(images.shape[1])]
-    body = grid(images, scale=scale)
-    cell = scale * images.shape[3] + 2
-    picture = _headed(body, headings, [2 + cell * k + (cell - 2) / 2 for k in range(len(headings))], cell)
-    if originals is None:
-        return picture
-    originals = _checked("originals", originals, "R H W C")
-    _same_shape("originals", originals.shape, "images without their label axis", images[:, 0].shape)
-    column = _headed(grid(originals[:, None], scale=scale), ["original"], [2 + (cell - 2) / 2], cell)
-    gap = np.full((picture.shape[0], max(8, cell // 4), 3), WHITE, np.uint8)
-    return np.concatenate([column, gap, picture], axis=1)
-
-
-def reconstruction_pairs(images: ArrayLike, reconstructions: ArrayLike, columns: int = 10, scale: int = 2) -> Picture:
-    """Images [N, H, W, C] above their reconstructions: rows alternate, marked "in" and "out" in the left margin.
-
-    Raises:
-      ValueError: a wrong shape, a value outside [0, 1], or two inputs of different shapes.
-    """
-    images, outputs = _checked("images", images, "N H W C"), _checked("reconstructions", reconstructions, "N H W C")
-    _same_shape("reconstructions", outputs.shape, "images", images.shape)
-    columns = min(columns, len(images))
-    blank = np.ones((-len(images) % columns, *images.shape[1:]), images.dtype)
-    pairs = np.stack([np.concatenate([x, blank]).reshape(-1, columns, *x.shape[1:]) for x in (images, outputs)], axis=1)
-    strips = [_marked(grid(pair, scale=scale), ["in", "out"]) for pair in pairs]
-    gap = np.full((max(4, scale * images.shape[1] // 8), strips[0].shape[1], 3), WHITE, np.uint8)
-    return np.concatenate([part for strip in strips for part in (strip, gap)][:-1], axis=0)
-
-
-def write_png(path: str | os.PathLike, image: Picture) -> None:
-    """Writes the picture so that a reader finds the old file or the new one, never half of one."""
-    from PIL import Image
-
-    png = io.BytesIO()
-    Image.fromarray(image).save(png, format="PNG")
-    write_atomically(path, png.getvalue())
-
-
-# ------------------------------------------------------------------------------------------------------------ plots
 
 
 def codes_against_prior(codes: ArrayLike, prior_codes: ArrayLike, labels: ArrayLike) -> Picture:
@@ -114,7 +32,7 @@ def codes_against_prior(codes: ArrayLike, prior_codes: ArrayLike, labels: ArrayL
     labels = np.asarray(labels)
     if codes.ndim != 2 or prior_codes.shape[1:] != codes.shape[1:] or 0 in codes.shape + prior_codes.shape:
         raise ValueError(f"codes {codes.shape} and prior_codes {prior_codes.shape} must be [N, Z] and [M, Z], N, Z > 0")
-    _same_shape("labels", labels.shape, "one label a code", codes.shape[:1])
+    same_shape("labels", labels.shape, "one label a code", codes.shape[:1])
     if not (np.isfinite(codes).all() and np.isfinite(prior_codes).all()):
         raise ValueError("codes and prior_codes must be finite; found NaN or infinity: look for the loss that diverged")
 
@@ -231,64 +149,6 @@ def _histograms(
         panel.tick_params(labelsize=8)
     figure.supxlabel(f"code value (the prior's std is {prior.std():.2f})", fontsize=10)
     figure.supylabel("density", fontsize=10)
-
-
-# ---------------------------------------------------------------------------------------------------------- helpers
-
-
-def _checked(name: str, images: ArrayLike, shape: str) -> Float[np.ndarray, "..."]:
-    images = np.asarray(images, np.float32)
-    if images.ndim != len(shape.split()) or images.shape[-1] not in (1, 3) or 0 in images.shape:
-        raise ValueError(f"{name} of shape {images.shape} must be [{', '.join(shape.split())}], C=1 or 3, not empty")
-    low, high = images.min(), images.max()
-    if not (low >= -1e-4 and high <= 1 + 1e-4):  # written so that NaN is refused too; 1e-4 forgives rounding
-        raise ValueError(f"{name} has values in [{low:.4g}, {high:.4g}], must lie in [0, 1]; divide bytes by 255")
-    return images
-
-
-def _same_shape(name: str, shape: tuple[int, ...], other: str, expected: tuple[int, ...]) -> None:
-    if shape != expected:
-        raise ValueError(f"{name} of shape {shape} must have the shape of {other}, {expected}")
-
-
-def _bytes(images: Float[np.ndarray, "*N H W C"]) -> UInt8[np.ndarray, "*N H W 3"]:
-    channels = np.round(255 * np.clip(images, 0, 1)).astype(np.uint8)
-    return np.broadcast_to(channels, (*channels.shape[:-1], 3))
-
-
-def _font(cell: int) -> Any:
-    from PIL import ImageFont
-
-    return ImageFont.load_default(size=int(np.clip(cell / 3.2, 10, 28)))
-
-
-def _headed(body: Picture, headings: list[str], centres: list[float], cell: int) -> Picture:
-    """The body under a strip of headings, widened to both sides where a heading would stick out."""
-    from PIL import Image, ImageDraw
-
-    font = _font(cell)
-    extra = max(0, int(np.ceil(max(font.getlength(text) for text in headings))) + 4 - cell)
-    strip = int(1.5 * font.size)
-    canvas = np.pad(body, ((strip, 0), (extra // 2, extra - extra // 2), (0, 0)), constant_values=WHITE)
-    picture = Image.fromarray(canvas)
-    draw = ImageDraw.Draw(picture)
-    for text, x in zip(headings, centres, strict=True):
-        draw.text((extra // 2 + x, strip / 2), text, fill=BLACK, font=font, anchor="mm")
-    return np.array(picture)
-
-
-def _marked(body: Picture, marks: list[str]) -> Picture:
-    """The body with a left margin that names its rows, which are all of one height."""
-    from PIL import Image, ImageDraw
-
-    height = body.shape[0] / len(marks)
-    font = _font(int(height))
-    margin = int(max(font.getlength(mark) for mark in marks)) + 10
-    picture = Image.fromarray(np.pad(body, ((0, 0), (margin, 0), (0, 0)), constant_values=WHITE))
-    draw = ImageDraw.Draw(picture)
-    for row, mark in enumerate(marks):
-        draw.text((margin - 5, (row + 0.5) * height), mark, fill=BLACK, font=font, anchor="rm")
-    return np.array(picture)
 
 
 def new_figure(width: float, height: float) -> Any:

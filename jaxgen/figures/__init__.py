@@ -1,0 +1,16 @@
+"""Pictures from arrays: image grids, codes against the prior, training curves. No model and no device is known here.
+
+Every function returns the finished picture as uint8 [H', W', 3]; `write_png` puts one on disk.
+"""
+
+from jaxgen.figures.grids import Picture as Picture
+from jaxgen.figures.grids import grid as grid
+from jaxgen.figures.grids import reconstruction_pairs as reconstruction_pairs
+from jaxgen.figures.grids import style_grid as style_grid
+from jaxgen.figures.grids import write_png as write_png
+from jaxgen.figures.plots import PALETTE as PALETTE
+from jaxgen.figures.plots import PRIOR_GREY as PRIOR_GREY
+from jaxgen.figures.plots import codes_against_prior as codes_against_prior
+from jaxgen.figures.plots import curves as curves
+from jaxgen.figures.plots import new_figure as new_figure
+from jaxgen.figures.plots import render as render

@@ -1,0 +1,46 @@
+"""Orbax, imported when it is first needed, and what it prints held back where we tell it in one line of our own."""
+
+import contextlib
+import functools
+import logging
+import os
+import sys
+from collections.abc import Iterator
+
+
+@functools.cache
+def orbax():
+    """Orbax, imported when it is first needed (0.3 s), its log below errors held back."""
+    import orbax.checkpoint as ocp
+
+    logging.getLogger("absl").addFilter(
+        lambda record: record.levelno >= logging.ERROR or f"{os.sep}orbax{os.sep}" not in record.pathname
+    )
+    _hold_back_late_errors()
+    return ocp
+
+
+def _hold_back_late_errors() -> None:
+    """Silences what a damaged checkpoint's other arrays report after the first has failed and its error was raised.
+
+    Orbax reads all arrays at once and closes its event loop at the first error; the reads that are still under way then
+    print a traceback each, at any later time, from tensorstore's threads and from asyncio.
+    """
+
+    def report(unraisable, report_others=sys.unraisablehook) -> None:
+        if str(unraisable.exc_value) != "Event loop is closed":
+            report_others(unraisable)
+
+    sys.unraisablehook = report
+    logging.getLogger("asyncio").addFilter(lambda record: "tensorstore" not in record.getMessage())
+
+
+@contextlib.contextmanager
+def no_log() -> Iterator[None]:
+    """Holds back Orbax's errors too, where they are caught and told in one line of ours."""
+    logger = logging.getLogger("absl")
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before

@@ -1,0 +1,49 @@
+"""Trees of arrays as they are written and read: leaves by path, a checksum, placement on devices, plain JSON."""
+
+import json
+import zlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def leaves_by_path(tree: Any) -> dict[str, Any]:
+    """Leaves by path in tree order. A path is the same whether a node is a dict, a tuple or a dataclass."""
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in jax.tree.leaves_with_path(tree)
+    }
+
+
+def checksum(leaves: dict[str, np.ndarray], meta: dict[str, Any]) -> str:
+    """CRC-32 over meta and over path, dtype, shape and bytes of every leaf, sorted by path."""
+    rest = {key: value for key, value in meta.items() if key != "checksum"}
+    crc = zlib.crc32(json.dumps(rest, sort_keys=True).encode())
+    for path, leaf in sorted(leaves.items()):
+        crc = zlib.crc32(f"{path} {kind(leaf)}".encode(), crc)
+        crc = zlib.crc32(np.asarray(leaf).tobytes(), crc)
+    return f"{crc:08x}"
+
+
+def kind(leaf: Any) -> str:
+    """An array's dtype and shape, such as "float32[2, 3]"; "absent" for None."""
+    return "absent" if leaf is None else f"{leaf.dtype}{list(leaf.shape)}"
+
+
+def blank(leaf: Any) -> np.ndarray:
+    """An array of the leaf's shape and dtype that takes no memory: as a target, it asks Orbax for numpy arrays."""
+    return np.broadcast_to(np.empty((), leaf.dtype), leaf.shape)
+
+
+def place(leaf: np.ndarray, target: Any) -> jax.Array:
+    """The array on the devices that the target's sharding names, where it has one."""
+    sharding = getattr(target, "sharding", None)
+    if sharding is None:
+        return jnp.array(leaf)
+    return jax.make_array_from_callback(leaf.shape, sharding, lambda index: leaf[index])
+
+
+def plain(meta: dict[str, Any]) -> dict[str, Any]:
+    """Meta as it comes back from JSON: tuples as lists, numpy scalars as numbers. A copy."""
+    return json.loads(json.dumps(meta, default=lambda value: value.tolist()))
