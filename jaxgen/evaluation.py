@@ -51,7 +51,8 @@ def check(config, algorithm: Algorithm) -> None:
     batch = Batch(image, one, jnp.ones(1))
     measures = jax.eval_shape(algorithm.evaluate, state.params, state.stats, batch, jax.random.key(0))
     if config.best_metric not in measures:
-        raise ValueError(f'best_metric="{config.best_metric}" is not measured; choose one of {", ".join(measures)}')
+        known = ", ".join(sorted(measures))
+        raise ValueError(f'best_metric="{config.best_metric}" is not measured; choose one of {known}')
 
 
 def compile_measures(algorithm: Algorithm) -> Callable[[dict, dict, Batch], Metrics]:

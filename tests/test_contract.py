@@ -85,7 +85,7 @@ def test_the_reconstruction_loss_falls_on_one_batch(name, tokens):
     state = state.replace(opt_states={player.name: player.tx.init({n: state.params[n] for n in player.networks})})
     update = jax.jit(make_update((player,)))
     losses = []
-    for _ in range(60):
+    for _ in range(150):  # a KL of weight 1 falls first, and takes some 60 steps
         state, metrics = update(state, tiny_batch(), jax.random.key(0))
         losses.append(float(metrics[f"{player.name}/nll"]))
     assert losses[-1] < 0.95 * losses[0]

@@ -40,7 +40,7 @@ SMALL = ("--config.hidden=(32,32)", "--config.critic_hidden=(32,32)")
         ((COND_AAE, "--config.log_every=7"), "must be a multiple of log_every=7; try"),
         ((COND_AAE, "--config.parallel=pmpa"), 'parallel="pmpa" is unknown; choose "jit" or "pmap"'),
         ((COND_AAE, "--config.evaluation.split=tset"), 'evaluation.split="tset" is unknown; choose "test" or "val'),
-        ((COND_AAE, "--config.best_metric=loss"), 'best_metric="loss" is not measured; choose one of nll, mse'),
+        ((COND_AAE, "--config.best_metric=loss"), 'best_metric="loss" is not measured; choose one of mse, nll'),
         ((COND_AAE, "--config.schedule=altrnating"), 'schedule="altrnating" is unknown'),
         ((COND_AAE, "--config.algorithm=aae.Nothing"), 'algorithm="aae.Nothing" is unknown'),
         ((COND_AAE, "--mode=evaluate"), "is no run"),
