@@ -5,7 +5,8 @@ import tempfile
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="jaxgen-tests-")
+if "PYTEST_XDIST_WORKER" not in os.environ:  # the workers inherit it, and so share what one of them compiled
+    os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="jaxgen-tests-")
 
 from jaxtyping import install_import_hook
 

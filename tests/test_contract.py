@@ -31,11 +31,17 @@ def one_update(algorithm, state, players=None, seed=1):
     return update(state, tiny_batch(), jax.random.key(seed))
 
 
+@functools.cache
+def moved_by_each_player(name, tokens):
+    """{player: the state after a step of that player alone}."""
+    algorithm, state = start(name, tokens)
+    return {player: one_update(algorithm, state, (player,))[0] for player in algorithm.players}
+
+
 @every_config
 def test_a_player_moves_its_own_networks_and_no_other(name, tokens):
-    algorithm, state = start(name, tokens)
-    for player in algorithm.players:
-        moved, _ = one_update(algorithm, state, (player,))
+    _, state = start(name, tokens)
+    for player, moved in moved_by_each_player(name, tokens).items():
         for network in state.params:
             untouched = same(state.params[network], moved.params[network])
             assert untouched == (network not in player.networks), (player.name, network)
@@ -43,9 +49,8 @@ def test_a_player_moves_its_own_networks_and_no_other(name, tokens):
 
 @every_config
 def test_a_player_changes_its_own_optimiser_state_and_no_other(name, tokens):
-    algorithm, state = start(name, tokens)
-    for player in algorithm.players:
-        moved, _ = one_update(algorithm, state, (player,))
+    _, state = start(name, tokens)
+    for player, moved in moved_by_each_player(name, tokens).items():
         for other in state.opt_states:
             assert same(state.opt_states[other], moved.opt_states[other]) == (other != player.name), (
                 player.name,

@@ -1,19 +1,12 @@
-"""The command line, as a user meets it: one line and exit code 2 for a mistake, a whole run, a resume, a kill."""
+"""The command line, as a user meets it: one line and exit code 2 for a mistake, a whole run, what follows it."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
 from conftest import CONFIGS
-from helpers import REPOSITORY, launch
-
-COND_AAE = f"--config={REPOSITORY}/configs/cond_aae.py"
-SMALL = ("--config.hidden=(32,32)", "--config.critic_hidden=(32,32)")
+from helpers import COND_AAE, REPOSITORY, SMALL, launch
 
 
 @pytest.mark.parametrize(
@@ -142,74 +135,3 @@ def test_sampling_writes_a_grid_and_its_images_labels_and_codes(finished):
         assert samples["images"].shape == (100, 28, 28, 1)
         assert samples["codes"].shape == (100, 15)
         np.testing.assert_array_equal(samples["labels"], np.tile(np.arange(10), 10))
-
-
-LONG = (f"{COND_AAE}:smoke", *SMALL, "--config.steps=400", "--config.log_every=10", "--config.checkpoint_every=20",
-        "--config.evaluate_every=400")  # fmt: skip
-
-
-def final_state(workdir):
-    """Every array of the newest checkpoint."""
-    import jaxgen
-
-    model = jaxgen.load(workdir)
-    assert model.step == 400
-    return model.params
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("undisturbed")
-    run = launch(*LONG, "--workdir=run", cwd=folder)
-    assert run.returncode == 0, run.stderr
-    return final_state(folder / "run")
-
-
-def assert_same(a, b):
-    import jax
-
-    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
-        np.testing.assert_array_equal(np.asarray(x), np.asarray(y))
-
-
-def stopped_after(checkpoints: int, how: signal.Signals, folder) -> int:
-    """Starts the long run, sends a signal once so many checkpoints have come, returns the exit status."""
-    command = [sys.executable, str(REPOSITORY / "launch.py"), *LONG, "--workdir=run"]
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    with subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        deadline = time.monotonic() + 120
-        seen: set[str] = set()
-        while len(seen) < checkpoints and process.poll() is None and time.monotonic() < deadline:
-            seen |= {path.name for path in (folder / "run" / "checkpoints").glob("[0-9]*") if path.name.isdecimal()}
-            time.sleep(0.005)
-        process.send_signal(how)
-        process.communicate(timeout=120)
-        return process.returncode
-
-
-@pytest.mark.parametrize("checkpoints", [1, 4])
-def test_a_run_killed_at_any_moment_and_started_again_ends_bit_for_bit_the_same(checkpoints, undisturbed, tmp_path):
-    assert stopped_after(checkpoints, signal.SIGKILL, tmp_path) == -signal.SIGKILL
-    run = launch(*LONG, "--workdir=run", cwd=tmp_path)
-    assert run.returncode == 0, run.stderr
-    assert_same(final_state(tmp_path / "run"), undisturbed)
-    steps = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
-    train = [line["step"] for line in steps if line["split"] == "train"]
-    assert train == list(range(10, 401, 10))  # no step twice, none missing
-
-
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_saves_and_leaves_and_the_same_command_resumes_exactly(how, undisturbed, tmp_path):
-    assert stopped_after(2, how, tmp_path) == 128 + how
-    run = launch(*LONG, "--workdir=run", cwd=tmp_path)
-    assert run.returncode == 0, run.stderr
-    assert "resuming at step" in run.stdout
-    assert_same(final_state(tmp_path / "run"), undisturbed)
-
-
-def test_a_loss_that_is_not_finite_stops_the_run_with_the_step_and_keeps_the_last_good_checkpoint(tmp_path):
-    run = launch(*LONG, "--workdir=run", "--config.rates.reconstruction=1e30", cwd=tmp_path)
-    assert run.returncode == 1
-    assert "became" in run.stderr
-    assert "at step" in run.stderr
-    assert "Traceback" not in run.stderr
