@@ -29,6 +29,8 @@ def get_config(tokens: str = ""):
     config.label_products = ("critic",)
     config.gaussian_posterior = True
     config.kl_weight = 1.0  # trades reconstruction for separation
+    config.game_moves_spread = False
+    config.gradient_penalty = 2.0
 
     config.schedule = "simultaneous"
     config.rates = {"reconstruction": 1e-3, "critic": 2e-3, "encoder": 5e-4, "kl": 0.0}  # Adam; 0: no player
@@ -51,6 +53,9 @@ def mnist(config):
     config.evaluate_every = config.checkpoint_every = 4000
     # Slower than on the digits: at their rates the game runs away with the code after some 12,000 steps.
     config.rates.update({"reconstruction": 6e-4, "critic": 2e-3, "encoder": 4e-4})
+    # On the digits both lower the error at the same leakage. Here, in 6000 steps and on the validation split, they led
+    # to .0161 at a leakage of 52%, the first alone to .0171 at 32%; neither, in 7000 steps, to .0193 at 18.5%.
+    config.game_moves_spread, config.gradient_penalty = True, 0.0
 
 
 def tutorial(config):
@@ -69,6 +74,7 @@ def tutorial(config):
     config.kernel_init = "torch"
     config.critic_sees_label, config.label_products = False, ()
     config.gaussian_posterior, config.kl_weight = False, 0.0
+    config.gradient_penalty = 0.0
     config.schedule = "accumulating"
     config.rates.update({"reconstruction": 1e-4, "critic": 5e-5, "encoder": 5e-5})
     config.b1.update({"critic": 0.9, "encoder": 0.9})
@@ -81,7 +87,7 @@ def separate_kl(config):
     """The KL as a player with an Adam of its own.
 
     Its steps then no longer shrink where the reconstruction's gradients are large. On the digits' validation split
-    (seed 0, 4000 steps) that gave an error of .0094 at a leakage of 82%, where the weighted term gives .0099 at 17%: it
-    is not the default.
+    (seed 0, no penalty, the game moving the spread) that gave an error of .0094 at a leakage of 82%, where the weighted
+    term gave .0099 at 17%: it is not the default.
     """
     config.kl_weight, config.rates.kl = 0.0, 5e-4

@@ -1,5 +1,7 @@
 """Losses per example, [B], in nats, from logits. No networks, no averaging over the batch."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -34,6 +36,16 @@ def critic_loss(
     See `minus_log_sigmoid` for `eps`.
     """
     return minus_log_sigmoid(real_logits, eps) + minus_log_sigmoid(-fake_logits, eps)
+
+
+def gradient_penalty(score: Callable, at: Float[Array, "B *shape"]) -> Float[Array, " B"]:
+    """½ ‖∇ score‖² at each example (Mescheder et al. 2018, section 4.1: R1 at real examples, R2 at fakes).
+
+    Without it a critic goes on pulling where real and fake already agree, and the game circles its equilibrium.
+    `score` takes examples to logits, [B, ...] -> [B], one by one. No gradient goes to whoever made `at`.
+    """
+    slope = jax.grad(lambda x: score(x).sum())(jax.lax.stop_gradient(at))
+    return 0.5 * sum_over_pixels(jnp.square(slope))
 
 
 def fooling_loss(fake_logits: Float[Array, " B"], eps: float = 0.0) -> Float[Array, " B"]:

@@ -63,6 +63,26 @@ def test_the_kl_as_a_player_moves_the_encoder_as_the_weighted_term_would():
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), joined, expected)
 
 
+@pytest.mark.parametrize("moves", [False, True])
+def test_the_game_moves_the_posteriors_std_only_where_it_is_told_to(moves):
+    algorithm, state = start(game_moves_spread=moves)
+    last = gradient(algorithm, algorithm.fool_critic, state)["encoder"]["Dense_2"]["bias"]
+    mean, log_std = last[:Z], last[Z:]
+    assert largest(mean) > 0
+    assert (largest(log_std) > 0) == moves
+
+
+def test_the_critics_loss_adds_its_weight_of_the_penalty_of_both_kinds_of_code():
+    losses = {}
+    for weight in (0.0, 2.0):
+        algorithm, state = start(gradient_penalty=weight)
+        losses[weight], (metrics, _) = algorithm.tell_prior_from_code(
+            state.params, state.stats, tiny_batch(), jax.random.key(1)
+        )
+    assert float(losses[2.0] - losses[0.0]) == pytest.approx(2 * float(metrics["penalty"]), rel=1e-4)
+    assert float(losses[0.0]) == pytest.approx(float(metrics["loss"]), rel=1e-6)
+
+
 def test_the_posteriors_kl_to_a_wider_prior_is_the_closed_form():
     algorithm, state = start(prior_std=3.0)
     posterior = algorithm.posterior(state.params, state.stats, tiny_batch().image)

@@ -29,6 +29,7 @@ from helpers import COND_AAE, REPOSITORY, SMALL, launch
         ((COND_AAE, "--config.hidden=(1000,0)"), "hidden=(1000, 0) must be widths of at least 1"),
         ((f"{COND_AAE}:tutorial", "--config.kl_weight=1.0"), "0 without gaussian_posterior"),
         ((COND_AAE, "--config.rates.kl=0.001"), "try --config.kl_weight=0.0 or --config.rates.kl=0.0"),
+        ((COND_AAE, "--config.gradient_penalty=-1.0"), "gradient_penalty=-1.0 must be at least 0"),
         ((COND_AAE, "--config.steps=0"), "steps=0 must be at least 1"),
         ((COND_AAE, "--config.log_every=7"), "must be a multiple of log_every=7; try"),
         ((COND_AAE, "--config.parallel=pmpa"), 'parallel="pmpa" is unknown; choose "jit" or "pmap"'),

@@ -83,3 +83,19 @@ def test_losses_equal_pytorchs(numbers):
     np.testing.assert_allclose(
         objectives.bernoulli_nll(jnp.asarray(logits), jnp.asarray(images)), theirs.numpy(), rtol=1e-5
     )
+
+
+def test_gradient_penalty_of_a_quadratic_score_is_half_its_squared_slope(numbers):
+    at = numbers.normal(size=(B, 5)).astype(np.float32)
+    weight = numbers.normal(size=5).astype(np.float32)
+    penalty = objectives.gradient_penalty(lambda z: jnp.square(z) @ weight, jnp.asarray(at))
+    np.testing.assert_allclose(penalty, 0.5 * np.square(2 * at * weight).sum(-1), rtol=1e-5)
+
+
+def test_gradient_penalty_moves_the_critic_and_not_what_it_is_taken_at():
+    def penalty(weight, at):
+        return objectives.gradient_penalty(lambda z: jnp.square(z) @ weight, at).sum()
+
+    to_weight, to_codes = jax.grad(penalty, argnums=(0, 1))(jnp.ones(5), jnp.ones((B, 5)))
+    np.testing.assert_allclose(to_weight, 4 * B)  # by hand: the penalty is 2 B Σ w²
+    np.testing.assert_array_equal(to_codes, 0)

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
+from functools import partial
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -24,6 +25,8 @@ OPTIONS = (
     "critic_sees_label",
     "gaussian_posterior",
     "kl_weight",
+    "game_moves_spread",
+    "gradient_penalty",
     "label_products",
     "mean_over_pixels",
     "log_eps",
@@ -41,7 +44,8 @@ def check(config) -> None:
     """Refuses values that no network could be built with, or that would be ignored.
 
     Raises:
-      ValueError: a width below 1, a dropout outside [0, 1), a KL weight that is negative or has no posterior to weigh.
+      ValueError: a width below 1, a dropout outside [0, 1), a weight that is negative, a KL weight without a
+        posterior to weigh.
     """
     for key in ("hidden", "critic_hidden"):
         if any(width < 1 for width in config[key]):
@@ -59,6 +63,10 @@ def check(config) -> None:
             f"rates.kl={config.rates.kl} makes the KL a player, which needs gaussian_posterior=True and kl_weight=0; "
             f"here {config.gaussian_posterior} and {config.kl_weight}; "
             "try --config.kl_weight=0.0 or --config.rates.kl=0.0"
+        )
+    if config.gradient_penalty < 0:
+        raise ValueError(
+            f"gradient_penalty={config.gradient_penalty} must be at least 0; try --config.gradient_penalty=0.0"
         )
     if unknown := set(config.label_products) - {"decoder", "critic"}:
         raise ValueError(f'label_products names {sorted(unknown)}; choose from "decoder" and "critic"')
@@ -79,6 +87,10 @@ class ConditionalAAE(Algorithm):
         class whose images vary in few ways can so fill the dimensions that it has no use for with noise, where a
         deterministic encoder would leave it on a thin surface that gives the label away.
       kl_weight: weight of KL(q(z | x) || prior), in nats, in the reconstruction's loss; needs `gaussian_posterior`.
+      game_moves_spread: whether the encoder's game moves the std of q(z | x) as well as its mean. The critic is fooled
+        most cheaply by noise, which costs what the code knows of the image; without, reconstruction and KL alone say
+        how much of it an image bears, and the game arranges the means.
+      gradient_penalty: weight, in the critic's loss, of its squared slope at prior codes and at codes.
       label_products: which of "decoder" and "critic" see, beside code and label, their outer product: a first layer of
         its own for each class, where joining code and one-hot label moves nothing but the first layer's bias. The
         critic so finds what tells the classes apart. A decoder with them reconstructs better and separates as well,
@@ -95,6 +107,8 @@ class ConditionalAAE(Algorithm):
     critic_sees_label: bool
     gaussian_posterior: bool
     kl_weight: float
+    game_moves_spread: bool
+    gradient_penalty: float
     label_products: tuple[str, ...]
     mean_over_pixels: bool
     log_eps: float
@@ -159,10 +173,16 @@ class ConditionalAAE(Algorithm):
         code_rng, game_rng = jax.random.split(rng)
         prior_rng, real_rng, fake_rng = jax.random.split(game_rng, 3)
         code = self.draw(self.posterior(params, stats, batch.image), code_rng)
-        real = self.score(params, stats, self.sample_code(prior_rng, len(code)), batch.label, real_rng)
+        prior_code = self.sample_code(prior_rng, len(code))
+        real = self.score(params, stats, prior_code, batch.label, real_rng)
         fake = self.score(params, stats, code, batch.label, fake_rng)
         loss = objectives.critic_loss(real, fake, self.log_eps).mean()
-        return loss, ({"loss": loss}, stats)
+        metrics = {"loss": loss}
+        if self.gradient_penalty:
+            slope = partial(objectives.gradient_penalty, lambda z: self.score(params, stats, z, batch.label))
+            metrics["penalty"] = (slope(prior_code) + slope(code)).mean()
+            loss = loss + self.gradient_penalty * metrics["penalty"]
+        return loss, (metrics, stats)
 
     def compress(self, params, stats, batch, rng):
         code_rng, _ = jax.random.split(rng)
@@ -171,7 +191,10 @@ class ConditionalAAE(Algorithm):
 
     def fool_critic(self, params, stats, batch, rng):
         code_rng, critic_rng = jax.random.split(rng)
-        code = self.draw(self.posterior(params, stats, batch.image, code_rng), code_rng)
+        posterior = self.posterior(params, stats, batch.image, code_rng)
+        if not self.game_moves_spread:
+            posterior = posterior._replace(log_std=jax.lax.stop_gradient(posterior.log_std))
+        code = self.draw(posterior, code_rng)
         loss = objectives.fooling_loss(self.score(params, stats, code, batch.label, critic_rng), self.log_eps).mean()
         return loss, ({"loss": loss}, stats)
 
