@@ -27,6 +27,7 @@ def get_config(tokens: str = ""):
     config.kernel_init = "he_normal"
     config.critic_sees_label = True
     config.label_products = ("critic",)
+    config.label_modulates_decoder = False
     config.gaussian_posterior = True
     config.kl_weight = 1.0  # trades reconstruction for separation
     config.game_moves_spread = False
@@ -49,10 +50,13 @@ def get_config(tokens: str = ""):
 def mnist(config):
     """The published scale."""
     config.hidden = config.critic_hidden = (1000, 1000)
-    config.steps = 16_000  # more of them only overfit: 36,000 gave the same test error
+    config.steps = 20_000
     config.evaluate_every = config.checkpoint_every = 4000
+    # The label scales and shifts every hidden layer of the decoder, where one-hot input moves the first one's bias
+    # alone. In 6000 steps on the validation split: error .0188 at a swap accuracy of 98.8%, without .0193 at 98.8%.
+    config.label_modulates_decoder = True
     # Slower than on the digits: at their rates the game runs away with the code after some 12,000 steps.
-    config.rates.update({"reconstruction": 6e-4, "critic": 2e-3, "encoder": 4e-4})
+    config.rates.update({"reconstruction": 6e-4, "critic": 2e-3, "encoder": 5e-4})
     # On the digits both lower the error at the same leakage. Here, in 6000 steps and on the validation split, they led
     # to .0161 at a leakage of 52%, the first alone to .0171 at 32%; neither, in 7000 steps, to .0193 at 18.5%.
     config.game_moves_spread, config.gradient_penalty = True, 0.0
@@ -73,6 +77,7 @@ def tutorial(config):
     config.decoder_linear = (1,)
     config.kernel_init = "torch"
     config.critic_sees_label, config.label_products = False, ()
+    config.label_modulates_decoder = False
     config.gaussian_posterior, config.kl_weight = False, 0.0
     config.gradient_penalty = 0.0
     config.schedule = "accumulating"

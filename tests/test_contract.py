@@ -16,7 +16,7 @@ from jaxgen.players import Player, make_update
 from jaxgen.training import make_step
 
 VARIANTS = [(name, tokens) for name in CONFIGS for tokens in ("smoke", "tutorial,smoke")]
-VARIANTS += [("cond_aae", "separate_kl,smoke")]
+VARIANTS += [("cond_aae", tokens) for tokens in ("separate_kl,smoke", "mnist,smoke")]
 every_config = pytest.mark.parametrize(("name", "tokens"), VARIANTS)
 
 

@@ -41,6 +41,28 @@ def test_a_layer_listed_as_linear_lets_negative_values_through(image):
     assert not np.allclose(*outputs)
 
 
+def test_a_modulated_layer_is_scaled_and_shifted_by_the_second_input_before_its_relu(image):
+    network, condition = MLP((16,), (Z,), modulated=True), jnp.asarray(np.eye(K)[[0, 1, 2, 3, 0, 1]])
+    params = network.init(jax.random.key(0), image, condition, train=False)["params"]
+    numbers = np.random.default_rng(1)
+    modulation = {"kernel": numbers.normal(size=(K, 32)), "bias": numbers.normal(size=32)}
+    params["Modulation_0"]["Dense_0"] = modulation
+    x = np.concatenate([np.asarray(image).reshape(B, -1), condition], axis=1)
+    scale, shift = np.split(np.asarray(condition) @ modulation["kernel"] + modulation["bias"], 2, axis=1)
+    hidden = (x @ params["Dense_0"]["kernel"] + params["Dense_0"]["bias"]) * (1 + scale) + shift
+    expected = np.maximum(hidden, 0) @ params["Dense_1"]["kernel"] + params["Dense_1"]["bias"]
+    actual = network.apply({"params": params}, image, condition, train=False)
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_an_untrained_modulation_changes_nothing(image):
+    plain, modulated = MLP((16,), (Z,)), MLP((16,), (Z,), modulated=True)
+    condition = jnp.asarray(np.eye(K)[[0, 1, 2, 3, 0, 1]])
+    variables = modulated.init(jax.random.key(0), image, condition, train=False)
+    expected = plain.apply(plain.init(jax.random.key(0), image, condition, train=False), image, condition, train=False)
+    np.testing.assert_allclose(modulated.apply(variables, image, condition, train=False), expected, rtol=1e-5)
+
+
 def test_dropout_acts_in_training_alone_and_keeps_the_mean(image):
     network = MLP((1000,), (), dropout=0.25)
     variables = network.init(jax.random.key(0), image, train=False)

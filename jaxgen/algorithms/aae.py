@@ -126,7 +126,13 @@ class ConditionalAAE(Algorithm):
         mlp = {"dropout": config.dropout, "kernel_init": config.kernel_init}
         networks = {
             "encoder": MLP(tuple(config.hidden), code_shape, **mlp),
-            "decoder": MLP(tuple(config.hidden), info.image_shape, linear=tuple(config.decoder_linear), **mlp),
+            "decoder": MLP(
+                tuple(config.hidden),
+                info.image_shape,
+                linear=tuple(config.decoder_linear),
+                modulated=config.label_modulates_decoder,
+                **mlp,
+            ),
             "critic": MLP(tuple(config.critic_hidden), (), config.critic_dropout, kernel_init=config.kernel_init),
         }
         optimizers = {

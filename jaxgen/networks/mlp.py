@@ -4,7 +4,7 @@ import math
 
 import flax.linen as nn
 import jax.numpy as jnp
-from flax.linen.initializers import he_normal, lecun_normal, variance_scaling
+from flax.linen.initializers import he_normal, lecun_normal, variance_scaling, zeros
 from jaxtyping import Array, Float
 
 TORCH = variance_scaling(1 / 3, "fan_in", "uniform")  # what torch.nn.Linear draws its kernel from
@@ -16,6 +16,18 @@ INITIALISERS = {
 }
 
 
+class Modulation(nn.Module):
+    """Scales and shifts every unit by what a condition says: (1 + γ(c)) x + β(c) (FiLM, Perez et al. 2018, section 2).
+
+    γ and β are linear and start at zero, so that an untrained one changes nothing.
+    """
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B N"], condition: Float[Array, "B C"]) -> Float[Array, "B N"]:
+        scale, shift = jnp.split(nn.Dense(2 * x.shape[-1], kernel_init=zeros)(condition), 2, axis=-1)
+        return (1 + scale) * x + shift
+
+
 class MLP(nn.Module):
     """Dense layers with ReLU and dropout between; the last one is linear. Several inputs are flattened and joined.
 
@@ -25,6 +37,8 @@ class MLP(nn.Module):
       dropout: the share of hidden units dropped in training.
       linear: indices of hidden layers that leave out the ReLU (a published mistake needs it).
       kernel_init: a name in INITIALISERS.
+      modulated: whether the second input, beside being joined to the first, modulates every hidden layer before its
+        ReLU.
     """
 
     hidden: tuple[int, ...]
@@ -32,6 +46,7 @@ class MLP(nn.Module):
     dropout: float = 0.0
     linear: tuple[int, ...] = ()
     kernel_init: str = "lecun_normal"
+    modulated: bool = False
 
     @nn.compact
     def __call__(self, *inputs: Float[Array, "B ..."], train: bool) -> Float[Array, "B ..."]:
@@ -39,6 +54,7 @@ class MLP(nn.Module):
         x = jnp.concatenate([value.reshape(len(value), -1) for value in inputs], axis=-1)
         for index, width in enumerate(self.hidden):
             x = nn.Dense(width, kernel_init=hidden_init)(x)
+            x = Modulation()(x, inputs[1]) if self.modulated else x
             x = x if index in self.linear else nn.relu(x)
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
         x = nn.Dense(math.prod(self.output_shape), kernel_init=last_init)(x)
