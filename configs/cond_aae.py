@@ -25,6 +25,7 @@ def get_config(tokens: str = ""):
     config.critic_dropout = 0.0
     config.decoder_linear = ()  # hidden layers of the decoder that leave out the ReLU
     config.kernel_init = "he_normal"
+    config.encoder_leak = 0.0  # the slope of the encoder's hidden units below 0
     config.critic_sees_label = True
     config.label_products = ("critic",)
     config.label_modulates_decoder = False
@@ -50,8 +51,11 @@ def get_config(tokens: str = ""):
 def mnist(config):
     """The published scale."""
     config.hidden = config.critic_hidden = (1000, 1000)
-    config.steps = 20_000
-    config.evaluate_every = config.checkpoint_every = 4000
+    config.steps = 10_000
+    config.evaluate_every = config.checkpoint_every = 2500
+    # The game switches ReLUs off for good: with them, 62% of the second layer's units were so lost by step 20,000 at
+    # seed 1, and the error grew from step 8,500 on.
+    config.encoder_leak = 0.02
     # The label scales and shifts every hidden layer of the decoder, where one-hot input moves the first one's bias
     # alone. In 6000 steps on the validation split: error .0188 at a swap accuracy of 98.8%, without .0193 at 98.8%.
     config.label_modulates_decoder = True
@@ -76,6 +80,7 @@ def tutorial(config):
     config.dropout, config.critic_dropout = 0.25, 0.2
     config.decoder_linear = (1,)
     config.kernel_init = "torch"
+    config.encoder_leak = 0.0
     config.critic_sees_label, config.label_products = False, ()
     config.label_modulates_decoder = False
     config.gaussian_posterior, config.kl_weight = False, 0.0

@@ -41,6 +41,16 @@ def test_a_layer_listed_as_linear_lets_negative_values_through(image):
     assert not np.allclose(*outputs)
 
 
+def test_a_leaky_layer_keeps_its_slope_below_0(image):
+    leaky, linear = MLP((16,), (Z,), leak=0.25), MLP((16,), (Z,), linear=(0,))
+    variables = leaky.init(jax.random.key(0), image, train=False)
+    one, two = (variables["params"][f"Dense_{i}"] for i in (0, 1))
+    hidden = np.asarray(image).reshape(B, -1) @ one["kernel"] + one["bias"]
+    expected = np.where(hidden < 0, hidden / 4, hidden) @ two["kernel"] + two["bias"]
+    np.testing.assert_allclose(leaky.apply(variables, image, train=False), expected, rtol=1e-4, atol=1e-5)
+    assert not np.allclose(leaky.apply(variables, image, train=False), linear.apply(variables, image, train=False))
+
+
 def test_a_modulated_layer_is_scaled_and_shifted_by_the_second_input_before_its_relu(image):
     network, condition = MLP((16,), (Z,), modulated=True), jnp.asarray(np.eye(K)[[0, 1, 2, 3, 0, 1]])
     params = network.init(jax.random.key(0), image, condition, train=False)["params"]

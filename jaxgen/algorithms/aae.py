@@ -125,7 +125,7 @@ class ConditionalAAE(Algorithm):
         code_shape = (2, prior.size) if config.gaussian_posterior else (prior.size,)
         mlp = {"dropout": config.dropout, "kernel_init": config.kernel_init}
         networks = {
-            "encoder": MLP(tuple(config.hidden), code_shape, **mlp),
+            "encoder": MLP(tuple(config.hidden), code_shape, leak=config.encoder_leak, **mlp),
             "decoder": MLP(
                 tuple(config.hidden),
                 info.image_shape,

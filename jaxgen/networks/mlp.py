@@ -29,7 +29,7 @@ class Modulation(nn.Module):
 
 
 class MLP(nn.Module):
-    """Dense layers with ReLU and dropout between; the last one is linear. Several inputs are flattened and joined.
+    """Dense layers with (leaky) ReLU and dropout between; the last one is linear. Several inputs are flattened and joined.
 
     Attributes:
       hidden: widths of the hidden layers.
@@ -39,6 +39,7 @@ class MLP(nn.Module):
       kernel_init: a name in INITIALISERS.
       modulated: whether the second input, beside being joined to the first, modulates every hidden layer before its
         ReLU.
+      leak: the slope of a hidden unit below 0; 0 is the ReLU.
     """
 
     hidden: tuple[int, ...]
@@ -47,6 +48,7 @@ class MLP(nn.Module):
     linear: tuple[int, ...] = ()
     kernel_init: str = "lecun_normal"
     modulated: bool = False
+    leak: float = 0.0
 
     @nn.compact
     def __call__(self, *inputs: Float[Array, "B ..."], train: bool) -> Float[Array, "B ..."]:
@@ -55,7 +57,7 @@ class MLP(nn.Module):
         for index, width in enumerate(self.hidden):
             x = nn.Dense(width, kernel_init=hidden_init)(x)
             x = Modulation()(x, inputs[1]) if self.modulated else x
-            x = x if index in self.linear else nn.relu(x)
+            x = x if index in self.linear else nn.leaky_relu(x, self.leak)
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
         x = nn.Dense(math.prod(self.output_shape), kernel_init=last_init)(x)
         return x.reshape(len(x), *self.output_shape)
