@@ -29,7 +29,7 @@ class Modulation(nn.Module):
 
 
 class MLP(nn.Module):
-    """Dense layers with (leaky) ReLU and dropout between; the last one is linear. Several inputs are flattened and joined.
+    """Dense layers, (leaky) ReLU and dropout between; the last one is linear. Several inputs are flattened and joined.
 
     Attributes:
       hidden: widths of the hidden layers.
