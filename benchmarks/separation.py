@@ -100,23 +100,38 @@ def summary(tokens: str, overrides: Sequence[str], seeds: Sequence[str], results
 
 
 def trade_off(rows: Sequence[dict]) -> figures.Picture:
-    """Reconstruction error against leakage, a panel a data set and split, each row a point with its consistency."""
+    """Reconstruction error against leakage, a panel a data set and split; rows of one recipe are joined by a line."""
     panels = sorted({(row["dataset"], row["split"]) for row in rows})
-    figure = figures.new_figure(6.5 * len(panels), 4.5)
+    figure = figures.new_figure(5.5 * len(panels), 4.2)
     for number, panel in enumerate(panels, start=1):
+        inside = sorted((row for row in rows if (row["dataset"], row["split"]) == panel), key=mean_mse)
         axes = figure.add_subplot(1, len(panels), number, title="{}, {} split".format(*panel))
-        for row in rows:
-            if (row["dataset"], row["split"]) == panel:
-                mse, leakage, consistency = (
-                    statistics.mean(row[name]) for name in ("mse", "style_leakage", "style_consistency")
-                )
-                axes.plot(mse, leakage, "o", color=figures.PALETTE[0])
-                name = f"{row['tokens'] or 'default'} {row['overrides']}".strip()
-                axes.annotate(f" {name} (consistency {consistency:.2f})", (mse, leakage), fontsize=7)
         axes.axhline(0.1, color=figures.PRIOR_GREY, zorder=0)
-        axes.set(xlabel="reconstruction MSE", ylabel="style leakage (grey: chance)", ylim=(0, 1))
-        axes.margins(x=0.3)
+        axes.set(xlabel="reconstruction MSE", ylabel="style leakage (grey: chance)", ylim=(0, 1.05))
+        for colour, tokens in zip(figures.PALETTE, dict.fromkeys(row["tokens"] for row in inside), strict=False):
+            points = [
+                (mean_mse(row), statistics.mean(row["style_leakage"])) for row in inside if row["tokens"] == tokens
+            ]
+            axes.plot(*zip(*points, strict=True), "o-", color=colour)
+        axes.margins(x=0.15)
+        middle = sum(axes.get_xlim()) / 2
+        for row in inside:
+            place = (mean_mse(row), statistics.mean(row["style_leakage"]))
+            side, shift = ("right", -7) if place[0] > middle else ("left", 7)  # towards the middle, where there is room
+            axes.annotate(caption(row), place, (shift, 9), textcoords="offset points", ha=side, va="center", fontsize=8)
     return figures.render(figure)
+
+
+def mean_mse(row: dict) -> float:
+    return statistics.mean(row["mse"])
+
+
+def caption(row: dict) -> str:
+    """What tells a row from others: its tokens, what was changed but for the run's length, how far it is a style."""
+    lengths = ("steps", "evaluate_every", "checkpoint_every")
+    changed = [override for override in row["overrides"].split() if override.partition("=")[0] not in lengths]
+    name = " ".join([row["tokens"] or "default", *changed])
+    return f"{name}\nconsistency {statistics.mean(row['style_consistency']):.2f}"
 
 
 def shown(row: dict) -> dict[str, str]:
