@@ -104,26 +104,25 @@ def trade_off(rows: Sequence[dict]) -> figures.Picture:
     panels = sorted({(row["dataset"], row["split"]) for row in rows})
     figure = figures.new_figure(5.5 * len(panels), 4.2)
     for number, panel in enumerate(panels, start=1):
-        inside = sorted((row for row in rows if (row["dataset"], row["split"]) == panel), key=mean_mse)
+        inside = sorted((row for row in rows if (row["dataset"], row["split"]) == panel), key=place)
         axes = figure.add_subplot(1, len(panels), number, title="{}, {} split".format(*panel))
         axes.axhline(0.1, color=figures.PRIOR_GREY, zorder=0)
         axes.set(xlabel="reconstruction MSE", ylabel="style leakage (grey: chance)", ylim=(0, 1.05))
         for colour, tokens in zip(figures.PALETTE, dict.fromkeys(row["tokens"] for row in inside), strict=False):
-            points = [
-                (mean_mse(row), statistics.mean(row["style_leakage"])) for row in inside if row["tokens"] == tokens
-            ]
+            points = (place(row) for row in inside if row["tokens"] == tokens)
             axes.plot(*zip(*points, strict=True), "o-", color=colour)
         axes.margins(x=0.15)
         middle = sum(axes.get_xlim()) / 2
         for row in inside:
-            place = (mean_mse(row), statistics.mean(row["style_leakage"]))
-            side, shift = ("right", -7) if place[0] > middle else ("left", 7)  # towards the middle, where there is room
-            axes.annotate(caption(row), place, (shift, 9), textcoords="offset points", ha=side, va="center", fontsize=8)
+            at = place(row)
+            side, shift = ("right", -7) if at[0] > middle else ("left", 7)  # towards the middle, where there is room
+            axes.annotate(caption(row), at, (shift, 9), textcoords="offset points", ha=side, va="center", fontsize=8)
     return figures.render(figure)
 
 
-def mean_mse(row: dict) -> float:
-    return statistics.mean(row["mse"])
+def place(row: dict) -> tuple[float, float]:
+    """Error and leakage, mean over the seeds."""
+    return statistics.mean(row["mse"]), statistics.mean(row["style_leakage"])
 
 
 def caption(row: dict) -> str:

@@ -26,6 +26,7 @@ from helpers import COND_AAE, REPOSITORY, SMALL, launch
         ((COND_AAE, "--config.latent_size=0"), "latent_size=0 must be at least 1"),
         ((COND_AAE, "--config.rates.critic=-0.1"), "a learning rate of -0.1 must be positive"),
         ((COND_AAE, "--config.dropout=1.5"), "dropout=1.5 must lie in [0, 1)"),
+        ((COND_AAE, "--config.encoder_leak=-0.1"), "encoder_leak=-0.1 must lie in [0, 1)"),
         ((COND_AAE, "--config.hidden=(1000,0)"), "hidden=(1000, 0) must be widths of at least 1"),
         ((f"{COND_AAE}:tutorial", "--config.kl_weight=1.0"), "0 without gaussian_posterior"),
         ((COND_AAE, "--config.rates.kl=0.001"), "try --config.kl_weight=0.0 or --config.rates.kl=0.0"),

@@ -44,13 +44,13 @@ def check(config) -> None:
     """Refuses values that no network could be built with, or that would be ignored.
 
     Raises:
-      ValueError: a width below 1, a dropout outside [0, 1), a weight that is negative, a KL weight without a
+      ValueError: a width below 1, a dropout or a leak outside [0, 1), a weight that is negative, a KL weight without a
         posterior to weigh.
     """
     for key in ("hidden", "critic_hidden"):
         if any(width < 1 for width in config[key]):
             raise ValueError(f"{key}={tuple(config[key])} must be widths of at least 1; try --config.{key}=(1000,1000)")
-    for key in ("dropout", "critic_dropout"):
+    for key in ("dropout", "critic_dropout", "encoder_leak"):
         if not 0 <= config[key] < 1:
             raise ValueError(f"{key}={config[key]} must lie in [0, 1); try --config.{key}=0.2")
     if config.kl_weight < 0 or (config.kl_weight and not config.gaussian_posterior):
