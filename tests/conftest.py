@@ -22,8 +22,18 @@ CONFIGS = sorted(path.stem for path in (REPOSITORY / "configs").glob("*.py"))
 # One compilation cache for the session: the command-line tests start many processes that compile the same programs.
 COMPILED = os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.join(os.environ["XDG_CACHE_HOME"], "xla"))
 jax.config.update("jax_compilation_cache_dir", COMPILED)
+# What is compiled here is compiled fast, not well; the command lines of the tests run as a user's do.
+jax.config.update("jax_disable_most_optimizations", True)
+
+# The files that take longest, which the workers begin with, so that none is left alone with one of them at the end.
+LONGEST = ("test_resume", "test_contract", "test_launch", "test_benchmarks", "test_copies", "test_categorical")
 
 
 @pytest.fixture(scope="session")
 def repository() -> Path:
     return REPOSITORY
+
+
+def pytest_collection_modifyitems(items):
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
