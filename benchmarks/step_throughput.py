@@ -38,9 +38,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import records
-from jaxgen import algorithms, parallel, training
+from jaxgen import algorithms, copies, parallel, training
 from jaxgen.algorithms import Algorithm
-from jaxgen.data import batch_indices, load_dataset
+from jaxgen.data import load_dataset
 from jaxgen.types import Data
 
 COLUMNS = {
@@ -189,7 +189,8 @@ def benchmark(case: Case) -> dict:
     config, mesh = read_config(case), mesh_of(case.devices)
     dataset = load_dataset(config.data)
     algorithm = algorithms.build(config, dataset.info)
-    measured = measure(algorithm, dataset.train, config.batch_size, mesh, case)
+    seen = copies.seen(dataset.train, config, dataset.num_classes)
+    measured = measure(algorithm, seen, config, mesh, case)
     gflop = gflop_per_step(algorithm, dataset.train, config.batch_size)
     return {
         "config": case.config,
@@ -207,16 +208,16 @@ def benchmark(case: Case) -> dict:
     }
 
 
-def measure(algorithm: Algorithm, data: Data, batch_size: int, mesh: jax.sharding.Mesh, case: Case) -> dict:
+def measure(algorithm: Algorithm, data: Data, config, mesh: jax.sharding.Mesh, case: Case) -> dict:
     """Compiles the program's steps, takes 1 + `case.repeats` dispatches of them and times each."""
-    steps = parallel.compile_steps(training.make_step(algorithm), mesh, case.parallel)
+    steps = parallel.compile_steps(training.make_step(algorithm, shift=config.shift), mesh, case.parallel)
     state = parallel.compile_init(algorithm.init, mesh)(jax.random.key(0))
-    data = parallel.replicate(jax.tree.map(np.asarray, data), mesh)
+    labels, data = data.label, parallel.replicate(jax.tree.map(np.asarray, data), mesh)
     rng = parallel.replicate(jax.random.key(1), mesh)
     jax.block_until_ready((state, data, rng))
     seconds = []
     for start in range(0, (1 + case.repeats) * case.steps, case.steps):
-        index = batch_indices(0, start, start + case.steps, batch_size, len(data.label))
+        index = training.training_indices(config, labels, start, start + case.steps)
         began = time.perf_counter()
         state, metrics = jax.block_until_ready(steps(state, data, index, rng))
         seconds.append(time.perf_counter() - began)
@@ -227,7 +228,7 @@ def measure(algorithm: Algorithm, data: Data, batch_size: int, mesh: jax.shardin
         "steps_per_s": statistics.median(rates),
         "steps_per_s_min": min(rates),
         "steps_per_s_max": max(rates),
-        "images_per_s": statistics.median(rates) * batch_size,
+        "images_per_s": statistics.median(rates) * config.batch_size,
         "compile_s": max(first - statistics.median(later), 0.0),
         "peak_memory_mib": peak / 2**20,
         "peak_memory_of": of,

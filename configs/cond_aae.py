@@ -18,7 +18,7 @@ def get_config(tokens: str = ""):
     config.evaluate_every = config.checkpoint_every = 1000
 
     config.latent_size = 15
-    config.prior_std = 1.0
+    config.prior, config.prior_std = "gaussian", 1.0
     config.hidden = (500, 500)  # half the published width: 1,400 images need no more, and a step is three times as fast
     config.critic_hidden = (500, 500)
     config.dropout = 0.0

@@ -9,19 +9,20 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 
-def load(workdir: str | os.PathLike, step: int | str | None = None) -> "Model":
+def load(workdir: str | os.PathLike, step: int | str | None = None, seed: int | None = None) -> "Model":
     """Opens the model that a run left in its workdir.
 
     Args:
       workdir: the folder of a run.
       step: a checkpoint's step, or "best" by the run's validation metric; None is the newest good one.
+      seed: which copy of a run of several seeds; None is the first.
 
     Returns:
       A model with `encode`, `decode`, `sample`, `reconstruct`, `config`, `step` and `metrics`.
 
     Raises:
-      ValueError: the folder is no run, or holds no such checkpoint.
+      ValueError: the folder is no run, or holds no such checkpoint or seed.
     """
     from jaxgen.loading import load_model  # late: `import jaxgen` stays fast and starts no device
 
-    return load_model(workdir, step)
+    return load_model(workdir, step, seed)

@@ -68,7 +68,7 @@ class Checkpoints:
         """
         ocp = orbax()
         self._tidy()
-        step = int(state.step)
+        step = int(np.ravel(state.step)[0])  # several copies step together
         if step in self._manager.all_steps():
             return
         metrics = {name: float(value) for name, value in metrics.items()}

@@ -21,7 +21,12 @@ def common(algorithm: str) -> ConfigDict:
     config = ConfigDict()
     config.algorithm = algorithm  # "module.Class" in jaxgen/algorithms
     config.seed = 0
+    config.seeds = 1  # so many copies, of seeds seed, seed + 1, …, are trained in one compiled update
+    config.seeds_at_once = 0  # how many of them side by side, where memory ends; a divisor of seeds; 0: all
     config.data = ConfigDict({"source": "digits", "name": "digits", "path": "", "download": False})
+    config.labels = -1  # of so many training images, balanced over the classes, training is told the label; -1: of all
+    config.labelled_every = 0  # fills every n-th place of a batch with such an image; 0: they come as any other
+    config.shift = 0  # training images are moved by up to so many pixels either way, what comes in being black
     config.batch_size = 100
     config.steps = 1000
     config.parallel = "jit"  # or "pmap"
@@ -35,6 +40,7 @@ def common(algorithm: str) -> ConfigDict:
     config.evaluation.samples_per_class = 1000
     config.evaluation.classifier_steps = 1000
     config.evaluation.probe_epochs = 200
+    config.evaluation.parzen_samples = 10_000
     return config
 
 
@@ -66,7 +72,9 @@ def smoke(config: ConfigDict) -> None:
     """Seconds on a CPU: proves that every part runs, says nothing about quality."""
     config.steps, config.log_every = 20, 10
     config.evaluate_every = config.checkpoint_every = 10
-    config.evaluation.update({"samples_per_class": 10, "classifier_steps": 20, "probe_epochs": 2})
+    config.evaluation.update(
+        {"samples_per_class": 10, "classifier_steps": 20, "probe_epochs": 2, "parzen_samples": 100}
+    )
 
 
 def validate(config: ConfigDict) -> None:
@@ -75,9 +83,21 @@ def validate(config: ConfigDict) -> None:
     Raises:
       ValueError: a count below 1, or an interval that log_every does not divide.
     """
-    for key in ("batch_size", "steps", "log_every", "evaluate_every", "checkpoint_every", "keep_checkpoints"):
+    for key in ("seeds", "batch_size", "steps", "log_every", "evaluate_every", "checkpoint_every", "keep_checkpoints"):
         if config[key] < 1:
             raise ValueError(f"{key}={config[key]} must be at least 1; try --config.{key}=100")
+    for key, least in (("labels", -1), ("labelled_every", 0), ("seeds_at_once", 0), ("shift", 0)):
+        if config[key] < least:
+            raise ValueError(f"{key}={config[key]} must be at least {least}; try --config.{key}={least}")
+    if config.seeds_at_once and config.seeds % config.seeds_at_once:
+        raise ValueError(
+            f"seeds_at_once={config.seeds_at_once} must divide seeds={config.seeds}; try --config.seeds_at_once=1"
+        )
+    if config.labelled_every and config.labels == 0:
+        raise ValueError(
+            f"labelled_every={config.labelled_every} asks for labelled images, and labels=0 leaves none; "
+            "try --config.labelled_every=0"
+        )
     if config.evaluation.split not in ("test", "validation"):
         raise ValueError(f'evaluation.split="{config.evaluation.split}" is unknown; choose "test" or "validation"')
     for key in ("evaluate_every", "checkpoint_every"):

@@ -9,7 +9,7 @@ import numpy as np
 from jaxgen import figures
 from jaxgen.algorithms import Algorithm
 from jaxgen.data import Dataset, fingerprint, padded_batches
-from jaxgen.metrics import separation
+from jaxgen.metrics import clusters, parzen, separation
 from jaxgen.metrics.classifier import Classifier, trained_classifier
 from jaxgen.metrics.gap import kernel_distance
 from jaxgen.metrics.separation import Codes
@@ -76,8 +76,26 @@ def mean_measures(sums: Callable, params, stats, data: Data, batch_size: int = 5
 
 
 def reconstruction(model: Model, dataset: Dataset, config) -> dict[str, float]:
-    """What the family measures per example (`mse` of pixels in [0, 1], `nll` in nats), mean over the split."""
-    return mean_measures(compile_measures(model.algorithm), model.params, model.stats, held_out(dataset, config))
+    """`mse` of pixels in [0, 1] and `nll` in nats, mean over the split."""
+    measures = mean_measures(compile_measures(model.algorithm), model.params, model.stats, held_out(dataset, config))
+    return {name: measures[name] for name in ("mse", "nll")}
+
+
+def classification(model: Model, dataset: Dataset, config) -> dict[str, float]:
+    """`test_error`, the share of the split's images whose class the encoder reads wrongly."""
+    data = held_out(dataset, config)
+    return {"test_error": float((model.categorise(as_images(data.image)) != data.label).mean())}
+
+
+def clustering(model: Model, dataset: Dataset, config) -> dict[str, float]:
+    """`cluster_error` of the split, each cluster standing for its commonest class on the validation split."""
+    data, validation, heads = held_out(dataset, config), dataset.validation, model.algorithm.num_labels
+    classes = clusters.class_of_each(model.categorise(as_images(validation.image)), validation.label, heads)
+    found = model.categorise(as_images(data.image))
+    return {
+        "cluster_error": clusters.cluster_error(found, data.label, classes),
+        "clusters_used": float(len(np.unique(found))),
+    }
 
 
 def separate(model: Model, dataset: Dataset, config) -> dict[str, float]:
@@ -110,7 +128,33 @@ def gap(model: Model, dataset: Dataset, config) -> dict[str, float]:
     }
 
 
-EVALUATIONS = {"reconstruction": reconstruction, "separation": separate, "prior_gap": gap}
+def own_component(model: Model, dataset: Dataset, config) -> dict[str, float]:
+    """The share of held-out codes that lie nearest to the piece of the prior that their class was given."""
+    codes, prior = codes_of(model, held_out(dataset, config)), model.algorithm.prior
+    draws = prior.sample_piece(jax.random.key(config.seed + 1), jnp.asarray(codes.label))
+    return {
+        "own_component_share": float((prior.nearest_piece(jnp.asarray(codes.code)) == codes.label).mean()),
+        "own_component_share_of_prior": float((prior.nearest_piece(draws) == codes.label).mean()),
+    }
+
+
+def parzen_window(model: Model, dataset: Dataset, config) -> dict[str, float]:
+    """Log-likelihood in nats by a Parzen window over images that are drawn from the prior; see `metrics.parzen`."""
+    drawn = model.sample(config.evaluation.parzen_samples, seed=config.seed)
+    data, validation = (as_images(split.image) for split in (held_out(dataset, config), dataset.validation))
+    found = parzen.parzen(*(images.reshape(len(images), -1) for images in (drawn, validation, data)))
+    return {"parzen_log_likelihood": found.log_likelihood, "parzen_std": found.std}
+
+
+EVALUATIONS = {
+    "parzen": parzen_window,
+    "reconstruction": reconstruction,
+    "separation": separate,
+    "prior_gap": gap,
+    "own_component": own_component,
+    "classification": classification,
+    "clustering": clustering,
+}
 
 
 def codes_of(model: Model, data: Data) -> Codes:
@@ -143,7 +187,8 @@ def image_styles(model: Model, dataset: Dataset, split: Data, rows: int = 10) ->
 def reconstructions(model: Model, dataset: Dataset, split: Data, count: int = 40) -> np.ndarray:
     """Images beside what the decoder makes of their codes."""
     del dataset
-    images, labels = as_images(split.image[:count]), split.label[:count]
+    images = as_images(split.image[:count])
+    labels = None if model.algorithm.reads_category else split.label[:count]
     return figures.reconstruction_pairs(images, model.reconstruct(images, labels))
 
 
@@ -154,11 +199,47 @@ def code_cloud(model: Model, dataset: Dataset, split: Data) -> np.ndarray:
     return figures.codes_against_prior(codes.code, model.prior_codes(len(codes.code), seed=0), codes.label)
 
 
+def code_plane(model: Model, dataset: Dataset, split: Data, side: int = 14) -> np.ndarray:
+    """What the points of a code plane draw: rows and columns at even quantiles of the prior's coordinates."""
+    del dataset, split
+    at = (np.arange(side) + 0.5) / side
+    across, up = np.quantile(model.prior_codes(GAP_SAMPLES, seed=0), at, axis=0).T
+    codes = np.stack(np.meshgrid(across, up[::-1]), axis=-1)
+    images = model.decode(codes.reshape(-1, 2))
+    return figures.grid(images.reshape(side, side, *images.shape[1:]), padding=0, scale=2)
+
+
+def places(model: Model, dataset: Dataset, split: Data) -> np.ndarray:
+    """Where style and category, added up, place images, against what the prior says: styles around every head."""
+    del dataset
+    algorithm, count = model.algorithm, min(GAP_SAMPLES, len(split.image))
+    drawn = jax.nn.one_hot(np.arange(count) % algorithm.num_labels, algorithm.num_labels)
+    expected = algorithm.place(model.params, model.stats, model.prior_codes(count), drawn)
+    found = jax.jit(algorithm.places)(model.params, model.stats, as_images(split.image[:count]))
+    return figures.codes_against_prior(found, expected, split.label[:count])
+
+
+def cluster_rows(model: Model, dataset: Dataset, split: Data, columns: int = 16) -> np.ndarray:
+    """A row is one cluster: what it draws for the style 0, and the first images of the split that lie in it."""
+    del dataset
+    heads = model.algorithm.num_labels
+    found = model.categorise(as_images(split.image))
+    drawn = model.decode(np.zeros((heads, model.algorithm.latent_size), np.float32), np.arange(heads))
+    rows = np.zeros((heads, columns, *drawn.shape[1:]), np.float32)
+    for head in range(heads):
+        members = as_images(split.image[found == head][: columns - 1])
+        rows[head, 0], rows[head, 1 : 1 + len(members)] = drawn[head], members
+    return figures.grid(rows, scale=2)
+
+
 PICTURES = {
+    "clusters": cluster_rows,
+    "walk": code_plane,
     "prior_styles": prior_styles,
     "test_styles": image_styles,
     "reconstructions": reconstructions,
     "codes": code_cloud,
+    "places": places,
 }
 
 

@@ -6,14 +6,14 @@ from pathlib import Path
 import jax
 from ml_collections import ConfigDict
 
-from jaxgen import algorithms, parallel
+from jaxgen import algorithms, copies, parallel
 from jaxgen import workdir as workdirs
 from jaxgen.checkpoints import Checkpoints, newest_meta
 from jaxgen.model import Model
 from jaxgen.types import Info
 
 
-def load_model(workdir: str | os.PathLike, step: int | str | None = None) -> Model:
+def load_model(workdir: str | os.PathLike, step: int | str | None = None, seed: int | None = None) -> Model:
     """See `jaxgen.load`. The data set need not be at hand: the run says what its networks were built for."""
     workdir = Path(workdir)
     config = ConfigDict(workdirs.read_config(workdir))
@@ -24,10 +24,22 @@ def load_model(workdir: str | os.PathLike, step: int | str | None = None) -> Mod
         )
     info = Info(meta["info"]["name"], tuple(meta["info"]["image_shape"]), meta["info"]["num_classes"])
     algorithm = algorithms.build(config, info)
-    target = parallel.like(jax.eval_shape(algorithm.init, jax.random.key(0)), parallel.data_mesh())
+    copy = copy_of(config, seed)
+    init = copies.init(algorithm.init, config.seeds)
+    target = parallel.like(jax.eval_shape(init, copies.keys(config)), parallel.data_mesh())
     with Checkpoints(workdir / "checkpoints", best=(f"validation/{config.best_metric}", "min")) as checkpoints:
         restored = checkpoints.restore(target, step)
     results = workdirs.read_results(workdir)
-    metrics = results["metrics"] if results and results["step"] == restored.step else {}
-    state = restored.state
+    metrics = {}
+    if results and results["step"] == restored.step:
+        metrics = results["of_each_seed"][copy] if "of_each_seed" in results else results["metrics"]
+    state = copies.split(restored.state, config.seeds)[copy]
     return Model(algorithm, state.params, state.stats, config.to_dict(), restored.step, metrics)
+
+
+def copy_of(config, seed: int | None) -> int:
+    """The place of a seed among a run's copies; the first without one."""
+    seeds = copies.seeds_of(config)
+    if seed is not None and seed not in seeds:
+        raise ValueError(f"seed={seed} is none of this run's, {seeds.start} to {seeds.stop - 1}")
+    return 0 if seed is None else seeds.index(seed)

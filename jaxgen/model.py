@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
 from jaxgen.algorithms.base import Algorithm
@@ -38,6 +38,7 @@ class Model:
         self.config, self.step, self.metrics = config or {}, step, metrics or {}
         self._encode = jax.jit(algorithm.encode)
         self._decode = jax.jit(algorithm.decode)
+        self._categorise = jax.jit(algorithm.categorise)
 
     def encode(self, images: ArrayLike, labels: Labels = None, seed: int = 0) -> Float[np.ndarray, "N Z"]:
         """The codes of images [N, H, W, C] in [0, 1]; `seed` fixes the draw of an encoder that is stochastic.
@@ -66,8 +67,21 @@ class Model:
         return self.decode(self.prior_codes(count, seed), labels)
 
     def reconstruct(self, images: ArrayLike, labels: Labels = None) -> Float[np.ndarray, "N H W C"]:
-        """decode(encode(images, labels), labels)."""
+        """decode(encode(images, labels), labels); without labels, under the category that the encoder reads, if any."""
+        if labels is None and self.algorithm.reads_category:
+            labels = self.categorise(images)
         return self.decode(self.encode(images, labels), labels)
+
+    def categorise(self, images: ArrayLike) -> Int[np.ndarray, " N"]:
+        """The category that the encoder reads from each image: a class, or a cluster.
+
+        Raises:
+          ValueError: the family reads none, or the images are not as for `encode`.
+        """
+        if not self.algorithm.reads_category:
+            raise ValueError(f"{type(self.algorithm).__name__} reads no category from an image")
+        images = self._checked_images(images)
+        return self._in_chunks(lambda *args: self._categorise(*args[:3]), images, self._labels(None, len(images)))
 
     def prior_codes(self, count: int, seed: int = 0) -> Float[np.ndarray, "{count} Z"]:
         """Codes drawn from the prior."""
@@ -85,7 +99,7 @@ class Model:
         return images.astype(np.float32)
 
     def _labels(self, labels, count: int, needed: bool = False) -> np.ndarray:
-        classes = self.algorithm.info.num_classes
+        classes = self.algorithm.num_labels
         if labels is None:
             if needed:
                 raise ValueError(f"labels are missing: {type(self.algorithm).__name__} decodes a code under a label")

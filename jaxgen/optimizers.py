@@ -3,8 +3,10 @@
 import optax
 
 
-def decayed(rate: float, steps: int, decay: str, final: float = 0.02) -> optax.ScalarOrSchedule:
-    """A learning rate over `steps`: "none", or "cosine" down to `final` times itself.
+def decayed(
+    rate: float, steps: int, decay: str, final: float = 0.02, drops: tuple[int, ...] = ()
+) -> optax.ScalarOrSchedule:
+    """A learning rate over `steps`: "none", "cosine" down to `final` times itself, or "drops" to a tenth at each step.
 
     Raises:
       ValueError: the rate is not positive or the decay is unknown.
@@ -15,4 +17,21 @@ def decayed(rate: float, steps: int, decay: str, final: float = 0.02) -> optax.S
         return rate
     if decay == "cosine":
         return optax.cosine_decay_schedule(rate, steps, alpha=final)
-    raise ValueError(f'decay="{decay}" is unknown; choose "none" or "cosine"')
+    if decay == "drops":
+        return optax.piecewise_constant_schedule(rate, dict.fromkeys(drops, 0.1))
+    raise ValueError(f'decay="{decay}" is unknown; choose "none", "cosine" or "drops"')
+
+
+def descent(kind: str, rate: optax.ScalarOrSchedule, momentum: float) -> optax.GradientTransformation:
+    """Adam with that b1, or gradient descent with that momentum.
+
+    Raises:
+      ValueError: the kind is neither "adam" nor "sgd", or the momentum is outside [0, 1).
+    """
+    if not 0 <= momentum < 1:
+        raise ValueError(f"a momentum of {momentum} must lie in [0, 1); see the config's `momentum`")
+    if kind == "adam":
+        return optax.adam(rate, b1=momentum)
+    if kind == "sgd":
+        return optax.sgd(rate, momentum=momentum)
+    raise ValueError(f'optimizer="{kind}" is unknown; choose "adam" or "sgd"')

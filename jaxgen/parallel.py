@@ -100,8 +100,9 @@ def scan_steps(step: Callable) -> Callable:
 
 
 def split_over_devices(index: np.ndarray, devices: int) -> np.ndarray:
-    """[S, B] -> [D, S, B/D], keeping the order in which jit would split the batch."""
-    return np.moveaxis(index.reshape(len(index), devices, -1), 1, 0)
+    """[S, B, ...] -> [D, S, B/D, ...], keeping the order in which jit would split the batch."""
+    steps, batch, *rest = index.shape
+    return np.moveaxis(index.reshape(steps, devices, batch // devices, *rest), 1, 0)
 
 
 def prepare() -> None:

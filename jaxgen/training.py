@@ -3,7 +3,7 @@
 import logging
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,12 +11,12 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxgen import algorithms, evaluation, parallel
+from jaxgen import algorithms, copies, evaluation, parallel
 from jaxgen import workdir as workdirs
 from jaxgen.algorithms import Algorithm
 from jaxgen.checkpoints import Checkpoints
 from jaxgen.config import validate
-from jaxgen.data import Dataset, batch_indices, gather, load_dataset
+from jaxgen.data import Dataset, batch_indices, gather, load_dataset, moved, with_labelled
 from jaxgen.figures import curves
 from jaxgen.model import Model
 from jaxgen.players import make_update
@@ -24,6 +24,8 @@ from jaxgen.telemetry import Telemetry
 from jaxgen.types import Data, TrainState
 
 log = logging.getLogger("jaxgen")
+
+MOVES = 2**32 - 1  # sets the draws of moves apart from those of a step, which are told by its number
 
 
 class NonFiniteLossError(RuntimeError):
@@ -38,12 +40,25 @@ class Interrupted(RuntimeError):  # noqa: N818 (not a fault: the run was asked t
         self.signum = signum
 
 
-def make_step(algorithm: Algorithm) -> Callable:
-    """What `parallel.compile_steps` compiles: gather a batch on the device, let every player move."""
+def make_step(algorithm: Algorithm, seeds: int = 1, at_once: int = 0, shift: int = 0) -> Callable:
+    """What `parallel.compile_steps` compiles: gather a batch on the device, let every player move, in every copy.
+
+    With a `shift` every image of the batch is moved by up to so many pixels either way first.
+    """
 
     def for_axis(axis_name: str | None):
         update = make_update(algorithm.players, algorithm.schedule, axis_name)
-        return lambda state, data, index, rng: update(state, gather(data, index), rng)
+
+        def step(state, data, index, rng):
+            batch = gather(data, index)
+            if shift:
+                move_rng = jax.random.fold_in(jax.random.fold_in(rng, MOVES), state.step)
+                if axis_name is not None:
+                    move_rng = jax.random.fold_in(move_rng, jax.lax.axis_index(axis_name))
+                batch = batch._replace(image=moved(batch.image, move_rng, shift))
+            return update(state, batch, rng)
+
+        return copies.step(step, seeds, at_once)
 
     return for_axis
 
@@ -53,6 +68,7 @@ class Run(NamedTuple):
 
     config: ConfigDict
     dataset: Dataset
+    seen: Data  # the training split with the labels that training is told; those of each copy where it has several
     algorithm: Algorithm
     mesh: parallel.Mesh
     workdir: Path
@@ -74,6 +90,7 @@ def run(config: ConfigDict, workdir: str | Path) -> dict:
     mesh = parallel.data_mesh()
     parallel.check(config.batch_size, config.parallel, mesh)
     dataset = load_dataset(config.data)
+    seen = copies.seen(dataset.train, config, dataset.num_classes)
     algorithm = algorithms.build(config, dataset.info)
     evaluation.check(config, algorithm)
     best = (f"validation/{config.best_metric}", "min")
@@ -81,7 +98,7 @@ def run(config: ConfigDict, workdir: str | Path) -> dict:
         workdirs.claim(workdir, config.to_dict(), free=workdirs.PLACES) as workdir,
         Checkpoints(workdir / "checkpoints", config.keep_checkpoints, best) as checkpoints,
     ):
-        this = Run(config, dataset, algorithm, mesh, workdir, checkpoints)
+        this = Run(config, dataset, seen, algorithm, mesh, workdir, checkpoints)
         state, start, seconds = restore_or_init(this)
         finished = workdirs.read_results(workdir)
         if finished and finished["step"] == start == config.steps:
@@ -95,7 +112,7 @@ def run(config: ConfigDict, workdir: str | Path) -> dict:
 
 def restore_or_init(this: Run) -> tuple[TrainState, int, float]:
     """The state to begin with, its step, and the seconds of training behind it."""
-    init, rng = this.algorithm.init, jax.random.key(this.config.seed)
+    init, rng = copies.init(this.algorithm.init, this.config.seeds), copies.keys(this.config)
     restored = this.checkpoints.restore(parallel.like(jax.eval_shape(init, rng), this.mesh))
     if restored is None:
         return parallel.compile_init(init, this.mesh)(rng), 0, 0.0
@@ -105,9 +122,11 @@ def restore_or_init(this: Run) -> tuple[TrainState, int, float]:
 def train(this: Run, state: TrainState, start: int, seconds: float, telemetry: Telemetry) -> tuple[TrainState, float]:
     """The steps from `start` to `config.steps`, `log_every` of them a dispatch; the state and all seconds so far."""
     config, dataset = this.config, this.dataset
-    steps = parallel.compile_steps(make_step(this.algorithm), this.mesh, config.parallel)
-    data = parallel.replicate(dataset.train, this.mesh)
-    rng = parallel.replicate(jax.random.fold_in(jax.random.key(config.seed), 1), this.mesh)
+    steps = parallel.compile_steps(
+        make_step(this.algorithm, config.seeds, config.seeds_at_once, config.shift), this.mesh, config.parallel
+    )
+    data = parallel.replicate(this.seen, this.mesh)
+    rng = parallel.replicate(copies.keys(config, draw=1), this.mesh)
     measures = evaluation.compile_measures(this.algorithm)
     began = time.monotonic() - seconds
     with StopSignals() as stop:
@@ -115,14 +134,14 @@ def train(this: Run, state: TrainState, start: int, seconds: float, telemetry: T
         while step < config.steps:
             dispatched = time.monotonic()
             until = min(step + config.log_every, config.steps)
-            index = batch_indices(config.seed, step, until, config.batch_size, len(dataset.train.image))
+            index = training_indices(config, this.seen.label, step, until)
             state, metrics = steps(state, data, index, rng)
             log_training(metrics, step, until, config.batch_size, dispatched, telemetry)
             step = until
             last = step == config.steps or stop.signum
             evaluate, save = (last or step % every == 0 for every in (config.evaluate_every, config.checkpoint_every))
             if evaluate or save:
-                validation = evaluation.mean_measures(measures, state.params, state.stats, dataset.validation)
+                validation = validate_copies(this, state, measures)
                 refuse_non_finite(validation, step, "validation")
                 telemetry.log(step, validation, split="validation")
             if evaluate and not last:
@@ -134,6 +153,26 @@ def train(this: Run, state: TrainState, start: int, seconds: float, telemetry: T
                 raise Interrupted(stop.signum, step)
     this.checkpoints.wait()
     return state, time.monotonic() - began
+
+
+def training_indices(config, label: np.ndarray, start: int, stop: int) -> np.ndarray:
+    """Which training examples the steps start, …, stop - 1 see: [S, B], or [S, B, seeds] of several copies."""
+
+    def of_one(seed: int, label: np.ndarray) -> np.ndarray:
+        index = batch_indices(seed, start, stop, config.batch_size, len(label))
+        return with_labelled(index, label, config.labelled_every, seed, start) if config.labelled_every else index
+
+    return copies.indices(of_one, label, config)
+
+
+def validate_copies(this: Run, state: TrainState, measures: Callable) -> dict[str, float]:
+    """The family's measures on the validation split, mean over the copies."""
+    return copies.mean(
+        [
+            evaluation.mean_measures(measures, each.params, each.stats, this.dataset.validation)
+            for each in copies.split(state, this.config.seeds)
+        ]
+    )
 
 
 def save_checkpoint(this: Run, state: TrainState, validation: dict[str, float], seconds: float) -> None:
@@ -161,7 +200,7 @@ def log_training(metrics, step: int, until: int, batch_size: int, dispatched: fl
 
 def refuse_non_finite(metrics: dict[str, float], step: int, split: str) -> None:
     for name, value in metrics.items():
-        if not np.isfinite(value):
+        if not np.all(np.isfinite(value)):  # of several copies, each its own
             raise NonFiniteLossError(
                 f"{split}/{name} became {value} at step {step}; the last good checkpoint is kept; "
                 "try smaller rates (--config.rates.NAME=VALUE) in a new --workdir"
@@ -169,8 +208,9 @@ def refuse_non_finite(metrics: dict[str, float], step: int, split: str) -> None:
 
 
 def draw_figures(this: Run, state: TrainState, step: int, split: Data, telemetry: Telemetry) -> None:
-    """Writes the family's pictures of a split, and the curves so far."""
-    model = Model(this.algorithm, state.params, state.stats)
+    """Writes the family's pictures of a split, of the first copy, and the curves so far."""
+    first = copies.split(state, this.config.seeds)[0]
+    model = Model(this.algorithm, first.params, first.stats)
     for name, image in evaluation.draw(model, this.dataset, split).items():
         telemetry.figure(step, name, image)
     telemetry.figure(step, "curves", curves(telemetry.history))
@@ -178,28 +218,39 @@ def draw_figures(this: Run, state: TrainState, step: int, split: Data, telemetry
 
 def finish(this: Run, state: TrainState, seconds: float, telemetry: Telemetry) -> dict:
     """The figures and the evaluation at the end, on the split that the run is judged by, and `results.json`."""
-    telemetry.message(f"Evaluating on the {this.config.evaluation.split} split")
-    model = Model(this.algorithm, state.params, state.stats, this.config.to_dict(), int(state.step))
-    draw_figures(this, state, model.step, evaluation.held_out(this.dataset, this.config), telemetry)
-    return write_results(model, this.dataset, this.config, seconds, this.workdir, telemetry)
+    split, config = this.config.evaluation.split, this.config.to_dict()
+    telemetry.message(f"Evaluating on the {split} split")
+    draw_figures(this, state, config["steps"], evaluation.held_out(this.dataset, this.config), telemetry)
+    models = [
+        Model(this.algorithm, each.params, each.stats, config, int(each.step))
+        for each in copies.split(state, this.config.seeds)
+    ]
+    return write_results(models, this.dataset, this.config, seconds, this.workdir, telemetry)
 
 
-def write_results(model: Model, dataset: Dataset, config, seconds: float, workdir: Path, telemetry: Telemetry) -> dict:
-    """Measures a model on the split that the run is judged by and writes `results.json`."""
-    split, metrics = config.evaluation.split, evaluation.report(model, dataset, config)
+def write_results(
+    models: Sequence[Model], dataset: Dataset, config, seconds: float, workdir: Path, telemetry: Telemetry
+) -> dict:
+    """Measures each copy on the split that the run is judged by and writes `results.json`: the mean, and the std."""
+    split, step = config.evaluation.split, models[0].step
+    of_each = [evaluation.report(model, dataset, config) for model in models]
+    metrics, spread = copies.mean(of_each), copies.std(of_each)
     results = {
         "config": config.to_dict(),
         "dataset": dataset.name,
         "split": split,
-        "step": model.step,
+        "step": step,
         "seconds": seconds,
         "metrics": metrics,
+        **({"std": spread, "of_each_seed": of_each} if spread else {}),
         "device": parallel.describe_devices(),
         "versions": workdirs.versions(),
     }
     workdirs.write_json(workdir / "results.json", results)
-    telemetry.log(model.step, metrics, split=split)
-    telemetry.table(f"{dataset.name}, {split} split, step {model.step}", metrics)
+    telemetry.log(step, metrics, split=split)
+    shown = {name: f"{value:.4g} ± {spread[name]:.2g}" if spread else value for name, value in metrics.items()}
+    of = f", mean ± std of {len(models)} seeds" if spread else ""
+    telemetry.table(f"{dataset.name}, {split} split, step {step}{of}", shown)
     return results
 
 

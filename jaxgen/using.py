@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxgen import figures, training
+from jaxgen import copies, figures, training
 from jaxgen import workdir as workdirs
 from jaxgen.data import load_dataset
 from jaxgen.loading import load_model
@@ -22,10 +22,10 @@ def evaluate(config, workdir: str | Path) -> dict:
     workdirs.read_config(workdir)  # a folder that is no run is refused, not made into one
     dataset = load_dataset(config.data)
     with workdirs.claim(workdir, config.to_dict(), free=(*workdirs.PLACES, "evaluation")) as workdir:
-        model = load_model(workdir)
+        models = [load_model(workdir, seed=seed) for seed in copies.seeds_of(config)]
         before = workdirs.read_results(workdir) or {}
         with Telemetry(workdir, config.steps, config.steps) as telemetry:
-            return training.write_results(model, dataset, config, before.get("seconds"), workdir, telemetry)
+            return training.write_results(models, dataset, config, before.get("seconds"), workdir, telemetry)
 
 
 def sample(config, workdir: str | Path) -> Path:
@@ -36,7 +36,7 @@ def sample(config, workdir: str | Path) -> Path:
     """
     workdir = Path(workdir)
     model = load_model(workdir)
-    classes = model.algorithm.info.num_classes
+    classes = model.algorithm.num_labels
     codes = np.repeat(model.prior_codes(STYLES, seed=config.seed), classes, axis=0)
     labels = np.tile(np.arange(classes, dtype=np.int32), STYLES)
     images = model.decode(codes, labels)

@@ -37,11 +37,11 @@ def test_a_critic_that_does_not_see_the_label_scores_a_code_the_same():
 
 def test_products_give_each_label_a_first_layer_of_its_own():
     algorithm, state = start()
-    code, _, product = algorithm.joined("critic", jnp.arange(1.0, Z + 1)[None], jnp.array([2]))
+    code, _, product = algorithm.seen("critic", jnp.arange(1.0, Z + 1)[None], jnp.array([2]))
     assert product.shape == (1, K, Z)
     np.testing.assert_array_equal(product[0, 2], code[0])
     assert float(jnp.abs(product).sum()) == float(code.sum())
-    assert len(algorithm.joined("decoder", code, jnp.array([2]))) == 2
+    assert len(algorithm.seen("decoder", code, jnp.array([2]))) == 2
     assert state.params["critic"]["Dense_0"]["kernel"].shape[0] == Z + K + K * Z
 
 
@@ -140,3 +140,40 @@ def test_the_tutorials_decoder_is_linear_after_its_second_layer():
     assert algorithm.schedule == "accumulating"
     assert algorithm.prior.std == 5.0
     assert not algorithm.critic_sees_label
+
+
+def test_an_unlabelled_decoder_sees_the_code_alone():
+    algorithm = tiny_algorithm("aae")
+    assert len(algorithm.seen("decoder", jnp.zeros((1, 2)), jnp.zeros(1, jnp.int32))) == 1
+    assert algorithm.evaluations == ("reconstruction", "prior_gap", "parzen")
+
+
+def test_a_labelled_prior_draws_known_labels_from_their_piece_and_unknown_ones_from_anywhere():
+    algorithm = tiny_algorithm("aae", "mixture,labelled,smoke")
+    assert algorithm.prior.pieces == K
+    label = jnp.repeat(jnp.arange(-1, K), 500)
+    piece = algorithm.prior.nearest_piece(algorithm.prior_code(jax.random.key(0), label))
+    known = np.asarray(label) >= 0
+    assert (np.asarray(piece) == np.asarray(label))[known].mean() > 0.98
+    assert set(np.asarray(piece)[~known]) == set(range(K))
+    assert "own_component" in algorithm.evaluations
+
+
+def test_without_labels_a_priors_pieces_belong_to_no_class():
+    algorithm = tiny_algorithm("aae", "mixture,smoke")
+    piece = algorithm.prior.nearest_piece(algorithm.prior_code(jax.random.key(0), jnp.zeros(500, jnp.int32)))
+    assert set(np.asarray(piece)) == set(range(K))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"prior": "mixtur"}, 'prior="mixtur" is unknown'),
+        ({"prior": "swiss_roll", "latent_size": 3}, "latent_size=3 must be 2 for this prior"),
+        ({"prior": "uniform", "gaussian_posterior": True, "kl_weight": 1.0}, "has no KL in closed form"),
+        ({"label_products": ("decoder",)}, "a label that this family does not tell it"),
+    ],
+)
+def test_a_prior_or_a_label_that_does_not_fit_is_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        tiny_algorithm("aae", **changes)

@@ -32,11 +32,11 @@ def tiny_recipe(tokens):
     return config
 
 
-def marked_step(algorithm, make_step=training.make_step):
+def marked_step(algorithm, make_step=training.make_step, **options):
     """The program's step with one more metric, to see whether it is the one that runs."""
 
     def for_axis(axis_name):
-        step = make_step(algorithm)(axis_name)
+        step = make_step(algorithm, **options)(axis_name)
 
         def run(*arguments):
             state, metrics = step(*arguments)

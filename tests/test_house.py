@@ -14,6 +14,7 @@ LAYERS = [
     {"players", "data", "metrics", "checkpoints", "telemetry"},
     {"algorithms"},
     {"model"},
+    {"copies"},
     {"evaluation", "loading"},
     {"training"},
     {"using"},

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from jaxgen import objectives
 from jaxgen.algorithms.base import Algorithm
-from jaxgen.distributions import Gaussian, gaussian_kl
+from jaxgen.distributions import Gaussian, PiecewisePrior, Prior, gaussian_kl, make_prior
 from jaxgen.networks import MLP
 from jaxgen.optimizers import decayed
 from jaxgen.players import Player
@@ -40,7 +40,7 @@ class Posterior(NamedTuple):
     log_std: Float[Array, "B Z"] | None
 
 
-def check(config) -> None:
+def check(config, prior: Prior, decoder_needs_label: bool) -> None:
     """Refuses values that no network could be built with, or that would be ignored.
 
     Raises:
@@ -64,34 +64,48 @@ def check(config) -> None:
             f"here {config.gaussian_posterior} and {config.kl_weight}; "
             "try --config.kl_weight=0.0 or --config.rates.kl=0.0"
         )
+    if (config.kl_weight or config.rates.kl) and not isinstance(prior, Gaussian):
+        raise ValueError(
+            f'prior="{config.prior}" has no KL in closed form: kl_weight={config.kl_weight} and '
+            f"rates.kl={config.rates.kl} must be 0; try --config.kl_weight=0.0"
+        )
     if config.gradient_penalty < 0:
         raise ValueError(
             f"gradient_penalty={config.gradient_penalty} must be at least 0; try --config.gradient_penalty=0.0"
+        )
+    if not decoder_needs_label and (config.label_modulates_decoder or "decoder" in config.label_products):
+        raise ValueError(
+            f"label_modulates_decoder={config.label_modulates_decoder} and label_products={config.label_products} give "
+            "the decoder a label that this family does not tell it; "
+            'try --config.label_modulates_decoder=false or --config.label_products=("critic",)'
         )
     if unknown := set(config.label_products) - {"decoder", "critic"}:
         raise ValueError(f'label_products names {sorted(unknown)}; choose from "decoder" and "critic"')
 
 
 @dataclasses.dataclass(frozen=True)
-class ConditionalAAE(Algorithm):
-    """Adversarial autoencoder whose decoder is told the label (Makhzani et al. 2016, section 2.3 and figure 6).
+class AAE(Algorithm):
+    """Adversarial autoencoder (Makhzani et al. 2016, section 2); `ConditionalAAE` also tells the decoder the label.
 
     Players: reconstruction moves encoder and decoder; the critic learns to tell prior codes from codes; the encoder,
     with an optimiser state of its own, learns to fool it; and kl, where `optimizers` names it, draws every q(z | x) to
-    the prior, in place of a weighted term in the reconstruction's loss. With `critic_sees_label` the critic scores
-    (code, label): q(z | y) meets the prior for every y, and the code is left with what the label does not say, the
-    style. Without it only the mixture over y meets the prior, and nothing keeps the label out of the code.
+    the prior, in place of a weighted term in the reconstruction's loss.
+
+    Where the critic sees the label and the prior has pieces, the prior codes of a class come from its own piece, those
+    of unlabelled images from anywhere, so that the classes come to lie each on its piece (section 2.3, figure 4).
 
     Attributes:
+      critic_sees_label: the critic scores (code, label); an unknown label is all zeros.
       gaussian_posterior: the encoder draws z ~ N(mean(x), std(x)²) (section 2.1 of the paper) instead of a point. A
         class whose images vary in few ways can so fill the dimensions that it has no use for with noise, where a
         deterministic encoder would leave it on a thin surface that gives the label away.
-      kl_weight: weight of KL(q(z | x) || prior), in nats, in the reconstruction's loss; needs `gaussian_posterior`.
+      kl_weight: weight of KL(q(z | x) || prior), in nats, in the reconstruction's loss; needs `gaussian_posterior` and
+        a Gaussian prior.
       game_moves_spread: whether the encoder's game moves the std of q(z | x) as well as its mean. The critic is fooled
         most cheaply by noise, which costs what the code knows of the image; without, reconstruction and KL alone say
         how much of it an image bears, and the game arranges the means.
       gradient_penalty: weight, in the critic's loss, of its squared slope at prior codes and at codes.
-      label_products: which of "decoder" and "critic" see, beside code and label, their outer product: a first layer of
+      label_products: which of the networks that see code and label see their outer product as well: a first layer of
         its own for each class, where joining code and one-hot label moves nothing but the first layer's bias. The
         critic so finds what tells the classes apart. A decoder with them reconstructs better and separates as well,
         but its classes no longer share what a code means: a row of the picture is no longer one handwriting.
@@ -100,7 +114,7 @@ class ConditionalAAE(Algorithm):
     """
 
     info: Info
-    prior: Gaussian
+    prior: Prior
     networks: Mapping[str, nn.Module]
     optimizers: Mapping[str, optax.GradientTransformation]  # by player
     schedule: str
@@ -113,15 +127,13 @@ class ConditionalAAE(Algorithm):
     mean_over_pixels: bool
     log_eps: float
 
-    evaluations = ("reconstruction", "separation", "prior_gap")
-    pictures = ("prior_styles", "test_styles", "reconstructions", "codes")
-    decoder_needs_label = True
+    decoder_needs_label = False
 
     @classmethod
-    def from_config(cls, config, info: Info) -> "ConditionalAAE":
-        check(config)
+    def from_config(cls, config, info: Info) -> "AAE":
+        prior = make_prior(config.prior, config.latent_size, config.prior_std, info.num_classes)
+        check(config, prior, cls.decoder_needs_label)
         options = {name: config[name] for name in OPTIONS} | {"label_products": tuple(config.label_products)}
-        prior = Gaussian(config.latent_size, config.prior_std)
         code_shape = (2, prior.size) if config.gaussian_posterior else (prior.size,)
         mlp = {"dropout": config.dropout, "kernel_init": config.kernel_init}
         networks = {
@@ -143,6 +155,19 @@ class ConditionalAAE(Algorithm):
         return cls(info, prior, networks, optimizers, **options)
 
     @property
+    def evaluations(self):
+        return ("reconstruction", "prior_gap", "parzen", *(("own_component",) if self.prior_has_labels else ()))
+
+    @property
+    def pictures(self):
+        return (*(("walk",) if self.latent_size == 2 else ()), "reconstructions", "codes")
+
+    @property
+    def prior_has_labels(self) -> bool:
+        """Whether each class is drawn to a piece of its own of the prior."""
+        return self.critic_sees_label and isinstance(self.prior, PiecewisePrior)
+
+    @property
     def players(self) -> tuple[Player, ...]:
         players = (
             Player("reconstruction", ("encoder", "decoder"), self.optimizers["reconstruction"], self.reconstruct),
@@ -157,8 +182,8 @@ class ConditionalAAE(Algorithm):
         image, code, label = self.example_image(), jnp.zeros((1, self.latent_size)), jnp.zeros(1, jnp.int32)
         return {
             "encoder": (image,),
-            "decoder": self.joined("decoder", code, label),
-            "critic": self.joined("critic", code, label) if self.critic_sees_label else (code,),
+            "decoder": self.seen("decoder", code, label),
+            "critic": self.seen("critic", code, label),
         }
 
     # The losses. Under the simultaneous schedule all three get the same rng, so that `code_rng`, split off first,
@@ -179,7 +204,7 @@ class ConditionalAAE(Algorithm):
         code_rng, game_rng = jax.random.split(rng)
         prior_rng, real_rng, fake_rng = jax.random.split(game_rng, 3)
         code = self.draw(self.posterior(params, stats, batch.image), code_rng)
-        prior_code = self.sample_code(prior_rng, len(code))
+        prior_code = self.prior_code(prior_rng, batch.label)
         real = self.score(params, stats, prior_code, batch.label, real_rng)
         fake = self.score(params, stats, code, batch.label, fake_rng)
         loss = objectives.critic_loss(real, fake, self.log_eps).mean()
@@ -226,18 +251,25 @@ class ConditionalAAE(Algorithm):
 
     def logits(self, params, stats, code, label, rng=None):
         """[B, Z], [B] -> pixel logits [B, H, W, C]."""
-        return self.apply("decoder", params, stats, *self.joined("decoder", code, label), rng=rng)
+        return self.apply("decoder", params, stats, *self.seen("decoder", code, label), rng=rng)
 
     def score(self, params, stats, code, label, rng=None):
         """The critic's logit that a code came from the prior: [B, Z], [B] -> [B]."""
-        seen = self.joined("critic", code, label) if self.critic_sees_label else (code,)
-        return self.apply("critic", params, stats, *seen, rng=rng)
+        return self.apply("critic", params, stats, *self.seen("critic", code, label), rng=rng)
 
-    def joined(self, network, code, label):
-        """Code and one-hot label, and their outer product where the network is to have it."""
+    def seen(self, network, code, label):
+        """What decoder or critic sees: the code, the one-hot label and their outer product, as far as it is told."""
+        if not {"decoder": self.decoder_needs_label, "critic": self.critic_sees_label}[network]:
+            return (code,)
         one_hot = self.one_hot(label)
         products = (code[:, None] * one_hot[:, :, None],) if network in self.label_products else ()
         return (code, one_hot, *products)
+
+    def prior_code(self, rng, label):
+        """A code of the prior for each label, from the label's own piece where it has one: [B] -> [B, Z]."""
+        if self.prior_has_labels:
+            return self.prior.sample_piece(rng, label)
+        return self.sample_code(rng, len(label))
 
     # What the loop, the evaluation and `jaxgen.load` use.
 
@@ -254,3 +286,16 @@ class ConditionalAAE(Algorithm):
             "nll": objectives.bernoulli_nll(logits, batch.image),
             "mse": objectives.squared_error(jax.nn.sigmoid(logits), batch.image),
         }
+
+
+@dataclasses.dataclass(frozen=True)
+class ConditionalAAE(AAE):
+    """Adversarial autoencoder whose decoder is told the label (Makhzani et al. 2016, section 2.3 and figure 6).
+
+    With `critic_sees_label` q(z | y) meets the prior for every y, and the code is left with what the label does not
+    say, the style. Without it only the mixture over y meets the prior, and nothing keeps the label out of the code.
+    """
+
+    evaluations = ("reconstruction", "separation", "prior_gap")
+    pictures = ("prior_styles", "test_styles", "reconstructions", "codes")
+    decoder_needs_label = True

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxgen.distributions import Gaussian
+from jaxgen.distributions import Prior
 from jaxgen.players import Player, init_opt_states
 from jaxgen.types import Batch, Info, Params, Stats, TrainState
 
@@ -24,12 +24,13 @@ class Algorithm(abc.ABC):
     """
 
     info: Info
-    prior: Gaussian
+    prior: Prior
     networks: Mapping[str, nn.Module]
     schedule: str
     evaluations: tuple[str, ...]  # names in jaxgen.evaluation.EVALUATIONS
     pictures: tuple[str, ...]  # names in jaxgen.evaluation.PICTURES
     decoder_needs_label: bool
+    reads_category: bool = False  # whether `categorise` is there
 
     @classmethod
     @abc.abstractmethod
@@ -54,6 +55,10 @@ class Algorithm(abc.ABC):
     @abc.abstractmethod
     def decode(self, params, stats, code: Float[Array, "B Z"], label: Int[Array, " B"]) -> Float[Array, "B H W C"]:
         """The images of codes."""
+
+    def categorise(self, params, stats, image: Float[Array, "B H W C"]) -> Int[Array, " B"]:
+        """The category, in [0, num_labels), that the encoder reads from each image, where a family has it read one."""
+        raise NotImplementedError(f"{type(self).__name__} reads no category")
 
     @abc.abstractmethod
     def evaluate(self, params, stats, batch: Batch, rng: Array) -> dict[str, Float[Array, " B"]]:
@@ -82,6 +87,11 @@ class Algorithm(abc.ABC):
     def sample_code(self, rng: Array, count: int) -> Float[Array, "{count} Z"]:
         """Codes drawn from the prior."""
         return self.prior.sample(rng, count)
+
+    @property
+    def num_labels(self) -> int:
+        """How many labels a code can be decoded under: the classes, or what a family has in their place."""
+        return self.info.num_classes
 
     @property
     def latent_size(self) -> int:

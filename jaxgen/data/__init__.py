@@ -1,7 +1,18 @@
 """Data sets and the way their examples reach a step."""
 
-from jaxgen.data.pipeline import batch_indices, fingerprint, gather, padded_batches
+from jaxgen.data.pipeline import batch_indices, fingerprint, gather, hide_labels, moved, padded_batches, with_labelled
 from jaxgen.data.sources import Dataset, load_dataset
 from jaxgen.data.tfds import find_tfds
 
-__all__ = ["Dataset", "batch_indices", "find_tfds", "fingerprint", "gather", "load_dataset", "padded_batches"]
+__all__ = [
+    "Dataset",
+    "batch_indices",
+    "find_tfds",
+    "fingerprint",
+    "gather",
+    "hide_labels",
+    "load_dataset",
+    "moved",
+    "padded_batches",
+    "with_labelled",
+]

@@ -10,9 +10,11 @@ from collections.abc import Iterator
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int, Int32
+from jaxtyping import Array, Float, Int, Int32
 
 from jaxgen.types import Batch, Data
+
+LABELS_DRAW = 2**32 - 1  # the "epoch" whose order says which labels are kept: one that no run reaches
 
 
 @functools.lru_cache(maxsize=4)
@@ -43,6 +45,48 @@ def batch_indices(seed: int, start: int, stop: int, batch_size: int, num_example
     return indices.reshape(stop - start, batch_size)
 
 
+def with_labelled(
+    index: Int32[np.ndarray, "S B"], label: Int[np.ndarray, " N"], every: int, seed: int, start: int
+) -> Int32[np.ndarray, "S B"]:
+    """The same indices with places 0, every, … of each batch taken by labelled examples, in an order of their own.
+
+    So few labels are seen as often as the recipe wants, whatever their share; each device of several gets its part.
+    """
+    known, index = np.flatnonzero(label >= 0), index.copy()
+    places = index[:, ::every]
+    places[:] = known[batch_indices(seed, start, start + len(index), places.shape[1], len(known))]
+    return index
+
+
+def hide_labels(data: Data, count: int, num_classes: int, seed: int) -> Data:
+    """The same images with all labels but `count` replaced by -1: drawn by the seed, as many of each class.
+
+    Where the classes do not divide `count`, the first ones keep one more. -1 keeps all.
+
+    Raises:
+      ValueError: there are not so many labels, or too few for every class to keep one.
+    """
+    if count in (-1, len(data.label)):
+        return data
+    if count > len(data.label):
+        raise ValueError(
+            f"labels={count} must be at most {len(data.label)}, the training images; try --config.labels=-1"
+        )
+    if 0 < count < num_classes:
+        raise ValueError(f"labels={count} leaves a class without one; try --config.labels={num_classes}")
+    label, order = np.full_like(data.label, -1), permutation(seed, LABELS_DRAW, len(data.label))
+    for k in range(num_classes):
+        wanted = count // num_classes + (k < count % num_classes)
+        kept = order[data.label[order] == k][:wanted]
+        if len(kept) < wanted:
+            raise ValueError(
+                f"labels={count} asks for {wanted} images of class {k}, which has {len(kept)}; "
+                f"try --config.labels={len(kept) * num_classes}"
+            )
+        label[kept] = k
+    return Data(data.image, label)
+
+
 def gather(data: Data, index: Int[Array | np.ndarray, " B"]) -> Batch:
     """The examples at `index` as a batch, inside jit or out of it. Every index must be in [0, N)."""
     image = jnp.take(data.image, index, axis=0, mode="clip").astype(jnp.float32) / 255
@@ -69,3 +113,15 @@ def fingerprint(data: Data) -> str:
         digest.update(f"{array.dtype} {array.shape} ".encode())
         digest.update(np.ascontiguousarray(array))
     return digest.hexdigest()
+
+
+def moved(image: Float[Array, "B H W C"], rng: Array, most: int) -> Float[Array, "B H W C"]:
+    """Every image moved by up to `most` pixels down and across, what comes in at the edge being 0."""
+    height, width, channels = image.shape[1:]
+    padded = jnp.pad(image, ((0, 0), (most, most), (most, most), (0, 0)))
+    corner = jax.random.randint(rng, (len(image), 2), 0, 2 * most + 1)
+
+    def cut(one, at):
+        return jax.lax.dynamic_slice(one, (at[0], at[1], 0), (height, width, channels))
+
+    return jax.vmap(cut)(padded, corner)

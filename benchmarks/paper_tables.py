@@ -1,0 +1,166 @@
+"""The tables of Makhzani et al. 2016 (arXiv 1511.05644), ours beside the published.
+
+    python -m benchmarks.paper_tables                                  every table, with the CPU budget
+    python -m benchmarks.paper_tables semi_supervised clustering       two of them
+    python -m benchmarks.paper_tables likelihood --budget=paper        the full budget: hours on a CPU, for a GPU
+
+Every row is one run of `launch.py` with --config.seeds copies in a workdir of its own below --workdir: what was cut off
+resumes, what is finished is only read. Figures are those of results.json: MNIST's test split, used once, at the end of
+a run; mean ± standard deviation (n - 1) over the seeds, each of which draws its own labels and starts its own nets.
+Published figures as printed in the paper; "(recalled)" marks one that was not checked against it.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks import records
+from jaxgen.config import did_you_mean
+
+BUDGETS = ("cpu", "paper")
+
+
+class Row(NamedTuple):
+    """One line of a table."""
+
+    name: str
+    config: str  # with its tokens
+    metric: str
+    published: str
+    overrides: Mapping[str, object] = {}
+    paper_steps: int = 100_000  # of the full budget; that of the CPU is the config's own
+
+
+TABLES = {
+    "likelihood": [
+        Row("AAE, z 8", "aae:mnist,likelihood", "parzen_log_likelihood", "340 ± 2 nats"),
+    ],
+    "semi_supervised": [
+        Row("AAE, 100 labels", "semi_aae:mnist", "test_error", "1.90 ± 0.10%", {"labels": 100}),
+        Row("AAE, 1,000 labels", "semi_aae:mnist", "test_error", "1.60 ± 0.08% (recalled)"),
+        Row("AAE, all labels", "semi_aae:mnist", "test_error", "0.85 ± 0.02%", {"labels": -1}),
+        Row("plain net, 100 labels", "semi_aae:mnist,plain", "test_error", "25.80% (recalled)", {"labels": 100}),
+        Row("plain net, 1,000 labels", "semi_aae:mnist,plain", "test_error", "8.73% (recalled)"),
+    ],
+    "clustering": [
+        Row("AAE, 16 clusters", "cluster_aae:mnist", "cluster_error", "9.55 ± 2.05%", {"heads": 16}),
+        Row("AAE, 30 clusters", "cluster_aae:mnist", "cluster_error", "4.10 ± 1.13%"),
+    ],
+    "labelled_priors": [
+        Row("10 Gaussians, 10,000 labels", "aae:mnist,mixture,labelled", "own_component_share", "not printed"),
+        Row("swiss roll, 10,000 labels", "aae:mnist,swiss_roll,labelled", "own_component_share", "not printed"),
+    ],
+    "separation": [
+        Row("content", "cond_aae:mnist", "content_accuracy", "not printed"),
+        Row("swapped styles", "cond_aae:mnist", "swap_accuracy", "not printed"),
+        Row("leakage", "cond_aae:mnist", "style_leakage", "not printed"),
+    ],
+}
+COLUMNS = {"table": "table", "row": "row", "ours": "ours", "published": "published", "budget": "budget"}
+COLUMNS |= {"seeds": "seeds", "steps": "steps", "minutes": "minutes"}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit status, 2 for a user's mistake, else that of the first run that fails."""
+    try:
+        options = parse(argv)
+        records.prepare(options.out)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    rows = []
+    for table in options.tables:
+        for row in TABLES[table]:
+            try:
+                results = run(row, options)
+            except subprocess.CalledProcessError as error:
+                return error.returncode
+            rows.append(summary(table, row, options.budget, results))
+            records.append(options.out, rows[-1])
+    print(records.table(rows, COLUMNS))
+    return 0
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The options.
+
+    Raises:
+      ValueError: a table is unknown.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.paper_tables",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("tables", nargs="*", default=list(TABLES), metavar="TABLE", help=f"of {', '.join(TABLES)}; default: all")
+    add("--budget", choices=BUDGETS, default="cpu")
+    add("--seeds", type=int, default=3, metavar="N")
+    add(
+        "--override",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a value of every recipe, such as steps=100",
+    )
+    add("--workdir", type=Path, default=Path("runs/paper_tables"), metavar="DIR")
+    add("--out", type=Path, default=records.RESULTS / "paper_tables.jsonl", metavar="FILE")
+    options = parser.parse_args(argv)
+    if unknown := [table for table in options.tables if table not in TABLES]:
+        raise ValueError(
+            f'table "{unknown[0]}" is unknown{did_you_mean(unknown[0], TABLES)}; choose from {", ".join(TABLES)}'
+        )
+    return options
+
+
+def run(row: Row, options: argparse.Namespace) -> dict:
+    """What results.json says of a row's run, which is trained if it has not been."""
+    values = {"seeds": options.seeds, **row.overrides}
+    if options.budget == "paper":
+        values |= {"steps": row.paper_steps, "evaluate_every": row.paper_steps // 10}
+        values |= {"checkpoint_every": row.paper_steps // 10}
+    overrides = [*(f"{key}={value}" for key, value in values.items()), *options.override]
+    name, _, tokens = row.config.partition(":")
+    folder = options.workdir / "-".join([name, *filter(None, tokens.split(",")), *overrides])
+    command = [sys.executable, str(records.REPOSITORY / "launch.py")]
+    command += [f"--config={records.REPOSITORY}/configs/{name}.py:{tokens}", f"--workdir={folder}"]
+    command += [f"--config.{override}" for override in overrides]
+    print(" ".join(command), flush=True)
+    subprocess.run(command, check=True)
+    return json.loads((folder / "results.json").read_text())
+
+
+def summary(table: str, row: Row, budget: str, results: dict) -> dict:
+    """One row: the metric of every seed, and what it rests on."""
+    each = results.get("of_each_seed", [results["metrics"]])
+    return {
+        "table": table,
+        "row": row.name,
+        "metric": row.metric,
+        "ours": shown(results["metrics"][row.metric], results.get("std", {}).get(row.metric), row.metric),
+        "published": row.published,
+        "of_each_seed": [metrics[row.metric] for metrics in each],
+        "budget": budget,
+        "seeds": len(each),
+        "steps": results["step"],
+        "minutes": results["seconds"] / 60,
+        "split": results["split"],
+        "device": results["device"],
+        "versions": results["versions"],  # of the run, its commit included
+        "date": records.now(),
+    }
+
+
+def shown(mean: float, std: float | None, metric: str) -> str:
+    """A log-likelihood in nats, everything else in per cent."""
+    unit, factor = (" nats", 1) if metric == "parzen_log_likelihood" else ("%", 100)
+    spread = "" if std is None else f" ± {factor * std:.2f}"
+    return f"{factor * mean:.2f}{spread}{unit}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""Clustering by an adversarial autoencoder: 16 or 30 categories, found without a label.
+
+    python launch.py --config=configs/cluster_aae.py                           bundled digits, 16 heads
+    python launch.py --config=configs/cluster_aae.py:mnist                     MNIST, 30 heads
+    python launch.py --config=configs/cluster_aae.py:mnist --config.heads=16
+
+Makhzani et al. 2016, section 5 and figure 9. Tokens: a data set (digits, mnist, …), plane, tutorial, smoke.
+"""
+
+from jaxgen.config import common, smoke, with_tokens
+
+
+def get_config(tokens: str = ""):
+    """The recipe, for a comma-separated list of tokens."""
+    config = common("cluster.ClusterAAE")
+    config.steps = 4000
+    config.evaluate_every = config.checkpoint_every = 1000
+    config.labels = 0
+
+    config.heads = 16
+    config.latent_size = 5
+    config.prior_std = 1.0
+    config.hidden = config.critic_hidden = (500, 500)
+    config.dropout = 0.0
+    config.kernel_init = "he_normal"
+    config.input_noise = 0.0
+    config.perturbation = 2.0
+    config.head_distance = 0.0
+
+    config.schedule = "simultaneous"
+    config.optimizer = "adam"  # or "sgd"
+    config.rates = {
+        "reconstruction": 2e-3,
+        "category_critic": 1e-3,
+        "style_critic": 1e-3,
+        "encoder": 1e-3,
+        "smoothness": 3e-4,
+        "distance": 1e-2,
+    }
+    config.momentum = {  # Adam's b1
+        "reconstruction": 0.9,
+        "category_critic": 0.5,
+        "style_critic": 0.5,
+        "encoder": 0.9,
+        "smoothness": 0.9,
+        "distance": 0.9,
+    }
+    config.decay = "cosine"  # or "drops", at rate_drops, or "none"
+    config.rate_drops = ()
+    config.squared_error = False
+    config.style_critic_sees_category = True
+    config.gradient_penalty = 1.0
+
+    return with_tokens(config, tokens, {"mnist": mnist, "plane": plane, "tutorial": tutorial, "smoke": smoke})
+
+
+def mnist(config):
+    """The published scale, at a third of its width."""
+    config.heads = 30
+    config.hidden = config.critic_hidden = (1000, 1000)
+    config.steps = 10_000
+    config.evaluate_every = config.checkpoint_every = 2500
+
+
+def plane(config):
+    """Style and category added up in two dimensions, one place for each category (section 6 and figure 10)."""
+    config.latent_size = 2
+    config.head_distance = 6.0
+    config.heads = 20
+
+
+def tutorial(config):
+    """The tutorials' recipe: Adam without decay, images as they are, nothing but the two games."""
+    config.hidden = config.critic_hidden = (1000, 1000)
+    config.schedule = "alternating"
+    config.style_critic_sees_category, config.gradient_penalty = False, 0.0
+    config.kernel_init = "torch"
+    config.perturbation = 0.0
+    config.decay = "none"
+    config.rates.update(dict.fromkeys(config.rates, 1e-4))

@@ -1,0 +1,85 @@
+"""Many seeds at once: each copy is the run that its seed alone would have been."""
+
+import json
+import shutil
+
+import jax
+import numpy as np
+import pytest
+from helpers import COND_AAE, SMALL, launch, read_config, same, tiny_algorithm, tiny_data
+
+import jaxgen
+from jaxgen import copies, parallel
+from jaxgen.config import validate
+from jaxgen.training import make_step, training_indices
+
+STEPS = 4
+
+
+def trained(name="cond_aae", steps=STEPS, how="jit", **changes):
+    """The copies of a tiny config after some steps of the program's own."""
+    config = read_config(name)
+    config.update({"batch_size": 6, **changes})
+    algorithm, mesh = tiny_algorithm(name), parallel.data_mesh(jax.devices()[:1])
+    data = copies.seen(jax.tree.map(np.asarray, tiny_data()), config, 4)
+    run = parallel.compile_steps(make_step(algorithm, config.seeds, config.seeds_at_once), mesh, how)
+    state = parallel.compile_init(copies.init(algorithm.init, config.seeds), mesh)(copies.keys(config))
+    index = training_indices(config, data.label, 0, steps)
+    state, _ = run(state, parallel.replicate(data, mesh), index, parallel.replicate(copies.keys(config, 1), mesh))
+    return copies.split(jax.device_get(state), config.seeds)
+
+
+@pytest.mark.parametrize("name", ["cond_aae", "semi_aae"])
+def test_a_copy_is_the_run_of_its_seed_alone(name):
+    labels = {"labels": 8} if name == "semi_aae" else {}
+    together = trained(name, seed=3, seeds=2, **labels)
+    for number, copy in enumerate(together):
+        (alone,) = trained(name, seed=3 + number, **labels)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5), copy.params, alone.params)
+    assert not same(together[0].params, together[1].params)
+
+
+@pytest.mark.parametrize(("at_once", "how"), [(1, "jit"), (2, "jit"), (0, "pmap")])
+def test_how_the_copies_are_computed_changes_nothing_but_rounding(at_once, how):
+    expected, actual = (
+        trained(seeds=2 * (at_once or 1)),
+        trained(seeds=2 * (at_once or 1), seeds_at_once=at_once, how=how),
+    )
+    if how == "jit":  # pmap draws its own noise
+        for a, b in zip(expected, actual, strict=True):
+            jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-5), a.params, b.params)
+    assert len(actual) == len(expected)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "at_once", "message"),
+    [(0, 0, "seeds=0 must be at least 1"), (4, 3, "seeds_at_once=3 must divide seeds=4"), (2, -1, "seeds_at_once=-1")],
+)
+def test_counts_of_copies_that_cannot_be_are_refused(seeds, at_once, message):
+    config = read_config("cond_aae")
+    config.seeds, config.seeds_at_once = seeds, at_once
+    with pytest.raises(ValueError, match=message):
+        validate(config)
+
+
+def test_a_run_of_two_seeds_resumes_and_reports_mean_and_std(tmp_path):
+    two = (COND_AAE + ":smoke", *SMALL, "--config.seeds=2", "--workdir=two")
+    run = launch(*two, cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    results = json.loads((tmp_path / "two" / "results.json").read_text())
+    values = [each["mse"] for each in results["of_each_seed"]]
+    assert results["metrics"]["mse"] == pytest.approx(np.mean(values))
+    assert results["std"]["mse"] == pytest.approx(np.std(values, ddof=1))
+    first, second = (jaxgen.load(tmp_path / "two", seed=seed) for seed in (0, 1))
+    assert second.metrics["mse"] == values[1]
+    assert not same(first.params, second.params)
+    with pytest.raises(ValueError, match=r"seed=2 is none of this run's, 0 to 1"):
+        jaxgen.load(tmp_path / "two", seed=2)
+    again = launch(*two, "--mode=evaluate", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert json.loads((tmp_path / "two" / "results.json").read_text())["metrics"] == results["metrics"]
+    shutil.rmtree(tmp_path / "two" / "checkpoints" / "20")  # as if the run had been cut off after the save before
+    (tmp_path / "two" / "results.json").unlink()
+    resumed = launch(*two, cwd=tmp_path)
+    assert "resuming at step 10" in resumed.stdout, resumed.stderr
+    assert json.loads((tmp_path / "two" / "results.json").read_text())["metrics"] == results["metrics"]

@@ -1,0 +1,45 @@
+"""The paper's tables: every row names a recipe that exists, and what is printed is what results.json says."""
+
+import pytest
+
+from benchmarks import paper_tables, records
+from benchmarks.paper_tables import TABLES
+
+ROWS = [pytest.param(row, id=f"{table}: {row.name}") for table, rows in TABLES.items() for row in rows]
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_every_row_is_a_recipe_that_exists(row):
+    name, _, tokens = row.config.partition(":")
+    config = records.recipe(name, tokens)
+    assert config.data.name == "mnist"
+    config.update(row.overrides)  # locked: an unknown key raises
+
+
+def test_an_unknown_table_is_refused_in_one_line(capsys):
+    assert paper_tables.main(["clusterin"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith('error: table "clusterin" is unknown (did you mean "clustering"?); choose from')
+    assert len(error.splitlines()) == 1
+
+
+def test_a_row_shows_mean_and_std_over_its_seeds():
+    results = {
+        "metrics": {"test_error": 0.02},
+        "std": {"test_error": 0.001},
+        "of_each_seed": [{"test_error": 0.019}, {"test_error": 0.021}],
+        "step": 10,
+        "seconds": 90.0,
+        "split": "test",
+        "device": "1 × cpu",
+        "versions": {"commit": "abc"},
+    }
+    row = paper_tables.summary("semi_supervised", TABLES["semi_supervised"][0], "cpu", results)
+    assert row["ours"] == "2.00 ± 0.10%"
+    assert row["of_each_seed"] == [0.019, 0.021]
+    assert (row["seeds"], row["minutes"]) == (2, 1.5)
+
+
+def test_a_lone_seed_is_shown_without_a_spread_and_likelihoods_in_nats():
+    assert paper_tables.shown(0.1234, None, "test_error") == "12.34%"
+    assert paper_tables.shown(301.5, 2.0, "parzen_log_likelihood") == "301.50 ± 2.00 nats"
