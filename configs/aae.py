@@ -66,7 +66,8 @@ def labelled(config):
     """Tells the critic the label of 10,000 images (of 700, where there are 1,400), or that it is unknown."""
     config.labels = 10_000 if config.data.name == "mnist" else 700
     config.labelled_every = 2
-    config.shift = 1 if config.data.name == "digits" else 2
+    config.shift = 1
+    config.rates.reconstruction, config.rates.encoder = 5e-4, 2e-3
     config.critic_sees_label, config.label_products = True, ("critic",)
 
 
