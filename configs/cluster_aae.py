@@ -57,6 +57,7 @@ def get_config(tokens: str = ""):
 def mnist(config):
     """The published scale, at a sixth of its width."""
     config.heads = 30
+    config.latent_size, config.perturbation = 3, 3.0
     config.steps = 10_000
     config.evaluate_every = config.checkpoint_every = 2500
 
