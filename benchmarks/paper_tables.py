@@ -11,7 +11,6 @@ Published figures as printed in the paper; "(recalled)" marks one that was not c
 """
 
 import argparse
-import json
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -31,38 +30,34 @@ class Row(NamedTuple):
     config: str  # with its tokens
     metric: str
     published: str
-    steps: Mapping[str, int]  # by budget
+    cpu_steps: int  # of the CPU budget
     overrides: Mapping[str, object] = {}
 
 
-PARZEN = {"cpu": 6_000, "paper": 100_000}
-SEMI = {"cpu": 2_000, "paper": 100_000}
-CLUSTERS = {"cpu": 5_000, "paper": 100_000}
-PLANE = {"cpu": 6_000, "paper": 100_000}
-SEPARATION = {"cpu": 10_000, "paper": 100_000}
+PAPER_STEPS = 100_000  # of the full budget
 TABLES = {
     "likelihood": [
-        Row("AAE, z 8", "aae:mnist,likelihood", "parzen_log_likelihood", "340 ± 2 nats", PARZEN),
+        Row("AAE, z 8", "aae:mnist,likelihood", "parzen_log_likelihood", "340 ± 2 nats", 6_000),
     ],
     "semi_supervised": [
-        Row("AAE, 100 labels", "semi_aae:mnist", "test_error", "1.90 ± 0.10%", SEMI, {"labels": 100}),
-        Row("AAE, 1,000 labels", "semi_aae:mnist", "test_error", "1.60 ± 0.08% (recalled)", SEMI),
-        Row("AAE, all labels", "semi_aae:mnist", "test_error", "0.85 ± 0.02%", SEMI, {"labels": -1}),
-        Row("plain net, 100 labels", "semi_aae:mnist,plain", "test_error", "25.80% (recalled)", SEMI, {"labels": 100}),
-        Row("plain net, 1,000 labels", "semi_aae:mnist,plain", "test_error", "8.73% (recalled)", SEMI),
+        Row("AAE, 100 labels", "semi_aae:mnist", "test_error", "1.90 ± 0.10%", 2_000, {"labels": 100}),
+        Row("AAE, 1,000 labels", "semi_aae:mnist", "test_error", "1.60 ± 0.08% (recalled)", 2_000),
+        Row("AAE, all labels", "semi_aae:mnist", "test_error", "0.85 ± 0.02%", 2_000, {"labels": -1}),
+        Row("plain net, 100 labels", "semi_aae:mnist,plain", "test_error", "25.80% (recalled)", 2_000, {"labels": 100}),
+        Row("plain net, 1,000 labels", "semi_aae:mnist,plain", "test_error", "8.73% (recalled)", 2_000),
     ],
     "clustering": [
-        Row("AAE, 16 clusters", "cluster_aae:mnist", "cluster_error", "9.55 ± 2.05%", CLUSTERS, {"heads": 16}),
-        Row("AAE, 30 clusters", "cluster_aae:mnist", "cluster_error", "4.10 ± 1.13%", CLUSTERS),
+        Row("AAE, 16 clusters", "cluster_aae:mnist", "cluster_error", "9.55 ± 2.05%", 5_000, {"heads": 16}),
+        Row("AAE, 30 clusters", "cluster_aae:mnist", "cluster_error", "4.10 ± 1.13%", 5_000),
     ],
     "labelled_priors": [
-        Row("10 Gaussians, 10,000 labels", "aae:mnist,mixture,labelled", "own_component_share", "not printed", PLANE),
-        Row("swiss roll, 10,000 labels", "aae:mnist,swiss_roll,labelled", "own_component_share", "not printed", PLANE),
+        Row("10 Gaussians, 10,000 labels", "aae:mnist,mixture,labelled", "own_component_share", "not printed", 6_000),
+        Row("swiss roll, 10,000 labels", "aae:mnist,swiss_roll,labelled", "own_component_share", "not printed", 6_000),
     ],
     "separation": [
-        Row("content", "cond_aae:mnist", "content_accuracy", "not printed", SEPARATION),
-        Row("swapped styles", "cond_aae:mnist", "swap_accuracy", "not printed", SEPARATION),
-        Row("leakage", "cond_aae:mnist", "style_leakage", "not printed", SEPARATION),
+        Row("content", "cond_aae:mnist", "content_accuracy", "not printed", 10_000),
+        Row("swapped styles", "cond_aae:mnist", "swap_accuracy", "not printed", 10_000),
+        Row("leakage", "cond_aae:mnist", "style_leakage", "not printed", 10_000),
     ],
 }
 COLUMNS = {"table": "table", "row": "row", "ours": "ours", "published": "published", "budget": "budget"}
@@ -124,18 +119,13 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def run(row: Row, options: argparse.Namespace) -> dict:
     """What results.json says of a row's run, which is trained if it has not been."""
-    steps = row.steps[options.budget]
+    steps = row.cpu_steps if options.budget == "cpu" else PAPER_STEPS
     values = {"seeds": options.seeds, "steps": steps, **row.overrides}
     values |= {"evaluate_every": steps // 10, "checkpoint_every": steps // 10}
     overrides = [*(f"{key}={value}" for key, value in values.items()), *options.override]
     name, _, tokens = row.config.partition(":")
     folder = options.workdir / "-".join([name, *filter(None, tokens.split(",")), *overrides])
-    command = [sys.executable, str(records.REPOSITORY / "launch.py")]
-    command += [f"--config={records.REPOSITORY}/configs/{name}.py:{tokens}", f"--workdir={folder}"]
-    command += [f"--config.{override}" for override in overrides]
-    print(" ".join(command), flush=True)
-    subprocess.run(command, check=True)
-    return json.loads((folder / "results.json").read_text())
+    return records.finished_run(row.config, folder, overrides)
 
 
 def summary(table: str, row: Row, budget: str, results: dict) -> dict:

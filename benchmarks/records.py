@@ -7,6 +7,7 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,6 +44,25 @@ def _get_config(path: Path) -> Callable[[str], ConfigDict]:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.get_config
+
+
+def finished_run(config: str, folder: Path, overrides: Iterable[str]) -> dict:
+    """What results.json says of a run of launch.py, which is trained or resumed if it has not ended.
+
+    Args:
+      config: a config's name, and its tokens after a colon.
+      folder: its workdir.
+      overrides: KEY=VALUE of the config.
+
+    Raises:
+      subprocess.CalledProcessError: the run fails; it has said why.
+    """
+    name, _, tokens = config.partition(":")
+    command = [sys.executable, str(REPOSITORY / "launch.py"), f"--config={REPOSITORY}/configs/{name}.py:{tokens}"]
+    command += [f"--workdir={folder}", *(f"--config.{override}" for override in overrides)]
+    print(" ".join(command), flush=True)
+    subprocess.run(command, check=True)
+    return json.loads((folder / "results.json").read_text())
 
 
 def provenance(device: jax.Device) -> dict:

@@ -74,12 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(tokens: str, seed: str, overrides: Sequence[str], workdir: Path) -> dict:
     """What results.json says of one run, which is trained if it has not been."""
     folder = workdir / "-".join(["cond_aae", *filter(None, tokens.split("+")), *overrides, f"seed{seed}"])
-    config = f"{records.REPOSITORY}/configs/cond_aae.py:{tokens.replace('+', ',')}"
-    command = [sys.executable, str(records.REPOSITORY / "launch.py"), f"--config={config}", f"--workdir={folder}"]
-    command += [f"--config.{override}" for override in [*overrides, f"seed={seed}"]]
-    print(" ".join(command), flush=True)
-    subprocess.run(command, check=True)
-    return json.loads((folder / "results.json").read_text())
+    return records.finished_run(f"cond_aae:{tokens.replace('+', ',')}", folder, [*overrides, f"seed={seed}"])
 
 
 def summary(tokens: str, overrides: Sequence[str], seeds: Sequence[str], results: Sequence[dict]) -> dict:

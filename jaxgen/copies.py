@@ -3,6 +3,7 @@
 A lone copy is trained as it is; several have one more axis in front of every array of the state.
 """
 
+import operator
 import statistics
 from collections.abc import Callable, Sequence
 
@@ -31,11 +32,12 @@ def step(step_one: Callable, count: int, at_once: int) -> Callable:
         return step_one
 
     def step_all(state, data, index, rng):
-        def one(state, label, index, rng):
+        def one(its):
+            state, label, index, rng = its
             return step_one(state, Data(data.image, label), index, rng)
 
         each = (state, data.label, jnp.moveaxis(index, 1, 0), rng)
-        return jax.lax.map(lambda args: one(*args), each, batch_size=at_once or count)
+        return jax.lax.map(one, each, batch_size=at_once or count)
 
     return step_all
 
@@ -62,7 +64,7 @@ def indices(one: Callable[[int, np.ndarray], Int32[np.ndarray, "S B"]], label: n
 
 def split(state: TrainState, count: int) -> list[TrainState]:
     """The copies one by one."""
-    return [state] if count == 1 else [jax.tree.map(lambda x: x[i], state) for i in range(count)]  # noqa: B023
+    return [state] if count == 1 else [jax.tree.map(operator.itemgetter(i), state) for i in range(count)]
 
 
 def mean(metrics: Sequence[dict[str, float]]) -> dict[str, float]:

@@ -48,6 +48,23 @@ def gradient_penalty(score: Callable, at: Float[Array, "B *shape"]) -> Float[Arr
     return 0.5 * sum_over_pixels(jnp.square(slope))
 
 
+def penalised(
+    loss: Float[Array, ""], score: Callable, real: Array, fake: Array, weight: float
+) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
+    """A critic's mean loss plus `weight` times its slope's penalty at reals and at fakes, and what it consists of."""
+    if not weight:
+        return loss, {"loss": loss}
+    penalty = (gradient_penalty(score, real) + gradient_penalty(score, fake)).mean()
+    return loss + weight * penalty, {"loss": loss, "penalty": penalty}
+
+
+def reconstruction_measures(
+    logits: Float[Array, "B *pixels"], targets: Float[Array, "B *pixels"]
+) -> dict[str, Float[Array, " B"]]:
+    """`nll` in nats and `mse` of pixels in [0, 1], of each example's pixel logits."""
+    return {"nll": bernoulli_nll(logits, targets), "mse": squared_error(jax.nn.sigmoid(logits), targets)}
+
+
 def fooling_loss(fake_logits: Float[Array, " B"], eps: float = 0.0) -> Float[Array, " B"]:
     """The non-saturating loss of whoever makes the fakes, in nats (Goodfellow et al. 2014, section 3)."""
     return minus_log_sigmoid(fake_logits, eps)

@@ -57,13 +57,17 @@ def make_update(players: tuple[Player, ...], schedule: str = "alternating", axis
     turn = {"alternating": alternate, "simultaneous": simultaneous, "accumulating": accumulate}[schedule]
 
     def update(state: TrainState, batch: Batch, rng: jax.Array) -> tuple[TrainState, Metrics]:
-        rng = jax.random.fold_in(rng, state.step)  # the step alone says which noise comes: nothing to save
-        if axis_name is not None:
-            rng = jax.random.fold_in(rng, jax.lax.axis_index(axis_name))
+        rng = rng_of_step(rng, state, axis_name)
         state, metrics = turn(players, state, batch, rng, axis_name)
         return state.replace(step=state.step + 1), metrics
 
     return update
+
+
+def rng_of_step(rng: jax.Array, state: TrainState, axis_name: str | None) -> jax.Array:
+    """The key of this step, on this device: the step alone says which noise comes, so there is nothing to save."""
+    rng = jax.random.fold_in(rng, state.step)
+    return rng if axis_name is None else jax.random.fold_in(rng, jax.lax.axis_index(axis_name))
 
 
 def check_schedule(schedule: str) -> None:

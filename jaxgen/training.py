@@ -19,7 +19,7 @@ from jaxgen.config import validate
 from jaxgen.data import Dataset, batch_indices, gather, load_dataset, moved, with_labelled
 from jaxgen.figures import curves
 from jaxgen.model import Model
-from jaxgen.players import make_update
+from jaxgen.players import make_update, rng_of_step
 from jaxgen.telemetry import Telemetry
 from jaxgen.types import Data, TrainState
 
@@ -52,9 +52,7 @@ def make_step(algorithm: Algorithm, seeds: int = 1, at_once: int = 0, shift: int
         def step(state, data, index, rng):
             batch = gather(data, index)
             if shift:
-                move_rng = jax.random.fold_in(jax.random.fold_in(rng, MOVES), state.step)
-                if axis_name is not None:
-                    move_rng = jax.random.fold_in(move_rng, jax.lax.axis_index(axis_name))
+                move_rng = rng_of_step(jax.random.fold_in(rng, MOVES), state, axis_name)
                 batch = batch._replace(image=moved(batch.image, move_rng, shift))
             return update(state, batch, rng)
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Mapping
-from functools import partial
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -12,6 +11,7 @@ import optax
 from jaxtyping import Array, Float
 
 from jaxgen import objectives
+from jaxgen.algorithms import checks
 from jaxgen.algorithms.base import Algorithm
 from jaxgen.distributions import Gaussian, PiecewisePrior, Prior, gaussian_kl, make_prior
 from jaxgen.networks import MLP
@@ -47,12 +47,8 @@ def check(config, prior: Prior, decoder_needs_label: bool) -> None:
       ValueError: a width below 1, a dropout or a leak outside [0, 1), a weight that is negative, a KL weight without a
         posterior to weigh.
     """
-    for key in ("hidden", "critic_hidden"):
-        if any(width < 1 for width in config[key]):
-            raise ValueError(f"{key}={tuple(config[key])} must be widths of at least 1; try --config.{key}=(1000,1000)")
-    for key in ("dropout", "critic_dropout", "encoder_leak"):
-        if not 0 <= config[key] < 1:
-            raise ValueError(f"{key}={config[key]} must lie in [0, 1); try --config.{key}=0.2")
+    checks.widths(config, "hidden", "critic_hidden")
+    checks.shares(config, "dropout", "critic_dropout", "encoder_leak")
     if config.kl_weight < 0 or (config.kl_weight and not config.gaussian_posterior):
         raise ValueError(
             f"kl_weight={config.kl_weight} must be at least 0, and 0 without gaussian_posterior; "
@@ -69,10 +65,7 @@ def check(config, prior: Prior, decoder_needs_label: bool) -> None:
             f'prior="{config.prior}" has no KL in closed form: kl_weight={config.kl_weight} and '
             f"rates.kl={config.rates.kl} must be 0; try --config.kl_weight=0.0"
         )
-    if config.gradient_penalty < 0:
-        raise ValueError(
-            f"gradient_penalty={config.gradient_penalty} must be at least 0; try --config.gradient_penalty=0.0"
-        )
+    checks.at_least_0(config, "gradient_penalty")
     if not decoder_needs_label and (config.label_modulates_decoder or "decoder" in config.label_products):
         raise ValueError(
             f"label_modulates_decoder={config.label_modulates_decoder} and label_products={config.label_products} give "
@@ -208,11 +201,11 @@ class AAE(Algorithm):
         real = self.score(params, stats, prior_code, batch.label, real_rng)
         fake = self.score(params, stats, code, batch.label, fake_rng)
         loss = objectives.critic_loss(real, fake, self.log_eps).mean()
-        metrics = {"loss": loss}
-        if self.gradient_penalty:
-            slope = partial(objectives.gradient_penalty, lambda z: self.score(params, stats, z, batch.label))
-            metrics["penalty"] = (slope(prior_code) + slope(code)).mean()
-            loss = loss + self.gradient_penalty * metrics["penalty"]
+
+        def without_dropout(z):
+            return self.score(params, stats, z, batch.label)
+
+        loss, metrics = objectives.penalised(loss, without_dropout, prior_code, code, self.gradient_penalty)
         return loss, (metrics, stats)
 
     def compress(self, params, stats, batch, rng):
@@ -282,10 +275,7 @@ class AAE(Algorithm):
 
     def evaluate(self, params, stats, batch, rng):
         logits = self.logits(params, stats, self.encode(params, stats, batch.image, batch.label, rng), batch.label)
-        return {
-            "nll": objectives.bernoulli_nll(logits, batch.image),
-            "mse": objectives.squared_error(jax.nn.sigmoid(logits), batch.image),
-        }
+        return objectives.reconstruction_measures(logits, batch.image)
 
 
 @dataclasses.dataclass(frozen=True)

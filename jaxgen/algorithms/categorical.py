@@ -13,6 +13,7 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from jaxgen import objectives
+from jaxgen.algorithms import checks
 from jaxgen.algorithms.base import Algorithm
 from jaxgen.distributions import Prior, make_prior
 from jaxgen.networks import MLP
@@ -45,14 +46,9 @@ def check(config) -> None:
     Raises:
       ValueError: a width below 1, a corruption, distance or weight that is negative, a dropout outside [0, 1).
     """
-    for key in ("hidden", "critic_hidden"):
-        if any(width < 1 for width in config[key]):
-            raise ValueError(f"{key}={tuple(config[key])} must be widths of at least 1; try --config.{key}=(1000,1000)")
-    for key in ("input_noise", "perturbation", "head_distance", "gradient_penalty"):
-        if config[key] < 0:
-            raise ValueError(f"{key}={config[key]} must be at least 0; try --config.{key}=0")
-    if not 0 <= config.dropout < 1:
-        raise ValueError(f"dropout={config.dropout} must lie in [0, 1); try --config.dropout=0.2")
+    checks.widths(config, "hidden", "critic_hidden")
+    checks.at_least_0(config, "input_noise", "perturbation", "head_distance", "gradient_penalty")
+    checks.shares(config, "dropout")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,11 +174,7 @@ class CategoricalAAE(Algorithm):
     def told_apart(self, score, real, fake, stats):
         """A critic's loss and what it consists of."""
         loss = objectives.critic_loss(score(real), score(fake)).mean()
-        metrics = {"loss": loss}
-        if self.gradient_penalty:
-            slope = partial(objectives.gradient_penalty, score)
-            metrics["penalty"] = (slope(real) + slope(fake)).mean()
-            loss = loss + self.gradient_penalty * metrics["penalty"]
+        loss, metrics = objectives.penalised(loss, score, real, fake, self.gradient_penalty)
         return loss, (metrics, stats)
 
     def fool_critics(self, params, stats, batch, rng):
@@ -268,10 +260,7 @@ class CategoricalAAE(Algorithm):
         del rng
         logits, style = self.heads(params, stats, batch.image)
         pixels = self.pixels(params, stats, style, jax.nn.softmax(logits))
-        return {
-            "nll": objectives.bernoulli_nll(pixels, batch.image),
-            "mse": objectives.squared_error(jax.nn.sigmoid(pixels), batch.image),
-        }
+        return objectives.reconstruction_measures(pixels, batch.image)
 
 
 def unit(change: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
