@@ -5,8 +5,8 @@
     python launch.py --config=configs/semi_aae.py:mnist --config.labels=100        the same with 100; -1 is all
     python launch.py --config=configs/semi_aae.py:mnist,plain                      the same labels and trunk alone
 
-Makhzani et al. 2016, section 4 and figure 8. Tokens: a data set (digits, mnist, …), plain, plane,
-paper, tutorial, smoke.
+Makhzani et al. 2016, section 4 and figure 8. Tokens: a data set (digits, mnist, …), plain, plane, paper,
+tutorial, smoke.
 """
 
 from jaxgen.config import common, smoke, with_tokens
@@ -101,11 +101,11 @@ def paper(config):
 
 
 def tutorial(config):
-    """The tutorials' recipe: Adam without decay, images as they are."""
+    """The tutorials' recipe: Adam without decay, images as they are, nothing but the two games and the labels."""
     config.hidden = config.critic_hidden = (1000, 1000)
     config.schedule = "alternating"
     config.style_critic_sees_category, config.gradient_penalty = False, 0.0
     config.kernel_init = "torch"
-    config.input_noise, config.shift = 0.0, 0
+    config.input_noise, config.shift, config.perturbation = 0.0, 0, 0.0
     config.decay = "none"
     config.rates.update(dict.fromkeys(config.rates, 1e-4))

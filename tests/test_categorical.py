@@ -101,6 +101,12 @@ def test_the_plain_net_is_trunk_and_softmax_alone():
     assert algorithm.evaluations == ("classification",)
 
 
+@pytest.mark.parametrize(("name", "extra"), [("semi_aae", {"classification"}), ("cluster_aae", set())])
+def test_the_tutorials_recipe_is_reconstruction_and_the_two_games(name, extra):
+    players = {player.name for player in tiny_algorithm(name, "tutorial,smoke").players}
+    assert players == {"reconstruction", "category_critic", "style_critic", "encoder", *extra}
+
+
 @pytest.mark.parametrize(
     ("name", "changes", "message"),
     [
