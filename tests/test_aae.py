@@ -5,6 +5,7 @@ import pytest
 from helpers import K, tiny_algorithm, tiny_batch
 
 from jaxgen.distributions import gaussian_kl
+from jaxgen.objectives import unit
 from jaxgen.types import Batch
 
 Z = 15
@@ -118,6 +119,19 @@ def test_the_critics_loss_gives_the_encoder_a_gradient_only_where_it_accumulates
     through = gradient(algorithm, algorithm.tell_prior_from_code, state)
     assert largest(through["encoder"]) > 0
     assert largest(through["decoder"]) == 0
+
+
+def test_smoothness_is_the_codes_movement_under_a_change_that_is_worse_than_chance_ones():
+    algorithm, state = start(perturbation=2.0, prior_std=3.0)
+    batch = tiny_batch()
+    squared, _ = algorithm.resist(state.params, state.stats, batch, jax.random.key(1))
+    code = algorithm.posterior(state.params, state.stats, batch.image).mean
+    by_chance = []
+    for seed in range(20):
+        change = 2.0 * unit(jax.random.normal(jax.random.key(seed), batch.image.shape))
+        changed = algorithm.posterior(state.params, state.stats, batch.image + change).mean
+        by_chance.append(float((((changed - code) / 3.0) ** 2).sum(-1).mean()))
+    assert float(squared) > max(by_chance)
 
 
 def test_an_unknown_label_is_decoded_and_scored_as_none():

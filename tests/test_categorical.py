@@ -5,10 +5,10 @@ import pytest
 from helpers import B, K, same, tiny_algorithm, tiny_batch
 from scipy import stats as scipy_stats
 
-from jaxgen.algorithms.categorical import unit
 from jaxgen.data import moved
 from jaxgen.metrics.clusters import class_of_each, cluster_error
 from jaxgen.model import Model
+from jaxgen.objectives import unit
 from jaxgen.players import make_update
 
 

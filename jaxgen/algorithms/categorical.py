@@ -30,7 +30,6 @@ OPTIONS = (
     "style_critic_sees_category",
     "gradient_penalty",
 )
-PROBE = 0.1  # the length of the step that finds the worst direction of a perturbation
 
 
 class Corrupted(NamedTuple):
@@ -192,9 +191,8 @@ class CategoricalAAE(Algorithm):
             changed = jax.nn.log_softmax(self.heads(params, stats, seen + change)[0])
             return (category * (jax.lax.stop_gradient(jax.nn.log_softmax(logits)) - changed)).sum(-1)
 
-        start = jax.random.normal(jax.random.fold_in(rng, 3), seen.shape)
-        slope = jax.grad(lambda change: divergence(change).sum())(PROBE * unit(start))
-        kl = divergence(self.perturbation * unit(jax.lax.stop_gradient(slope))).mean()
+        rng = jax.random.fold_in(rng, 3)
+        kl = divergence(objectives.worst_change(divergence, rng, seen.shape, self.perturbation)).mean()
         return kl, ({"kl": kl}, stats)
 
     def keep_apart(self, params, stats, batch, rng):
@@ -261,8 +259,3 @@ class CategoricalAAE(Algorithm):
         logits, style = self.heads(params, stats, batch.image)
         pixels = self.pixels(params, stats, style, jax.nn.softmax(logits))
         return objectives.reconstruction_measures(pixels, batch.image)
-
-
-def unit(change: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
-    """The same directions at length 1 for each example."""
-    return change / (jnp.sqrt(jnp.square(change).sum((1, 2, 3), keepdims=True)) + 1e-12)

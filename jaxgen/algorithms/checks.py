@@ -1,4 +1,4 @@
-"""Checks of a config's values that several families make."""
+"""Checks of a config's values: each raises a ValueError that says the rule and the way out."""
 
 
 def widths(config, *keys: str) -> None:
@@ -20,3 +20,35 @@ def at_least_0(config, *keys: str) -> None:
     for key in keys:
         if config[key] < 0:
             raise ValueError(f"{key}={config[key]} must be at least 0; try --config.{key}=0.0")
+
+
+def kl(config, closed_form: bool) -> None:
+    """Raises a ValueError where the KL has no posterior or no closed form to be weighed by, or two weights."""
+    if config.kl_weight < 0 or (config.kl_weight and not config.gaussian_posterior):
+        raise ValueError(
+            f"kl_weight={config.kl_weight} must be at least 0, and 0 without gaussian_posterior; "
+            "try --config.kl_weight=0.0"
+        )
+    if config.rates.kl and (config.kl_weight or not config.gaussian_posterior):
+        raise ValueError(
+            f"rates.kl={config.rates.kl} makes the KL a player, which needs gaussian_posterior=True and kl_weight=0; "
+            f"here {config.gaussian_posterior} and {config.kl_weight}; "
+            "try --config.kl_weight=0.0 or --config.rates.kl=0.0"
+        )
+    if (config.kl_weight or config.rates.kl) and not closed_form:
+        raise ValueError(
+            f'prior="{config.prior}" has no KL in closed form: kl_weight={config.kl_weight} and '
+            f"rates.kl={config.rates.kl} must be 0; try --config.kl_weight=0.0"
+        )
+
+
+def label(config, decoder_needs_label: bool) -> None:
+    """Raises a ValueError where a network would be told the label that its family does not tell it."""
+    if not decoder_needs_label and (config.label_modulates_decoder or "decoder" in config.label_products):
+        raise ValueError(
+            f"label_modulates_decoder={config.label_modulates_decoder} and label_products={config.label_products} give "
+            "the decoder a label that this family does not tell it; "
+            'try --config.label_modulates_decoder=false or --config.label_products=("critic",)'
+        )
+    if unknown := set(config.label_products) - {"decoder", "critic"}:
+        raise ValueError(f'label_products names {sorted(unknown)}; choose from "decoder" and "critic"')
