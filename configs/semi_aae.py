@@ -29,6 +29,7 @@ def get_config(tokens: str = ""):
     config.kernel_init = "he_normal"
     config.input_noise = 0.0
     config.perturbation = 2.0
+    config.hard_category = False
     config.head_distance = 0.0
     config.supervised_only = False
 

@@ -81,6 +81,16 @@ def test_reconstruction_without_labels_takes_the_category_that_the_encoder_reads
     np.testing.assert_array_equal(model.reconstruct(images), model.reconstruct(images, read))
 
 
+def test_a_hard_category_is_one_hot_and_passes_the_gradient_of_the_soft_one():
+    soft, _ = start()
+    hard, _ = start(hard_category=True)
+    logits = jnp.asarray(np.random.default_rng(0).normal(size=(B, K)), jnp.float32)
+    np.testing.assert_allclose(hard.shown(logits), np.eye(K)[logits.argmax(-1)], atol=1e-6)
+    weight = jnp.arange(float(K))
+    slopes = [jax.grad(lambda x, of=of: (of.shown(x) @ weight).sum())(logits) for of in (soft, hard)]
+    np.testing.assert_allclose(*slopes, rtol=1e-6)
+
+
 def test_a_family_that_reads_no_category_says_so():
     algorithm, state = start("cond_aae")
     with pytest.raises(ValueError, match="ConditionalAAE reads no category"):

@@ -25,6 +25,7 @@ OPTIONS = (
     "schedule",
     "input_noise",
     "perturbation",
+    "hard_category",
     "head_distance",
     "squared_error",
     "style_critic_sees_category",
@@ -75,6 +76,9 @@ class CategoricalAAE(Algorithm):
         the encoder learns nothing from it.
       squared_error: reconstruction by ½ |x - x̂|², the paper's, instead of the Bernoulli likelihood.
       perturbation: the length of smoothness's change, a norm over pixels in [0, 1]; 0: no such player.
+      hard_category: the decoder sees the likeliest category alone, its gradient passed straight through to q(y | x)
+        (Bengio et al. 2013, arXiv 1308.3432). The shares of a soft one tell it of the style, which keeps the
+        encoder from ever being sure.
       head_distance: how far apart distance wants the heads; 0: no heads, the decoder sees style and category.
     """
 
@@ -86,6 +90,7 @@ class CategoricalAAE(Algorithm):
     schedule: str
     input_noise: float
     perturbation: float
+    hard_category: bool
     head_distance: float
     style_critic_sees_category: bool
     gradient_penalty: float
@@ -152,7 +157,7 @@ class CategoricalAAE(Algorithm):
 
     def reconstruct(self, params, stats, batch, rng):
         logits, style = self.corrupted(params, stats, batch, rng).heads
-        pixels = self.pixels(params, stats, style, jax.nn.softmax(logits))
+        pixels = self.pixels(params, stats, style, self.shown(logits))
         nll = objectives.bernoulli_nll(pixels, batch.image).mean()
         if not self.squared_error:
             return nll, ({"nll": nll}, stats)
@@ -207,12 +212,20 @@ class CategoricalAAE(Algorithm):
 
     def score_style(self, params, stats, style, logits) -> Float[Array, " B"]:
         """The style critic's logit that a style came from the prior; the category is told, not judged."""
-        category = jax.lax.stop_gradient(jax.nn.softmax(logits))
+        category = jax.lax.stop_gradient(self.shown(logits))
         return self.apply("style_critic", params, stats, *self.seen_by_style_critic(style, category))
 
     def seen_by_style_critic(self, style, category) -> tuple[Array, ...]:
         """The style, and where it is told, the category and their outer product: a first layer for each category."""
         return (style, category, style[:, None] * category[:, :, None]) if self.style_critic_sees_category else (style,)
+
+    def shown(self, logits) -> Float[Array, "B K"]:
+        """The category as decoder and style critic see it: q(y | x), or all of it on the likeliest one."""
+        soft = jax.nn.softmax(logits)
+        if not self.hard_category:
+            return soft
+        hard = jax.nn.one_hot(logits.argmax(-1), self.categories)
+        return soft + jax.lax.stop_gradient(hard - soft)
 
     def pixels(self, params, stats, style, category):
         """What the decoder makes of styles and (soft) categories: [B, Z], [B, K] -> pixel logits [B, H, W, C]."""
@@ -240,7 +253,7 @@ class CategoricalAAE(Algorithm):
     def places(self, params, stats, image) -> Float[Array, "B Z"]:
         """Each image's z + W y, of the style and the category that the encoder reads."""
         logits, style = self.heads(params, stats, image)
-        return self.place(params, stats, style, jax.nn.softmax(logits))
+        return self.place(params, stats, style, self.shown(logits))
 
     def categorise(self, params, stats, image) -> Int[Array, " B"]:
         """The likeliest category of each image."""
@@ -257,5 +270,5 @@ class CategoricalAAE(Algorithm):
     def evaluate(self, params, stats, batch, rng):
         del rng
         logits, style = self.heads(params, stats, batch.image)
-        pixels = self.pixels(params, stats, style, jax.nn.softmax(logits))
+        pixels = self.pixels(params, stats, style, self.shown(logits))
         return objectives.reconstruction_measures(pixels, batch.image)
