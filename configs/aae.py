@@ -62,8 +62,12 @@ def mnist(config):
 
 
 def prior(config, name: str):
-    """Another prior than the Gaussian, with edges: the critic may be steeper, the encoder as quick as it."""
-    config.prior = name
+    """Another prior than the Gaussian, with edges: the critic may be steeper, and sees them on a wider plane.
+
+    Of MNIST's labelled mixture, 8,000 steps, validation split: 93.2% on their own piece at a std of 1, 95.0% at 5,
+    87.0% at 10.
+    """
+    config.prior, config.prior_std = name, 5.0
     config.gradient_penalty = 0.02
     config.rates.encoder = 1e-3
 
@@ -72,8 +76,8 @@ def labelled(config):
     """Tells the critic the label of 10,000 images (of 700, where there are 1,400), or that it is unknown."""
     config.labels = 10_000 if config.data.name == "mnist" else 700
     config.labelled_every = 2
-    config.shift = 1
-    config.rates.reconstruction, config.rates.encoder = 5e-4, 2e-3
+    config.shift, config.perturbation = 1, 1.0
+    config.rates.reconstruction, config.rates.smoothness = 5e-4, 5e-4
     config.critic_sees_label, config.label_products = True, ("critic",)
 
 

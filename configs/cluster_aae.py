@@ -13,7 +13,7 @@ from jaxgen.config import common, smoke, with_tokens
 def get_config(tokens: str = ""):
     """The recipe, for a comma-separated list of tokens."""
     config = common("cluster.ClusterAAE")
-    config.steps = 4000
+    config.steps = 3000
     config.evaluate_every = config.checkpoint_every = 1000
     config.labels = 0
 
@@ -64,10 +64,16 @@ def mnist(config):
 
 
 def plane(config):
-    """Style and category added up in two dimensions, one place for each category (section 6 and figure 10)."""
+    """Style and category added up in two dimensions, one place for each category (section 6 and figure 10).
+
+    A soft category is a place between heads, which says more than any style: all codes would lie there.
+    """
     config.latent_size = 2
     config.head_distance = 6.0
+    config.hard_category = True
     config.heads = 20
+    config.gradient_penalty = 0.3
+    config.rates.reconstruction, config.rates.encoder, config.rates.smoothness = 1e-3, 1e-3, 3e-4
 
 
 def tutorial(config):
