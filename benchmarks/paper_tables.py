@@ -121,15 +121,20 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def run(row: Row, options: argparse.Namespace) -> dict:
     """What results.json says of a row's run, which is trained if it has not been."""
-    full = options.budget == "paper"
-    steps = PAPER_STEPS if full else row.cpu_steps
-    widths = {"hidden": PAPER_WIDTHS, "critic_hidden": PAPER_WIDTHS} if full else {}
-    values = {"seeds": options.seeds, "steps": steps, **widths, **row.overrides}
-    values |= {"evaluate_every": steps // 10, "checkpoint_every": steps // 10}
-    overrides = [*(f"{key}={value}" for key, value in values.items()), *options.override]
+    overrides = [*(f"{key}={value}" for key, value in values(row, options).items()), *options.override]
     name, _, tokens = row.config.partition(":")
     folder = options.workdir / "-".join([name, *filter(None, tokens.split(",")), *overrides])
     return records.finished_run(row.config, folder, overrides)
+
+
+def values(row: Row, options: argparse.Namespace) -> dict[str, object]:
+    """What a row changes of its recipe."""
+    full = options.budget == "paper"
+    steps = PAPER_STEPS if full else row.cpu_steps
+    widths = {"hidden": PAPER_WIDTHS, "critic_hidden": PAPER_WIDTHS} if full else {}
+    tenth = steps // 1000 * 100  # nearly, in hundreds: the log's intervals
+    common = {"seeds": options.seeds, "steps": steps, "evaluate_every": tenth, "checkpoint_every": tenth}
+    return common | widths | dict(row.overrides)
 
 
 def summary(table: str, row: Row, budget: str, results: dict) -> dict:
