@@ -5,7 +5,6 @@ import json
 import math
 import os
 import platform
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -88,20 +87,8 @@ def _processor() -> str:
 
 
 def commit() -> str | None:
-    """The checkout's commit, with +dirty where tracked files differ from it; None outside of a checkout.
-
-    Read it before the first row is written. Results do not count as a difference: else a benchmark's rows would mark
-    those of the next one.
-    """
-    if not (REPOSITORY / ".git").exists() or shutil.which("git") is None:
-        return None
-    head = _git("rev-parse", "--short=12", "HEAD")
-    changed = _git("diff", "--quiet", "HEAD", "--", ".", ":!benchmarks/results").returncode
-    return None if head.returncode else head.stdout.strip() + ("+dirty" if changed else "")
-
-
-def _git(*arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run(["git", "-C", str(REPOSITORY), *arguments], capture_output=True, text=True, check=False)
+    """The checkout's commit, with +dirty where tracked files other than results differ from it."""
+    return workdir.commit_of(REPOSITORY)
 
 
 def now() -> str:

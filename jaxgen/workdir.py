@@ -88,19 +88,27 @@ def versions() -> dict[str, str | None]:
             found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             found[package] = None
-    return {**found, "commit": _commit(Path(__file__).parents[1])}
+    return {**found, "commit": commit_of(Path(__file__).parents[1])}
 
 
-def _commit(checkout: Path) -> str | None:
-    """The short hash of a checkout's commit, with +dirty if tracked files have changed."""
+def commit_of(checkout: Path) -> str | None:
+    """The short hash of a checkout's commit, with +dirty if tracked files have changed; None outside of one.
+
+    Results do not count: else a benchmark's rows would mark those of the next one.
+    """
     if not (checkout / ".git").exists():  # an installed package may lie within some other project's checkout
         return None
-    command = ["git", "-C", str(checkout), "describe", "--always", "--exclude=*", "--dirty=+dirty"]
     try:
-        result = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
+        head = _git(checkout, "describe", "--always", "--exclude=*")
+        changed = _git(checkout, "diff", "--quiet", "HEAD", "--", ".", ":!benchmarks/results").returncode
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return result.stdout.strip() or None
+    return None if head.returncode else head.stdout.strip() + ("+dirty" if changed else "")
+
+
+def _git(checkout: Path, *arguments: str) -> subprocess.CompletedProcess:
+    command = ["git", "-C", str(checkout), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
 
 
 def _make_folder(path: Path) -> None:

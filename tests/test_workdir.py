@@ -217,15 +217,23 @@ def git(folder, *arguments):
 def test_the_commit_is_the_checkouts_own_and_says_if_it_has_changed(tmp_path, monkeypatch):
     git(tmp_path, "init")
     (tmp_path / "file").write_text("1")
-    assert workdir._commit(tmp_path) is None  # no commit yet
+    assert workdir.commit_of(tmp_path) is None  # no commit yet
     git(tmp_path, "add", "file")
     git(tmp_path, "commit", "-m", "first")
     git(tmp_path, "tag", "-a", "v1", "-m", "v1")
     commit = git(tmp_path, "rev-parse", "--short", "HEAD")
-    assert workdir._commit(tmp_path) == commit
+    assert workdir.commit_of(tmp_path) == commit
+    (tmp_path / "benchmarks" / "results").mkdir(parents=True)
+    rows = tmp_path / "benchmarks" / "results" / "rows.jsonl"
+    rows.write_text("1")
+    git(tmp_path, "add", "benchmarks")
+    git(tmp_path, "commit", "-m", "second")
+    rows.write_text("2")
+    commit = git(tmp_path, "rev-parse", "--short", "HEAD")
+    assert workdir.commit_of(tmp_path) == commit
     (tmp_path / "file").write_text("2")
-    assert workdir._commit(tmp_path) == f"{commit}+dirty"
+    assert workdir.commit_of(tmp_path) == f"{commit}+dirty"
     (tmp_path / "package").mkdir()
-    assert workdir._commit(tmp_path / "package") is None
+    assert workdir.commit_of(tmp_path / "package") is None
     monkeypatch.setenv("PATH", "")
-    assert workdir._commit(tmp_path) is None
+    assert workdir.commit_of(tmp_path) is None
