@@ -54,7 +54,7 @@ TABLES = {
     ],
     "labelled_priors": [
         Row("10 Gaussians, 10,000 labels", "aae:mnist,mixture,labelled", "own_component_share", "not printed", 10_000),
-        Row("swiss roll, 10,000 labels", "aae:mnist,swiss_roll,labelled", "own_component_share", "not printed", 10_000),
+        Row("swiss roll, 10,000 labels", "aae:mnist,swiss_roll,labelled", "own_component_share", "not printed", 5_000),
     ],
     "separation": [
         Row("content", "cond_aae:mnist", "content_accuracy", "not printed", 10_000),
