@@ -16,7 +16,7 @@ from jaxgen.config import common, smoke, with_tokens
 def get_config(tokens: str = ""):
     """The recipe, for a comma-separated list of tokens."""
     config = common("aae.AAE")
-    config.steps = 4000
+    config.steps = 3000
     config.evaluate_every = config.checkpoint_every = 1000
 
     config.latent_size = 2
