@@ -36,7 +36,7 @@ class Row(NamedTuple):
     overrides: Mapping[str, object] = {}
 
 
-PAPER_STEPS, PAPER_WIDTHS = 100_000, "(1000,1000)"  # of the full budget
+PAPER_STEPS, PAPER_WIDTH = 100_000, 1000  # of the full budget
 TABLES = {
     "likelihood": [
         Row("AAE, z 8", "aae:mnist,likelihood", "parzen_log_likelihood", "340 ± 2 nats", 10_000),
@@ -54,12 +54,12 @@ TABLES = {
     ],
     "labelled_priors": [
         Row("10 Gaussians, 10,000 labels", "aae:mnist,mixture,labelled", "own_component_share", "not printed", 10_000),
-        Row("swiss roll, 10,000 labels", "aae:mnist,swiss_roll,labelled", "own_component_share", "not printed", 5_000),
+        Row("swiss roll, 10,000 labels", "aae:mnist,swiss_roll,labelled", "own_component_share", "not printed", 2_500),
     ],
     "separation": [
-        Row("content", "cond_aae:mnist", "content_accuracy", "not printed", 10_000),
-        Row("swapped styles", "cond_aae:mnist", "swap_accuracy", "not printed", 10_000),
-        Row("leakage", "cond_aae:mnist", "style_leakage", "not printed", 10_000),
+        Row("content", "cond_aae:mnist", "content_accuracy", "not printed", 8_000),
+        Row("swapped styles", "cond_aae:mnist", "swap_accuracy", "not printed", 8_000),
+        Row("leakage", "cond_aae:mnist", "style_leakage", "not printed", 8_000),
     ],
 }
 COLUMNS = {"table": "table", "row": "row", "ours": "ours", "published": "published", "budget": "budget"}
@@ -131,10 +131,17 @@ def values(row: Row, options: argparse.Namespace) -> dict[str, object]:
     """What a row changes of its recipe."""
     full = options.budget == "paper"
     steps = PAPER_STEPS if full else row.cpu_steps
-    widths = {"hidden": PAPER_WIDTHS, "critic_hidden": PAPER_WIDTHS} if full else {}
+    widths = widened(row) if full else {}
     tenth = steps // 1000 * 100  # nearly, in hundreds: the log's intervals
     common = {"seeds": options.seeds, "steps": steps, "evaluate_every": tenth, "checkpoint_every": tenth}
     return common | widths | dict(row.overrides)
+
+
+def widened(row: Row) -> dict[str, str]:
+    """As many hidden layers as the recipe has, each of the published width."""
+    recipe = records.recipe(*row.config.partition(":")[::2])
+    layers = {name: (PAPER_WIDTH,) * len(recipe[name]) for name in ("hidden", "critic_hidden")}
+    return {name: str(widths).replace(" ", "") for name, widths in layers.items()}
 
 
 def summary(table: str, row: Row, budget: str, results: dict) -> dict:

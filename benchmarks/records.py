@@ -65,10 +65,8 @@ def finished_run(config: str, folder: Path, overrides: Iterable[str]) -> dict:
 
 
 def provenance(device: jax.Device) -> dict:
-    """What makes a number more than an anecdote: the device and the versions that it came from."""
-    # A row names the commit itself, see `commit`.
-    versions = {name: version for name, version in workdir.versions().items() if name != "commit"}
-    return {"device": device_name(device), "versions": versions}
+    """What makes a number more than an anecdote: the device and the versions, the commit among them."""
+    return {"device": device_name(device), "versions": workdir.versions()}
 
 
 def device_name(device: jax.Device) -> str:
@@ -84,11 +82,6 @@ def _processor() -> str:
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, platform.processor() or platform.machine())
-
-
-def commit() -> str | None:
-    """The checkout's commit, with +dirty where tracked files other than results differ from it."""
-    return workdir.commit_of(REPOSITORY)
 
 
 def now() -> str:

@@ -138,10 +138,10 @@ def run(options: argparse.Namespace) -> list[dict]:
     ]
     in_new_process(check, cases)
     records.prepare(options.out)
-    commit, rows = records.commit(), []
+    rows = []
     for case in cases:
         print(f"measuring {case.config}:{case.tokens} under {case.parallel} …", file=sys.stderr, flush=True)
-        row = in_new_process(benchmark, case) | {"commit": commit, "date": records.now()}
+        row = in_new_process(benchmark, case) | {"date": records.now()}
         records.append(options.out, row)
         rows.append(row)
     return rows
@@ -185,7 +185,7 @@ def mesh_of(devices: int | None) -> jax.sharding.Mesh:
 
 
 def benchmark(case: Case) -> dict:
-    """One row, but for commit and date."""
+    """One row, but for its date."""
     config, mesh = read_config(case), mesh_of(case.devices)
     dataset = load_dataset(config.data)
     algorithm = algorithms.build(config, dataset.info)

@@ -22,7 +22,7 @@ from benchmarks import records, step_throughput
 
 KEYS = (
     "config tokens parallel devices simulated batch_size steps_per_s steps_per_s_min steps_per_s_max images_per_s "
-    "compile_s gflop_per_step gflop_per_s peak_memory_mib peak_memory_of final_loss device versions commit date"
+    "compile_s gflop_per_step gflop_per_s peak_memory_mib peak_memory_of final_loss device versions date"
 )
 
 
