@@ -25,6 +25,8 @@ def get_config(tokens: str = ""):
     config.kernel_init = "he_normal"
     config.input_noise = 0.0
     config.perturbation = 2.0
+    config.information = 0.0
+    config.reconstruction_moves_category = True
     config.hard_category = False
     config.head_distance = 0.0
 
@@ -56,9 +58,16 @@ def get_config(tokens: str = ""):
 
 
 def mnist(config):
-    """The published scale, at a sixth of its width."""
+    """The published scale, at a sixth of its width.
+
+    Validation split, 30 heads, seed 0, wrong after 2,500 steps: 13.3%, where reconstruction moves the category 17.1%,
+    with moved images 20.6%, with a third hidden layer 12.9%. After 5,000 steps: 11.6%, of seed 1 10.5%.
+    """
     config.heads = 30
-    config.latent_size, config.perturbation = 3, 3.0
+    config.latent_size = 3
+    config.information, config.perturbation = 0.3, 1.25
+    config.reconstruction_moves_category = False
+    config.rates.reconstruction, config.rates.encoder = 1e-3, 3e-4
     config.steps = 10_000
     config.evaluate_every = config.checkpoint_every = 2500
 
@@ -74,6 +83,7 @@ def plane(config):
     config.heads = 20
     config.gradient_penalty = 0.3
     config.rates.reconstruction, config.rates.encoder, config.rates.smoothness = 1e-3, 1e-3, 3e-4
+    config.information, config.reconstruction_moves_category = 0.0, True
 
 
 def tutorial(config):
@@ -82,6 +92,7 @@ def tutorial(config):
     config.schedule = "alternating"
     config.style_critic_sees_category, config.gradient_penalty = False, 0.0
     config.kernel_init = "torch"
-    config.perturbation = 0.0
+    config.perturbation = config.information = 0.0
+    config.reconstruction_moves_category = True
     config.decay = "none"
     config.rates.update(dict.fromkeys(config.rates, 1e-4))

@@ -1,5 +1,6 @@
 """Losses per example, [B], in nats, from logits. No networks, no averaging over the batch."""
 
+import math
 from collections.abc import Callable
 
 import jax
@@ -94,6 +95,19 @@ def minus_log_sigmoid(logits: Float[Array, " B"], eps: float = 0.0) -> Float[Arr
     Tutorials write the latter. Its gradient vanishes where the sigmoid falls below eps; it is kept to be measured.
     """
     return -jnp.log(jax.nn.sigmoid(logits) + eps) if eps else jax.nn.softplus(-logits)
+
+
+def uninformative(logits: Float[Array, "B K"]) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """What keeps categories from telling all they could of their examples, in nats: doubt and imbalance.
+
+    I(x; y) = log K - doubt - imbalance, where doubt is the mean entropy of q(y | x), and imbalance the KL from uniform
+    of the batch's mean q(y).
+    """
+    log_q = jax.nn.log_softmax(logits)
+    doubt = -(jnp.exp(log_q) * log_q).sum(-1).mean()
+    log_mean = jax.nn.logsumexp(log_q, axis=0) - math.log(len(logits))
+    imbalance = (jnp.exp(log_mean) * log_mean).sum() + math.log(logits.shape[-1])
+    return doubt, imbalance
 
 
 def categorical_nll(logits: Float[Array, "B K"], label: Int[Array, " B"]) -> Float[Array, " B"]:

@@ -73,6 +73,35 @@ def test_smoothness_is_the_kl_under_a_change_that_is_worse_than_chance_ones():
     assert float(kl) > max(by_chance)
 
 
+def test_information_counts_what_the_category_leaves_unsaid_beside_smoothness():
+    plain, state = start("cluster_aae", perturbation=1.0, information=0.0)
+    informed, _ = start("cluster_aae", perturbation=1.0, information=0.5)
+    batch, rng = tiny_batch(), jax.random.key(1)
+    kl, _ = plain.resist(state.params, state.stats, batch, rng)
+    loss, (metrics, _) = informed.resist(state.params, state.stats, batch, rng)
+    category = np.asarray(jax.nn.softmax(plain.heads(state.params, state.stats, batch.image)[0]), np.float64)
+    doubt = scipy_stats.entropy(category, axis=1).mean()
+    imbalance = scipy_stats.entropy(category.mean(0), np.ones(plain.categories))
+    assert float(metrics["doubt"]) == pytest.approx(doubt, rel=1e-4)
+    assert float(metrics["imbalance"]) == pytest.approx(imbalance, abs=1e-5)
+    assert float(loss - kl) == pytest.approx(0.5 * (doubt + 2 * imbalance), rel=1e-4)
+
+
+@pytest.mark.parametrize("moves", [True, False])
+def test_reconstruction_moves_the_category_where_it_is_let(moves):
+    algorithm, state = start("cluster_aae", reconstruction_moves_category=moves)
+    loss = lambda params: algorithm.reconstruct(params, state.stats, tiny_batch(), jax.random.key(1))[0]  # noqa: E731
+    last = max(state.params["encoder"])  # the layer of the heads: categories first, then the style
+    slope = np.abs(jax.grad(loss)(state.params)["encoder"][last]["kernel"]).max(0)
+    assert (slope[: algorithm.categories].max() > 0) == moves
+    assert slope[algorithm.categories :].min() > 0
+
+
+def test_information_without_smoothness_is_refused():
+    with pytest.raises(ValueError, match=r"information=0.3 is a part of smoothness, which perturbation=0.0 switches"):
+        start("cluster_aae", information=0.3, perturbation=0.0)
+
+
 def test_reconstruction_without_labels_takes_the_category_that_the_encoder_reads():
     algorithm, state = start()
     model = Model(algorithm, state.params, state.stats)

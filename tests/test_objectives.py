@@ -99,3 +99,16 @@ def test_gradient_penalty_moves_the_critic_and_not_what_it_is_taken_at():
     to_weight, to_codes = jax.grad(penalty, argnums=(0, 1))(jnp.ones(5), jnp.ones((B, 5)))
     np.testing.assert_allclose(to_weight, 4 * B)  # by hand: the penalty is 2 B Σ w²
     np.testing.assert_array_equal(to_codes, 0)
+
+
+@pytest.mark.parametrize(
+    ("categories", "doubt", "imbalance"),
+    [
+        ([0, 1, 2, 3], 0.0, 0.0),  # sure, and of every category once: I = log 4
+        ([2, 2, 2, 2], 0.0, np.log(4)),  # sure, but of one category: I = 0
+        (None, np.log(4), 0.0),  # any category for any example: I = 0
+    ],
+)
+def test_doubt_and_imbalance_are_what_is_missing_to_log_k(categories, doubt, imbalance):
+    logits = jnp.zeros((4, 4)) if categories is None else 50 * jax.nn.one_hot(jnp.asarray(categories), 4)
+    np.testing.assert_allclose(objectives.uninformative(logits), (doubt, imbalance), atol=1e-5)

@@ -157,7 +157,7 @@ class CategoricalAAE(Algorithm):
 
     def reconstruct(self, params, stats, batch, rng):
         logits, style = self.corrupted(params, stats, batch, rng).heads
-        pixels = self.pixels(params, stats, style, self.shown(logits))
+        pixels = self.pixels(params, stats, style, self.drawn(logits))
         nll = objectives.bernoulli_nll(pixels, batch.image).mean()
         if not self.squared_error:
             return nll, ({"nll": nll}, stats)
@@ -226,6 +226,10 @@ class CategoricalAAE(Algorithm):
             return soft
         hard = jax.nn.one_hot(logits.argmax(-1), self.categories)
         return soft + jax.lax.stop_gradient(hard - soft)
+
+    def drawn(self, logits) -> Float[Array, "B K"]:
+        """The category as the decoder sees it while it learns."""
+        return self.shown(logits)
 
     def pixels(self, params, stats, style, category):
         """What the decoder makes of styles and (soft) categories: [B, Z], [B, K] -> pixel logits [B, H, W, C]."""
