@@ -24,19 +24,19 @@ def get_config(tokens: str = ""):
     config.dropout = 0.0
     config.kernel_init = "he_normal"
     config.input_noise = 0.0
-    config.perturbation = 2.0
-    config.information = 0.0
-    config.reconstruction_moves_category = True
+    config.perturbation = 1.25
+    config.information = 0.3
+    config.reconstruction_moves_category = False
     config.hard_category = False
     config.head_distance = 0.0
 
     config.schedule = "simultaneous"
     config.optimizer = "adam"  # or "sgd"
     config.rates = {
-        "reconstruction": 2e-3,
+        "reconstruction": 1e-3,
         "category_critic": 1e-3,
         "style_critic": 1e-3,
-        "encoder": 2e-3,  # twice as fast as smoothness: at equal rates all images end in one cluster
+        "encoder": 3e-4,
         "smoothness": 1e-3,
         "distance": 1e-2,
     }
@@ -65,9 +65,6 @@ def mnist(config):
     """
     config.heads = 30
     config.latent_size = 3
-    config.information, config.perturbation = 0.3, 1.25
-    config.reconstruction_moves_category = False
-    config.rates.reconstruction, config.rates.encoder = 1e-3, 3e-4
     config.steps = 10_000
     config.evaluate_every = config.checkpoint_every = 2500
 
@@ -83,7 +80,7 @@ def plane(config):
     config.heads = 20
     config.gradient_penalty = 0.3
     config.rates.reconstruction, config.rates.encoder, config.rates.smoothness = 1e-3, 1e-3, 3e-4
-    config.information, config.reconstruction_moves_category = 0.0, True
+    config.information, config.reconstruction_moves_category, config.perturbation = 0.0, True, 2.0
 
 
 def tutorial(config):

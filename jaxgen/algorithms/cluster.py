@@ -44,7 +44,7 @@ class ClusterAAE(CategoricalAAE):
         if config.information and not config.perturbation:
             raise ValueError(
                 f"information={config.information} is a part of smoothness, which perturbation={config.perturbation} "
-                "switches off; try --config.perturbation=1.25"
+                "switches off; try --config.perturbation=1.25, or --config.information=0"
             )
         options = {name: config[name] for name in ("information", "reconstruction_moves_category")}
         return cls(**cls.parts(config, info, config.heads), **options)
