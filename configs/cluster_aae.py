@@ -13,7 +13,7 @@ from jaxgen.config import common, smoke, with_tokens
 def get_config(tokens: str = ""):
     """The recipe, for a comma-separated list of tokens."""
     config = common("cluster.ClusterAAE")
-    config.steps = 3000
+    config.steps = 2000
     config.evaluate_every = config.checkpoint_every = 1000
     config.labels = 0
 
