@@ -9,20 +9,20 @@ from jaxgen.algorithms import checks
 from jaxgen.algorithms.categorical import CategoricalAAE
 from jaxgen.types import Info
 
-BALANCE = 2.0  # weight of equal use beside certainty
+BALANCE = 2.0  # what the loss counts unequal use of the categories for, beside doubt, in `information`
 
 
 @dataclasses.dataclass(frozen=True)
 class ClusterAAE(CategoricalAAE):
     """Clustering: no label at all, and more categories than classes (section 5 of the paper).
 
-    With `information`, smoothness also raises what the category tells of the image: regularised information
-    maximisation (Krause et al. 2010; Hu et al. 2017, arXiv 1702.08720, eqs. 3 and 8). Both are one loss, of one
-    optimiser state: Adam would scale smoothness by itself to full steps however little is left to smooth, until all
-    images share one cluster. Neither is in the paper.
+    With `information`, smoothness also raises what the category tells of the image, I(x; y): regularised information
+    maximisation (Krause et al. 2010; Hu et al. 2017, arXiv 1702.08720, section 3). Both are one loss, of one optimiser
+    state: Adam would scale smoothness by itself to full steps however little is left to smooth, until all images share
+    one cluster. Neither is in the paper.
 
     Attributes:
-      information: weight of that; 0: smoothness alone.
+      information: weight, beside smoothness, of what I(x; y) lacks to log K; 0: smoothness alone.
       reconstruction_moves_category: whether reconstruction's gradient passes through q(y | x). Pixels tell thick from
         thin before they tell 4 from 9.
     """
