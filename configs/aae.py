@@ -78,14 +78,16 @@ def labelled(config):
     More hidden layers leave fewer images on the plane between the pieces: on MNIST's mixture 96.7% lie on their own
     with four after 10,000 steps, 96.6% with three; after 8,000 steps 96.4% with three, 95.0% with two (validation
     split, seed 0), and 97.1% with a tenth of the hidden units dropped. Moves by up to two pixels, 95.7%, make the game
-    too hard; reconstruction at a rate of 2e-4, 96.7%, changes nothing.
+    too hard; reconstruction at a rate of 2e-4, 96.7%, changes nothing. On the roll the dropped units cost one seed of
+    three, 20%; that seed has 94.6% without them.
     """
     config.labels = 10_000
     if config.data.name == "digits":
         config.labels, config.steps = 700, 2000
         config.evaluate_every = config.checkpoint_every = 1000
     config.labelled_every = 2
-    config.shift, config.perturbation, config.dropout = 1, 1.0, 0.1
+    config.shift, config.perturbation = 1, 1.0
+    config.dropout = 0.1 if config.prior == "mixture" else 0.0
     config.hidden = (*config.hidden, *config.hidden)
     config.rates.reconstruction, config.rates.smoothness = 5e-4, 3e-4
     config.critic_sees_label, config.label_products = True, ("critic",)
