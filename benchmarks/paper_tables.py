@@ -53,8 +53,8 @@ TABLES = {
         Row("AAE, 30 clusters", "cluster_aae:mnist", "cluster_error", "4.10 ± 1.13%", 6_000),
     ],
     "labelled_priors": [
-        Row("10 Gaussians, 10,000 labels", "aae:mnist,mixture,labelled", "own_component_share", "not printed", 10_000),
-        Row("swiss roll, 10,000 labels", "aae:mnist,swiss_roll,labelled", "own_component_share", "not printed", 2_500),
+        Row("10 Gaussians, 10,000 labels", "aae:mnist,mixture,labelled", "own_component_share", "not printed", 8_000),
+        Row("swiss roll, 10,000 labels", "aae:mnist,swiss_roll,labelled", "own_component_share", "not printed", 1_500),
     ],
     "separation": [
         Row("content", "cond_aae:mnist", "content_accuracy", "not printed", 8_000),
