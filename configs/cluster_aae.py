@@ -72,15 +72,17 @@ def mnist(config):
 def plane(config):
     """Style and category added up in two dimensions, one place for each category (section 6 and figure 10).
 
-    A soft category is a place between heads, which says more than any style: all codes would lie there.
+    A soft category is a place between heads, which says more than any style: all codes would lie there. Without the
+    information 22% of the digits are wrong and a third of the heads unused, with it 9.5% (validation split, seed 0);
+    where reconstruction leaves the category alone 8.8%, but some heads draw another digit than their own.
     """
     config.latent_size = 2
     config.head_distance = 6.0
     config.hard_category = True
     config.heads = 20
     config.gradient_penalty = 0.3
-    config.rates.reconstruction, config.rates.encoder, config.rates.smoothness = 1e-3, 1e-3, 3e-4
-    config.information, config.reconstruction_moves_category, config.perturbation = 0.0, True, 2.0
+    config.rates.encoder = 1e-3
+    config.reconstruction_moves_category = True
 
 
 def tutorial(config):
