@@ -100,7 +100,7 @@ def default_workdir(arguments: list[str]) -> str:
 def one_line(error: BaseException) -> str:
     """The last line of an error that says something; absl and ml_collections put the useful part there."""
     lines = [line.strip() for line in str(error.args[0] if error.args else error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
+    return lines[-1].removeprefix("ValueError: ") if lines else type(error).__name__
 
 
 def hand_over(config, workdir: str, mode: str) -> int:

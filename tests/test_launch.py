@@ -14,7 +14,8 @@ from helpers import COND_AAE, REPOSITORY, SMALL, launch
     [
         ((), "--config is missing"),
         (("--config=configs/cond_aea.py",), "configs/cond_aea.py does not exist"),
-        ((f"{COND_AAE}:mnits",), 'token "mnits" is unknown (did you mean "mnist"?)'),
+        ((f"{COND_AAE}:mnits",), 'error: token "mnits" is unknown (did you mean "mnist"?)'),
+        ((f"{COND_AAE}:mnits",), "choose from digits, mnist, fashion_mnist, kmnist, "),
         ((COND_AAE, "--config.latent_sise=3"), 'Did you mean "latent_size"'),
         ((COND_AAE, "--config.steps=many"), "steps"),
         ((COND_AAE, "--mode=trian"), "trian"),
