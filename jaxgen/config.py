@@ -53,7 +53,7 @@ def with_tokens(config: ConfigDict, tokens: str, presets: dict[str, Callable[[Co
     chosen = [token for token in tokens.split(",") if token]
     for token in chosen:
         if token not in DATASETS and token not in presets:
-            choices = dict.fromkeys([*DATASETS, *presets])
+            choices = DATASETS | presets
             raise ValueError(
                 f'token "{token}" is unknown{did_you_mean(token, choices)}; choose from {", ".join(choices)}, '
                 "or any TFDS set by --config.data.source=tfds --config.data.name=NAME"
