@@ -10,7 +10,7 @@ import logging
 import os
 import re
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ import numpy as np
 from jaxtyping import Int, UInt8
 
 from jaxgen.config import did_you_mean
-from jaxgen.files import cache_folder, write_atomically
+from jaxgen.data.cache import cached, one_line
+from jaxgen.files import cache_folder
 
 READ_CHUNK = 4096
 
@@ -38,7 +39,7 @@ def read_tfds(name: str, path: str | os.PathLike | None, download: bool) -> dict
         raise ValueError(_unprepared(name, _tfds_root(path)))
     if directory is None:
         directory = _prepare_tfds(name, _tfds_root(path))
-    return _cached(directory, _read_tfds)
+    return _cached(directory)
 
 
 def find_tfds(name: str, path: str | os.PathLike | None = None) -> Path | None:
@@ -89,7 +90,7 @@ def _preparation_failed(name: str, root: Path, error: Exception) -> str:
     failed = f"data.name={name!r} could not be downloaded and prepared in {root}"
     if "No module named 'tensorflow'" in str(error):
         return f"{failed}: TFDS needs TensorFlow to prepare it; pip install tensorflow and run again, this once"
-    return f"{failed}: {_one_line(error)}; check name and network, or set --config.data.path to where it is prepared"
+    return f"{failed}: {one_line(error)}; check name and network, or set --config.data.path to where it is prepared"
 
 
 def _read_tfds(directory: Path) -> dict[str, np.ndarray]:
@@ -97,7 +98,7 @@ def _read_tfds(directory: Path) -> dict[str, np.ndarray]:
     try:
         file_format = json.loads((directory / "dataset_info.json").read_text()).get("fileFormat", "tfrecord")
     except (OSError, ValueError, AttributeError) as error:
-        raise ValueError(_unreadable(directory, _one_line(error))) from error
+        raise ValueError(_unreadable(directory, one_line(error))) from error
     if file_format != "array_record":
         raise ValueError(_unreadable(directory, f"{file_format} needs TensorFlow, array_record does not"))
     with _quiet():
@@ -107,7 +108,7 @@ def _read_tfds(directory: Path) -> dict[str, np.ndarray]:
             for split, source in sources.items():
                 arrays[f"{split}_image"], arrays[f"{split}_label"] = _read_split(source, f"{directory}, split {split},")
         except (OSError, RuntimeError) as error:  # of Pillow and of array_record
-            raise ValueError(_unreadable(directory, _one_line(error))) from error
+            raise ValueError(_unreadable(directory, one_line(error))) from error
     return arrays
 
 
@@ -124,7 +125,7 @@ def _open_tfds(directory: Path) -> tuple[dict[str, Any], int]:
         features = dict(builder.info.features)
         sources = {s: builder.as_data_source(split=s) for s in ("train", "test") if s in builder.info.splits}
     except Exception as error:  # a damaged directory fails in TFDS, protobuf, json or the file system
-        raise ValueError(_unreadable(directory, _one_line(error))) from error
+        raise ValueError(_unreadable(directory, one_line(error))) from error
     image, label = features.get("image"), features.get("label")
     if not isinstance(image, tfds.features.Image) or not isinstance(label, tfds.features.ClassLabel):
         raise ValueError(f"{directory} has the features {', '.join(features)}; an image and a class label are needed")
@@ -149,37 +150,13 @@ def _read_split(source, where: str) -> tuple[UInt8[np.ndarray, "N H W C"], Int[n
     return image, label
 
 
-def _cached(directory: Path, read: Callable[[Path], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """What `read(directory)` gives, from a file in the user's cache where the directory has not changed since."""
+def _cached(directory: Path) -> dict[str, np.ndarray]:
+    """What `_read_tfds(directory)` gives, from the user's cache where the directory has not changed since."""
     files = sorted((file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in directory.iterdir())
     state = hashlib.blake2b(repr(files).encode() + (directory / "dataset_info.json").read_bytes()).hexdigest()
     place = hashlib.blake2b(str(directory).encode(), digest_size=6).hexdigest()
     path = cache_folder("data") / f"{'-'.join(directory.parts[-2:])}-{place}.npz"
-    arrays = _read_cache(path, state)
-    if arrays is None:
-        arrays = read(directory)
-        _write_cache(path, state, arrays)
-    return arrays
-
-
-def _read_cache(path: Path, state: str) -> dict[str, np.ndarray] | None:
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            return dict(stored) if str(stored["state"]) == state else None
-    except FileNotFoundError:
-        return None
-    except Exception as error:  # whatever a damaged file raises: the data set itself is still there
-        logger.warning("the cache %s cannot be read (%s); reading the data set again", path, _one_line(error))
-        return None
-
-
-def _write_cache(path: Path, state: str, arrays: dict[str, np.ndarray]) -> None:
-    content = io.BytesIO()
-    np.savez(content, state=np.array(state), **arrays)
-    try:
-        write_atomically(path, content.getvalue())
-    except OSError as error:
-        logger.warning("the cache %s cannot be written (%s); the next start reads slowly again", path, error)
+    return cached(path, state, lambda: _read_tfds(directory))
 
 
 @contextlib.contextmanager
@@ -234,8 +211,3 @@ class _TensorFlowStandIn:
 
     def __getattr__(self, name: str):
         raise ModuleNotFoundError(f"No module named 'tensorflow' (asked for tf.{name})")
-
-
-def _one_line(error: BaseException) -> str:
-    """The type and the first line of an error's text, which may fill a page."""
-    return f"{type(error).__name__}: {next(iter(str(error).strip().splitlines()), '')[:200]}"
