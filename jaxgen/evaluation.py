@@ -251,10 +251,11 @@ def every_label(model: Model, codes: np.ndarray, num_classes: int) -> np.ndarray
 
 
 def first_of_each(split: Data, count: int) -> np.ndarray:
-    """Indices of `count` examples that go through the classes in turn."""
-    classes = np.unique(split.label)
-    by_class = [np.flatnonzero(split.label == label) for label in classes]
-    return np.array([by_class[i % len(classes)][i // len(classes)] for i in range(count)])
+    """Indices of `count` examples that go through the classes in turn; of fewer where a class has not so many."""
+    by_class = [np.flatnonzero(split.label == label) for label in np.unique(split.label)]
+    turns = min(len(members) for members in by_class)
+    in_turn = np.concatenate([[members[turn] for members in by_class] for turn in range(turns)])
+    return in_turn[:count]
 
 
 def as_images(pixels: np.ndarray) -> np.ndarray:

@@ -104,6 +104,8 @@ class AAE(Algorithm):
     def from_config(cls, config, info: Info) -> "AAE":
         prior = make_prior(config.prior, config.latent_size, config.prior_std, info.num_classes)
         check(config, prior, cls.decoder_needs_label)
+        if cls.decoder_needs_label or config.critic_sees_label:
+            checks.classes(info)
         options = {name: config[name] for name in OPTIONS} | {"label_products": tuple(config.label_products)}
         code_shape = (2, prior.size) if config.gaussian_posterior else (prior.size,)
         mlp = {"dropout": config.dropout, "kernel_init": config.kernel_init}

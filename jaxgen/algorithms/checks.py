@@ -1,5 +1,16 @@
 """Checks of a config's values: each raises a ValueError that says the rule and the way out."""
 
+from jaxgen.types import Info
+
+
+def classes(info: Info) -> None:
+    """Raises a ValueError where a family that tells classes apart meets a data set of one."""
+    if info.num_classes < 2:
+        raise ValueError(
+            f"{info.name} has {info.num_classes} class, which is one class too few for a family that is told labels; "
+            "give each class a subfolder, or try one without: --config=configs/aae.py"
+        )
+
 
 def widths(config, *keys: str) -> None:
     """Raises a ValueError where a network would have a layer without a unit."""

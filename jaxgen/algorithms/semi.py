@@ -5,6 +5,7 @@ import dataclasses
 import jax.numpy as jnp
 
 from jaxgen import objectives
+from jaxgen.algorithms import checks
 from jaxgen.algorithms.categorical import CategoricalAAE
 from jaxgen.players import Player
 from jaxgen.types import Info
@@ -30,6 +31,7 @@ class SemiAAE(CategoricalAAE):
                 "class is learnt from labelled images in every batch; "
                 "try --config.labels=1000 --config.labelled_every=2"
             )
+        checks.classes(info)
         return cls(**cls.parts(config, info, info.num_classes), supervised_only=config.supervised_only)
 
     @property

@@ -82,8 +82,10 @@ def style_leakage(train: Codes, held_out: Codes, epochs: int, seed: int = 0) -> 
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    # Early stopping holds out 10% of each class, so it needs a few examples of each.
-    probe = MLPClassifier((256, 256), early_stopping=True, max_iter=epochs, random_state=seed)
+    # Early stopping holds out 10% of each class; where that is less than one example of each, it goes without.
+    counts = np.unique(train.label, return_counts=True)[1]
+    enough = counts.min() >= 2 and np.ceil(0.1 * counts.sum()) >= len(counts)
+    probe = MLPClassifier((256, 256), early_stopping=bool(enough), max_iter=epochs, random_state=seed)
     reader = make_pipeline(StandardScaler(), probe)
     with ignore_unconverged():
         reader.fit(train.code, train.label)
