@@ -13,6 +13,7 @@ DATASETS = {
     "mnist": {"source": "tfds", "name": "mnist"},
     "fashion_mnist": {"source": "tfds", "name": "fashion_mnist"},
     "kmnist": {"source": "tfds", "name": "kmnist"},
+    "anime_faces": {"source": "folder", "name": "anime_faces", "size": 0, "channels": 1},
 }
 
 
@@ -24,6 +25,13 @@ def common(algorithm: str) -> ConfigDict:
     config.seeds = 1  # so many copies, of seeds seed, seed + 1, …, are trained in one compiled update
     config.seeds_at_once = 0  # how many of them side by side, where memory ends; a divisor of seeds; 0: all
     config.data = ConfigDict({"source": "digits", "name": "digits", "path": "", "download": False})
+    config.data.size = 0  # side, in pixels, of a folder's images, made square; 0: as they are, which is all of one size
+    config.data.fit = "crop"  # how they are made square: "crop" cuts the centre out, "pad" adds black, or "stretch"
+    config.data.channels = 0  # 1: grey, 3: colour; 0: a folder's images are grey if all files are
+    config.data.on_bad_image = "skip"  # or "stop", where a file of a folder can't be used
+    config.data.held_out = 0.1  # share of a folder's images for validation, and the same for the test
+    config.data.split_seed = 0  # says which images of a folder these are
+    config.data.tint = False  # gives grey images, of any source, a colour by class
     config.labels = -1  # of so many training images, balanced over the classes, training is told the label; -1: of all
     config.labelled_every = 0  # fills every n-th place of a batch with such an image; 0: they come as any other
     config.shift = 0  # training images are moved by up to so many pixels either way, what comes in being black

@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
 from PIL import Image
 
+from jaxgen.config import common
 from jaxgen.data import (
     Dataset,
     batch_indices,
@@ -25,7 +25,9 @@ from jaxgen.types import Data, Info
 
 
 def config(source="tfds", name="mnist", path=None, download=False):
-    return ConfigDict({"source": source, "name": name, "path": str(path or ""), "download": download})
+    data = common("aae.AAE").data
+    data.update({"source": source, "name": name, "path": str(path or ""), "download": download})
+    return data
 
 
 def random_data(n=11):
@@ -297,7 +299,8 @@ def test_a_directory_in_another_format_or_damaged_says_how_to_prepare_it_anew(tm
 
 
 def test_an_unknown_source_names_the_choices():
-    with pytest.raises(ValueError, match=r"data.source='digit' must be .digits. or .tfds.*did you mean .digits"):
+    message = r"data.source='digit' must be .digits. or .tfds. or .folder.*did you mean .digits"
+    with pytest.raises(ValueError, match=message):
         load_dataset(config(source="digit"))
 
 

@@ -24,6 +24,16 @@ from helpers import COND_AAE, REPOSITORY, SMALL, launch
         (("--config.steps=3", COND_AAE), "comes before --config"),
         ((COND_AAE, "--config.data.source=imagenet"), "data.source='imagenet' must be"),
         ((f"{COND_AAE}:mnist", "--config.data.path=/nowhere"), "download"),
+        (
+            (COND_AAE, "--config.data.source=folder"),
+            "data.path is empty and must name a folder of images",
+        ),
+        ((COND_AAE, "--config.data.source=folder", f"--config.data.path={REPOSITORY}/configs"), "holds no .png, .jpg"),
+        (
+            (COND_AAE, "--config.data.source=folder", "--config.data.path=/nowhere"),
+            "='/nowhere' does not exist; name a folder",
+        ),
+        ((f"{COND_AAE}:anime_faces",), "the environment variable JAXGEN_FACES names, and any folder of images serves"),
         ((COND_AAE, "--config.latent_size=0"), "latent_size=0 must be at least 1"),
         ((COND_AAE, "--config.rates.critic=-0.1"), "a learning rate of -0.1 must be positive"),
         ((COND_AAE, "--config.dropout=1.5"), "dropout=1.5 must lie in [0, 1)"),

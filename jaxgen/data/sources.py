@@ -1,8 +1,10 @@
-"""Where data sets come from: the digits bundled with scikit-learn, and any TFDS image set, read without TensorFlow.
+"""Where data sets come from: the digits bundled with scikit-learn, any TFDS image set, and any folder of images.
 
-The splits are fixed by a constant in this file: no seed of a run moves an example from one split to another.
+The splits are fixed by a constant in this file, a folder's by `config.data`: no seed of a run moves an example from
+one split to another.
 """
 
+import colorsys
 import logging
 from typing import NamedTuple
 
@@ -10,6 +12,7 @@ import numpy as np
 from jaxtyping import Int
 
 from jaxgen.config import did_you_mean
+from jaxgen.data.folder import read_folder
 from jaxgen.data.pipeline import permutation
 from jaxgen.data.tfds import read_tfds
 from jaxgen.types import Data, Info
@@ -41,22 +44,24 @@ class Dataset(NamedTuple):
 
 
 def load_dataset(config) -> Dataset:
-    """The data set that `config.data` asks for by `source` ("digits" or "tfds"); a ValueError where it can't be had.
+    """The data set that `config.data` asks for by `source`, one of SOURCES; a ValueError where it can't be had.
 
-    "tfds" reads `name`, `path` (empty: TFDS_DATA_DIR or ~/tensorflow_datasets) and `download` as well.
+    With `tint`, its grey images are given a colour by class.
     """
-    if config.source == "digits":
-        return _load_digits()
-    if config.source == "tfds":
-        return _load_tfds(config.name, config.path, config.download)
-    raise ValueError(
-        f"data.source={config.source!r} must be 'digits' or 'tfds'{did_you_mean(config.source, ('digits', 'tfds'))}; "
-        f"a TFDS set is named by --config.data.source=tfds --config.data.name=NAME"
-    )
+    if config.source not in SOURCES:
+        raise ValueError(
+            f"data.source={config.source!r} must be {' or '.join(map(repr, SOURCES))}"
+            f"{did_you_mean(config.source, SOURCES)}; "
+            f"a TFDS set is named by --config.data.source=tfds --config.data.name=NAME, "
+            "a folder of images by --config.data.source=folder --config.data.path=DIR"
+        )
+    dataset = SOURCES[config.source](config)
+    return tinted(dataset) if config.tint else dataset
 
 
-def _load_digits() -> Dataset:
+def _load_digits(config) -> Dataset:
     """The 1,797 digits of 8×8 pixels bundled with scikit-learn, as 28×28, in stratified splits."""
+    del config
     from PIL import Image
     from sklearn.datasets import load_digits
 
@@ -82,8 +87,9 @@ def _take(data: Data, index: np.ndarray) -> Data:
     return Data(data.image[index], data.label[index])
 
 
-def _load_tfds(name: str, path: str, download: bool) -> Dataset:
-    arrays = read_tfds(name, path, download)
+def _load_tfds(config) -> Dataset:
+    """The set `name` below `path` (empty: TFDS_DATA_DIR or ~/tensorflow_datasets), got there first by `download`."""
+    name, arrays = config.name, read_tfds(config.name, config.path, config.download)
     train, num_classes = Data(arrays["train_image"], arrays["train_label"]), int(arrays["num_classes"])
     if "test_image" in arrays:
         test = Data(arrays["test_image"], arrays["test_label"])
@@ -98,3 +104,50 @@ def _hold_out(data: Data, size: int, draw: int) -> tuple[Data, Data]:
     """The examples without `size` random ones, and those."""
     order = permutation(SPLIT_SEED, draw, len(data.label))
     return _take(data, np.sort(order[size:])), _take(data, np.sort(order[:size]))
+
+
+def _load_folder(config) -> Dataset:
+    """The images below `path`, each class in the same proportions in the three splits."""
+    name, data, classes = read_folder(config)
+    train, validation, test = stratified_splits(data.label, config.held_out, config.split_seed)
+    if len(classes) > 1:
+        logger.info("%s: the classes are %s", name, ", ".join(f"{k} {each}" for k, each in enumerate(classes)))
+    return Dataset(name, _take(data, train), _take(data, validation), _take(data, test), len(classes))
+
+
+def stratified_splits(label: Int[np.ndarray, " N"], share: float, seed: int) -> tuple[np.ndarray, ...]:
+    """The indices of the training, validation and test examples: `share` of each class for each of the latter two.
+
+    Every class of three examples or more is in every split.
+    """
+    parts: tuple[list, ...] = ([], [], [])
+    for k in np.unique(label):
+        members = np.flatnonzero(label == k)
+        members = members[permutation(seed, int(k), len(members))]
+        count = min(max(1, round(share * len(members))), (len(members) - 1) // 2)
+        for part, found in zip(parts, np.split(members[::-1], [-2 * count, -count]), strict=True):
+            part.append(found)
+    return tuple(np.sort(np.concatenate(part)) for part in parts)
+
+
+def tinted(dataset: Dataset) -> Dataset:
+    """Grey images in the colour of their class, hues evenly around the circle; those of unknown class stay grey.
+
+    Raises:
+      ValueError: the images are in colour already.
+    """
+    if dataset.image_shape[-1] != 1:
+        raise ValueError(
+            f"data.tint=True gives grey images a colour, and {dataset.name} is in colour; try --config.data.tint=false"
+        )
+    hues = [colorsys.hsv_to_rgb(k / dataset.num_classes, 0.8, 1.0) for k in range(dataset.num_classes)]
+    palette = np.array([*hues, (1.0, 1.0, 1.0)])  # the label -1 is the last one's
+    colours = np.rint(palette[:, None] * np.arange(256)[:, None]).astype(np.uint8)  # by label and grey
+
+    def tint(data: Data) -> Data:
+        return Data(colours[data.label[:, None, None], data.image[..., 0]], data.label)
+
+    return dataset._replace(train=tint(dataset.train), validation=tint(dataset.validation), test=tint(dataset.test))
+
+
+SOURCES = {"digits": _load_digits, "tfds": _load_tfds, "folder": _load_folder}
