@@ -40,7 +40,7 @@ import numpy as np
 from benchmarks import records
 from jaxgen import algorithms, copies, parallel, training
 from jaxgen.algorithms import Algorithm
-from jaxgen.data import load_dataset
+from jaxgen.data import Augmentation, load_dataset
 from jaxgen.types import Data
 
 COLUMNS = {
@@ -210,7 +210,9 @@ def benchmark(case: Case) -> dict:
 
 def measure(algorithm: Algorithm, data: Data, config, mesh: jax.sharding.Mesh, case: Case) -> dict:
     """Compiles the program's steps, takes 1 + `case.repeats` dispatches of them and times each."""
-    steps = parallel.compile_steps(training.make_step(algorithm, shift=config.shift), mesh, case.parallel)
+    steps = parallel.compile_steps(
+        training.make_step(algorithm, augment=Augmentation.from_config(config)), mesh, case.parallel
+    )
     state = parallel.compile_init(algorithm.init, mesh)(jax.random.key(0))
     labels, data = data.label, parallel.replicate(jax.tree.map(np.asarray, data), mesh)
     rng = parallel.replicate(jax.random.key(1), mesh)

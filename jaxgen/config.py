@@ -15,6 +15,7 @@ DATASETS = {
     "kmnist": {"source": "tfds", "name": "kmnist"},
     "anime_faces": {"source": "folder", "name": "anime_faces", "size": 0, "channels": 1},
 }
+BINARISATIONS = ("none", "static", "dynamic")
 
 
 def common(algorithm: str) -> ConfigDict:
@@ -32,9 +33,13 @@ def common(algorithm: str) -> ConfigDict:
     config.data.held_out = 0.1  # share of a folder's images for validation, and the same for the test
     config.data.split_seed = 0  # says which images of a folder these are
     config.data.tint = False  # gives grey images, of any source, a colour by class
+    config.data.binarisation = "none"  # "static": every pixel drawn once and for all; "dynamic": in training, anew
     config.labels = -1  # of so many training images, balanced over the classes, training is told the label; -1: of all
     config.labelled_every = 0  # fills every n-th place of a batch with such an image; 0: they come as any other
-    config.shift = 0  # training images are moved by up to so many pixels either way, what comes in being black
+    config.mirror = False  # training images are mirrored left to right by a fair coin
+    config.shift = 0  # … are moved by up to so many pixels either way, what comes in being black
+    config.repeat_edge = False  # … or the edge again
+    config.mixup = False  # … are mixed with one another by pairs
     config.batch_size = 100
     config.steps = 1000
     config.parallel = "jit"  # or "pmap"
@@ -49,6 +54,52 @@ def common(algorithm: str) -> ConfigDict:
     config.evaluation.classifier_steps = 1000
     config.evaluation.probe_epochs = 200
     config.evaluation.parzen_samples = 10_000
+    config.evaluation.importance_samples = 5000  # draws of the importance-weighted bound, for each image
+    return config
+
+
+def autoencoder(algorithm: str) -> ConfigDict:
+    """What the recipes of `algorithms/autoencoder.py` share, for the bundled digits."""
+    config = common(algorithm)
+    config.steps = 3000
+    config.evaluate_every = config.checkpoint_every = 1000
+    config.best_metric = "mse"
+    config.latent_size = 2
+    config.hidden = (500, 500)  # the encoder's; the decoder has them in reverse
+    config.encoder_layers = config.decoder_layers = ()  # instead of hidden layers; see networks/stack.py
+    config.dropout = 0.0
+    config.shortcut = False  # a linear map beside the hidden layers
+    config.kernel_init = "he_normal"
+    config.signed = False  # pixels in [-1, 1] by a tanh, not in [0, 1] by a sigmoid
+    config.noise, config.masking = 0.0, 0.0  # of the pixels that the encoder sees in training
+    config.code_noise = 0.0
+    config.schedule = "simultaneous"
+    config.rates = {"reconstruction": 1e-3}  # Adam
+    config.weight_decay = 0.0
+    config.decay = "cosine"
+    return config
+
+
+def variational(algorithm: str) -> ConfigDict:
+    """What the recipes of `algorithms/vae.py` share, for the bundled digits."""
+    config = common(algorithm)
+    config.steps = 6000
+    config.evaluate_every = config.checkpoint_every = 2000
+    config.best_metric = "negative_elbo"
+    config.latent_size = 20
+    config.hidden = (400, 400)  # the encoder's; the decoder has them in reverse
+    config.encoder_layers = config.decoder_layers = ()  # instead of hidden layers; see networks/stack.py
+    config.dropout = 0.0
+    config.shortcut = False  # a linear map beside the hidden layers
+    config.kernel_init = "he_normal"
+    config.likelihood = "bernoulli"  # or "gaussian", of std pixel_std
+    config.pixel_std, config.learned_std = 0.1, False
+    config.beta, config.free_bits = 1.0, 0.0
+    config.draws = 1
+    config.input_noise = 0.0  # of the pixels that the encoder sees in training
+    config.schedule = "simultaneous"
+    config.rates = {"elbo": 1e-3, "kl": 0.0}  # Adam; kl 0: a term of the bound, no player
+    config.decay = "cosine"
     return config
 
 
@@ -83,6 +134,7 @@ def smoke(config: ConfigDict) -> None:
     config.evaluation.update(
         {"samples_per_class": 10, "classifier_steps": 20, "probe_epochs": 2, "parzen_samples": 100}
     )
+    config.evaluation.importance_samples = 60
 
 
 def validate(config: ConfigDict) -> None:
@@ -108,6 +160,9 @@ def validate(config: ConfigDict) -> None:
         )
     if config.evaluation.split not in ("test", "validation"):
         raise ValueError(f'evaluation.split="{config.evaluation.split}" is unknown; choose "test" or "validation"')
+    if config.data.binarisation not in BINARISATIONS:
+        known = ", ".join(BINARISATIONS)
+        raise ValueError(f'data.binarisation="{config.data.binarisation}" is unknown; choose one of {known}')
     for key in ("evaluate_every", "checkpoint_every"):
         if config[key] % config.log_every:
             way_out = max(config[key] // config.log_every, 1) * config.log_every

@@ -60,6 +60,13 @@ class Uniform(Prior):
         return jax.random.uniform(rng, (count, self.size), minval=-half, maxval=half)
 
 
+class Bits(Prior):
+    """Independent fair bits, 0 or 1."""
+
+    def sample(self, rng, count):
+        return jax.random.bernoulli(rng, shape=(count, self.size)).astype(jnp.float32)
+
+
 class PiecewisePrior(Prior):
     """A prior of the plane whose pieces can each be given to a class (Makhzani et al. 2016, section 2.3, figure 4)."""
 
@@ -154,4 +161,9 @@ def gaussian_kl(mean: Float[Array, "B Z"], logvar: Float[Array, "B Z"]) -> Float
 
     Summed over Z, not averaged (Kingma & Welling 2014, app. B).
     """
-    return 0.5 * jnp.sum(jnp.square(mean) + jnp.exp(logvar) - 1.0 - logvar, axis=-1)
+    return gaussian_kl_by_dimension(mean, logvar).sum(-1)
+
+
+def gaussian_kl_by_dimension(mean: Float[Array, "B Z"], logvar: Float[Array, "B Z"]) -> Float[Array, "B Z"]:
+    """What each dimension adds to `gaussian_kl`, in nats."""
+    return 0.5 * (jnp.square(mean) + jnp.exp(logvar) - 1.0 - logvar)

@@ -11,7 +11,9 @@ from jaxgen.algorithms import Algorithm
 from jaxgen.data import Dataset, fingerprint, padded_batches
 from jaxgen.metrics import clusters, parzen, separation
 from jaxgen.metrics.classifier import Classifier, trained_classifier
+from jaxgen.metrics.codes import active_units
 from jaxgen.metrics.gap import kernel_distance
+from jaxgen.metrics.likelihood import IMAGES_AT_ONCE, bounds
 from jaxgen.metrics.separation import Codes
 from jaxgen.model import Model
 from jaxgen.types import Batch, Data, Metrics
@@ -76,9 +78,28 @@ def mean_measures(sums: Callable, params, stats, data: Data, batch_size: int = 5
 
 
 def reconstruction(model: Model, dataset: Dataset, config) -> dict[str, float]:
-    """`mse` of pixels in [0, 1] and `nll` in nats, mean over the split."""
+    """`mse` of pixels in [0, 1], and `nll` in nats where the family has a likelihood of pixels; mean over the split."""
     measures = mean_measures(compile_measures(model.algorithm), model.params, model.stats, held_out(dataset, config))
-    return {name: measures[name] for name in ("mse", "nll")}
+    return {name: measures[name] for name in ("mse", "nll") if name in measures}
+
+
+def likelihood(model: Model, dataset: Dataset, config) -> dict[str, float]:
+    """Bounds on the likelihood, nats per image: `nll` by importance weights, `elbo` and its two parts; `active_units`.
+
+    `nll` is minus the importance-weighted bound of `config.evaluation.importance_samples` draws.
+    """
+    data, algorithm = held_out(dataset, config), model.algorithm
+    batches, draws = padded_batches(data, IMAGES_AT_ONCE), config.evaluation.importance_samples
+    found = bounds(algorithm.log_weights, model.params, model.stats, batches, draws, seed=config.seed)
+    measures = mean_measures(compile_measures(algorithm), model.params, model.stats, data)
+    elbo = float(found.elbo.mean())
+    return {
+        "nll": -float(found.importance_weighted.mean()),
+        "elbo": elbo,
+        "kl": measures["kl"],
+        "distortion": -elbo - measures["kl"],
+        "active_units": float(active_units(model.mean_codes(as_images(data.image), data.label))),
+    }
 
 
 def classification(model: Model, dataset: Dataset, config) -> dict[str, float]:
@@ -149,6 +170,7 @@ def parzen_window(model: Model, dataset: Dataset, config) -> dict[str, float]:
 EVALUATIONS = {
     "parzen": parzen_window,
     "reconstruction": reconstruction,
+    "likelihood": likelihood,
     "separation": separate,
     "prior_gap": gap,
     "own_component": own_component,

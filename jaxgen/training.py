@@ -16,7 +16,7 @@ from jaxgen import workdir as workdirs
 from jaxgen.algorithms import Algorithm
 from jaxgen.checkpoints import Checkpoints
 from jaxgen.config import validate
-from jaxgen.data import Dataset, batch_indices, gather, load_dataset, moved, with_labelled
+from jaxgen.data import Augmentation, Dataset, batch_indices, gather, load_dataset, with_labelled
 from jaxgen.figures import curves
 from jaxgen.model import Model
 from jaxgen.players import make_update, rng_of_step
@@ -25,7 +25,7 @@ from jaxgen.types import Data, TrainState
 
 log = logging.getLogger("jaxgen")
 
-MOVES = 2**32 - 1  # sets the draws of moves apart from those of a step, which are told by its number
+MOVES = 2**32 - 1  # sets the draws of an augmentation apart from those of a step, which are told by its number
 
 
 class NonFiniteLossError(RuntimeError):
@@ -40,20 +40,16 @@ class Interrupted(RuntimeError):  # noqa: N818 (not a fault: the run was asked t
         self.signum = signum
 
 
-def make_step(algorithm: Algorithm, seeds: int = 1, at_once: int = 0, shift: int = 0) -> Callable:
-    """What `parallel.compile_steps` compiles: gather a batch on the device, let every player move, in every copy.
-
-    With a `shift` every image of the batch is moved by up to so many pixels either way first.
-    """
+def make_step(algorithm: Algorithm, seeds: int = 1, at_once: int = 0, augment: Augmentation | None = None) -> Callable:
+    """What `parallel.compile_steps` compiles: gather a batch, change it, let every player move, in every copy."""
 
     def for_axis(axis_name: str | None):
         update = make_update(algorithm.players, algorithm.schedule, axis_name)
 
         def step(state, data, index, rng):
             batch = gather(data, index)
-            if shift:
-                move_rng = rng_of_step(jax.random.fold_in(rng, MOVES), state, axis_name)
-                batch = batch._replace(image=moved(batch.image, move_rng, shift))
+            if augment and any(augment):
+                batch = augment(batch, rng_of_step(jax.random.fold_in(rng, MOVES), state, axis_name))
             return update(state, batch, rng)
 
         return copies.step(step, seeds, at_once)
@@ -121,7 +117,9 @@ def train(this: Run, state: TrainState, start: int, seconds: float, telemetry: T
     """The steps from `start` to `config.steps`, `log_every` of them a dispatch; the state and all seconds so far."""
     config, dataset = this.config, this.dataset
     steps = parallel.compile_steps(
-        make_step(this.algorithm, config.seeds, config.seeds_at_once, config.shift), this.mesh, config.parallel
+        make_step(this.algorithm, config.seeds, config.seeds_at_once, Augmentation.from_config(config)),
+        this.mesh,
+        config.parallel,
     )
     data = parallel.replicate(this.seen, this.mesh)
     rng = parallel.replicate(copies.keys(config, draw=1), this.mesh)
@@ -237,6 +235,7 @@ def write_results(
         "config": config.to_dict(),
         "dataset": dataset.name,
         "split": split,
+        "protocol": {"binarisation": config.data.binarisation, **models[0].algorithm.protocol},
         "step": step,
         "seconds": seconds,
         "metrics": metrics,

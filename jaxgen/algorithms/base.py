@@ -2,6 +2,7 @@
 
 import abc
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import flax.linen as nn
 import jax
@@ -31,6 +32,8 @@ class Algorithm(abc.ABC):
     pictures: tuple[str, ...]  # names in jaxgen.evaluation.PICTURES
     decoder_needs_label: bool
     reads_category: bool = False  # whether `categorise` is there
+    has_prior: bool = True  # whether training draws the codes to `prior`
+    protocol: Mapping[str, str] = MappingProxyType({})  # what its numbers rest on, for `results.json`
 
     @classmethod
     @abc.abstractmethod

@@ -1,10 +1,12 @@
 """Data sets and the way their examples reach a step."""
 
-from jaxgen.data.pipeline import batch_indices, fingerprint, gather, hide_labels, moved, padded_batches, with_labelled
+from jaxgen.data.augment import Augmentation
+from jaxgen.data.pipeline import batch_indices, fingerprint, gather, hide_labels, padded_batches, with_labelled
 from jaxgen.data.sources import Dataset, load_dataset
 from jaxgen.data.tfds import find_tfds
 
 __all__ = [
+    "Augmentation",
     "Dataset",
     "batch_indices",
     "find_tfds",
@@ -12,7 +14,6 @@ __all__ = [
     "gather",
     "hide_labels",
     "load_dataset",
-    "moved",
     "padded_batches",
     "with_labelled",
 ]

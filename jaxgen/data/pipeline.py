@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Int32
+from jaxtyping import Array, Int, Int32
 
 from jaxgen.types import Batch, Data
 
@@ -113,15 +113,3 @@ def fingerprint(data: Data) -> str:
         digest.update(f"{array.dtype} {array.shape} ".encode())
         digest.update(np.ascontiguousarray(array))
     return digest.hexdigest()
-
-
-def moved(image: Float[Array, "B H W C"], rng: Array, most: int) -> Float[Array, "B H W C"]:
-    """Every image moved by up to `most` pixels down and across, what comes in at the edge being 0."""
-    height, width, channels = image.shape[1:]
-    padded = jnp.pad(image, ((0, 0), (most, most), (most, most), (0, 0)))
-    corner = jax.random.randint(rng, (len(image), 2), 0, 2 * most + 1)
-
-    def cut(one, at):
-        return jax.lax.dynamic_slice(one, (at[0], at[1], 0), (height, width, channels))
-
-    return jax.vmap(cut)(padded, corner)

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Int
 
 from jaxgen.config import did_you_mean
+from jaxgen.data.binarisation import binarised
 from jaxgen.data.folder import read_folder
 from jaxgen.data.pipeline import permutation
 from jaxgen.data.tfds import read_tfds
@@ -46,7 +47,7 @@ class Dataset(NamedTuple):
 def load_dataset(config) -> Dataset:
     """The data set that `config.data` asks for by `source`, one of SOURCES; a ValueError where it can't be had.
 
-    With `tint`, its grey images are given a colour by class.
+    With `tint`, its grey images are given a colour by class; `binarisation` makes its pixels black or white.
     """
     if config.source not in SOURCES:
         raise ValueError(
@@ -56,7 +57,8 @@ def load_dataset(config) -> Dataset:
             "a folder of images by --config.data.source=folder --config.data.path=DIR"
         )
     dataset = SOURCES[config.source](config)
-    return tinted(dataset) if config.tint else dataset
+    dataset = tinted(dataset) if config.tint else dataset
+    return binarised(dataset, config.binarisation)
 
 
 def _load_digits(config) -> Dataset:

@@ -10,6 +10,7 @@ from jaxgen.figures.grids import style_grid as style_grid
 from jaxgen.figures.grids import write_png as write_png
 from jaxgen.figures.plots import PALETTE as PALETTE
 from jaxgen.figures.plots import PRIOR_GREY as PRIOR_GREY
+from jaxgen.figures.plots import code_scatter as code_scatter
 from jaxgen.figures.plots import codes_against_prior as codes_against_prior
 from jaxgen.figures.plots import curves as curves
 from jaxgen.figures.plots import new_figure as new_figure

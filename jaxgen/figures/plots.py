@@ -45,6 +45,38 @@ def codes_against_prior(codes: ArrayLike, prior_codes: ArrayLike, labels: ArrayL
     return render(figure)
 
 
+def code_scatter(codes: ArrayLike, labels: ArrayLike) -> Picture:
+    """Codes [N, Z] coloured by label, evenly thinned to 2000: in the plane where Z is 1 or 2, else in space.
+
+    Of more than three dimensions, the first three principal components.
+
+    Raises:
+      ValueError: the shapes do not fit together, or a code is not finite.
+    """
+    codes, labels = np.asarray(codes, np.float32), np.asarray(labels)
+    if codes.ndim != 2 or 0 in codes.shape:
+        raise ValueError(f"codes of shape {codes.shape} must be [N, Z], N, Z > 0")
+    same_shape("labels", labels.shape, "one label a code", codes.shape[:1])
+    if not np.isfinite(codes).all():
+        raise ValueError("codes must be finite; found NaN or infinity: look for the loss that diverged")
+    names = [f"code dimension {z}" for z in range(codes.shape[1])]
+    if codes.shape[1] > 3:
+        centred = codes - codes.mean(0)
+        codes = centred @ np.linalg.svd(centred, full_matrices=False)[2][:3].T
+        names = [f"principal component {z} of the codes" for z in range(3)]
+    figure = new_figure(7.2, 6.4)
+    axes = figure.add_subplot(projection="3d" if codes.shape[1] > 2 else None)
+    if codes.shape[1] == 1:
+        codes, names = np.stack([codes[:, 0], labels], axis=1), [*names, "label"]
+    kept = _thinned(len(codes))
+    for name, set_label in zip(
+        names, (axes.set_xlabel, axes.set_ylabel, getattr(axes, "set_zlabel", None)), strict=False
+    ):
+        set_label(name)
+    _by_label(figure, axes, codes[kept], labels[kept])
+    return render(figure)
+
+
 def curves(history: History) -> Picture:
     """Metrics over training steps, one panel a group: what stands before a name's last "/" ("train/" etc. set aside).
 
@@ -115,15 +147,19 @@ def _scatter(figure: Any, codes: Float[np.ndarray, "N Z"], prior: Float[np.ndarr
         axes.set_aspect("equal", adjustable="datalim")
     kept = _thinned(len(codes))
     labels = labels[kept]
-    x, y = codes[kept, 0], codes[kept, 1] if codes.shape[1] > 1 else labels
+    _by_label(figure, axes, np.stack([codes[kept, 0], codes[kept, 1] if codes.shape[1] > 1 else labels], 1), labels)
+
+
+def _by_label(figure: Any, axes: Any, points: Float[np.ndarray, "N D"], labels: np.ndarray) -> None:
+    """Points of the plane or of space, in the colours of their labels, which a legend below the axes names."""
     look = {"s": 12, "alpha": 0.85, "linewidths": 0}
     classes = np.unique(labels)
     if len(classes) > len(PALETTE):
-        figure.colorbar(axes.scatter(x, y, c=labels, cmap="viridis", **look), label="label", shrink=0.8)
+        figure.colorbar(axes.scatter(*points.T, c=labels, cmap="viridis", **look), label="label", shrink=0.8)
         return
     for colour, label in zip(PALETTE, classes, strict=False):
         name = str(label) if label >= 0 else "unlabelled"
-        axes.scatter(x[labels == label], y[labels == label], color=colour, label=name, **look)
+        axes.scatter(*points[labels == label].T, color=colour, label=name, **look)
     figure.legend(
         loc="outside lower center", ncols=11, frameon=False, markerscale=2.0, columnspacing=0.9, handletextpad=0.0
     )

@@ -2,3 +2,5 @@
 
 from jaxgen.networks.convolutional import ConvClassifier as ConvClassifier
 from jaxgen.networks.mlp import MLP as MLP
+from jaxgen.networks.mlp import Scalar as Scalar
+from jaxgen.networks.stack import Stack as Stack

@@ -40,6 +40,7 @@ class MLP(nn.Module):
       modulated: whether the second input, beside being joined to the first, modulates every hidden layer before its
         ReLU.
       leak: the slope of a hidden unit below 0; 0 is the ReLU.
+      shortcut: adds a linear map of the input to the output: what is linear need not be learnt through ReLUs.
     """
 
     hidden: tuple[int, ...]
@@ -49,15 +50,29 @@ class MLP(nn.Module):
     kernel_init: str = "lecun_normal"
     modulated: bool = False
     leak: float = 0.0
+    shortcut: bool = False
 
     @nn.compact
     def __call__(self, *inputs: Float[Array, "B ..."], train: bool) -> Float[Array, "B ..."]:
         hidden_init, last_init = INITIALISERS[self.kernel_init]
-        x = jnp.concatenate([value.reshape(len(value), -1) for value in inputs], axis=-1)
+        joined = x = jnp.concatenate([value.reshape(len(value), -1) for value in inputs], axis=-1)
         for index, width in enumerate(self.hidden):
             x = nn.Dense(width, kernel_init=hidden_init)(x)
             x = Modulation()(x, inputs[1]) if self.modulated else x
             x = x if index in self.linear else nn.leaky_relu(x, self.leak)
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
         x = nn.Dense(math.prod(self.output_shape), kernel_init=last_init)(x)
+        if self.shortcut:
+            x = x + nn.Dense(x.shape[-1], use_bias=False, kernel_init=last_init, name="shortcut")(joined)
         return x.reshape(len(x), *self.output_shape)
+
+
+class Scalar(nn.Module):
+    """The logarithm of one positive number, learnt, that begins at `start`; it has no input."""
+
+    start: float
+
+    @nn.compact
+    def __call__(self, *, train: bool) -> Float[Array, ""]:
+        del train
+        return self.param("log", lambda _: jnp.log(jnp.float32(self.start)))

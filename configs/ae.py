@@ -1,0 +1,31 @@
+"""The plain autoencoder with a code of two dimensions.
+
+    python launch.py --config=configs/ae.py                  bundled digits
+    python launch.py --config=configs/ae.py:mnist            MNIST
+    python launch.py --config=configs/ae.py:mnist,tutorial   the tutorials' recipe, at as many epochs
+
+Tokens: a data set (digits, mnist, …), tutorial, smoke.
+"""
+
+from jaxgen.config import autoencoder, smoke, with_tokens
+
+
+def get_config(tokens: str = ""):
+    """The recipe, for a comma-separated list of tokens."""
+    config = autoencoder("autoencoder.Autoencoder")
+    config.hidden, config.latent_size = (500, 500), 2
+    config.noise = 0.1  # what keeps the encoder from learning the training images by heart
+    return with_tokens(config, tokens, {"mnist": mnist, "tutorial": tutorial, "smoke": smoke})
+
+
+def mnist(config):
+    """The published width; 20 of the tutorials' 200 epochs."""
+    config.hidden = (1000, 1000)
+    config.steps = 11_000
+    config.evaluate_every = config.checkpoint_every = 1000
+
+
+def tutorial(config):
+    """784-1000-1000-2 and back, ReLU, sigmoid, mean squared error, Adam at 1e-3 throughout."""
+    config.hidden = (1000, 1000)
+    config.noise, config.decay, config.kernel_init = 0.0, "none", "torch"

@@ -1,0 +1,49 @@
+"""The convolutional autoencoder: 8 × 2 × 2 numbers a code.
+
+    python launch.py --config=configs/conv_ae.py                  bundled digits
+    python launch.py --config=configs/conv_ae.py:mnist            MNIST
+    python launch.py --config=configs/conv_ae.py:mnist,tutorial   the tutorials' net and recipe, at as many epochs
+
+Tokens: a data set (digits, mnist, …), tutorial, smoke.
+"""
+
+from jaxgen.config import autoencoder, smoke, with_tokens
+
+
+def get_config(tokens: str = ""):
+    """The recipe, for a comma-separated list of tokens."""
+    config = autoencoder("autoencoder.Autoencoder")
+    config.latent_size = 32
+    config.batch_size = 128
+    config.hidden = ()
+    # Blocks of 4 × 4 pixels as channels: what a CPU convolves fast.
+    config.encoder_layers = (("fold", 4), ("conv", 32, 3, 1, 1), ("relu",), ("conv", 32, 3, 2, 1), ("relu",))
+    config.decoder_layers = (
+        ("seed", 4, 32),
+        ("relu",),
+        ("conv", 32, 3, 1, 1),
+        ("relu",),
+        ("conv", 16, 3, 1, 1),
+        ("unfold", 4),
+    )
+    return with_tokens(config, tokens, {"mnist": mnist, "tutorial": tutorial, "smoke": smoke})
+
+
+def mnist(config):
+    """10 of the tutorials' 100 epochs."""
+    config.steps = 4300
+    config.evaluate_every = config.checkpoint_every = 1000
+
+
+def tutorial(config):
+    """The published layers; pixels in [-1, 1] by a tanh, Adam at 1e-3 throughout with an L2 penalty of 1e-5."""
+    config.encoder_layers = (
+        *(("conv", 16, 3, 3, 1), ("relu",), ("pool", 2, 2)),
+        *(("conv", 8, 3, 2, 1), ("relu",), ("pool", 2, 1)),
+    )
+    config.decoder_layers = (
+        *(("reshape", 2, 2, 8), ("conv_transpose", 16, 3, 2, 0), ("relu",)),
+        *(("conv_transpose", 8, 5, 3, 1), ("relu",), ("conv_transpose", 1, 2, 2, 1)),
+    )
+    config.signed, config.weight_decay = True, 1e-5
+    config.decay, config.kernel_init = "none", "torch"

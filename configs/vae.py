@@ -1,0 +1,54 @@
+"""The variational autoencoder: Bernoulli or Gaussian pixels, weighted, conditional or importance-weighted.
+
+    python launch.py --config=configs/vae.py                     bundled digits
+    python launch.py --config=configs/vae.py:mnist               MNIST, binarised once: the likelihood table's
+    python launch.py --config=configs/vae.py:mnist,weighted      the same with 50 importance-weighted draws
+    python launch.py --config=configs/vae.py:conditional         told the label, encoder and decoder
+
+Kingma & Welling 2014; Burda et al. 2016. Tokens: a data set (digits, mnist, …), weighted, conditional, separate_kl,
+tutorial, smoke. The binarisation is --config.data.binarisation=none, static or dynamic.
+"""
+
+from jaxgen.config import smoke, variational, with_tokens
+
+
+def get_config(tokens: str = ""):
+    """The recipe, for a comma-separated list of tokens."""
+    config = variational("vae.VAE")
+    config.data.binarisation = "static"
+    config.input_noise = 0.15  # without, the encoder learns the training images by heart
+    presets = {"mnist": mnist, "weighted": weighted, "conditional": conditional, "separate_kl": separate_kl}
+    return with_tokens(config, tokens, presets | {"tutorial": tutorial, "smoke": smoke})
+
+
+def mnist(config):
+    """The likelihood table's full length."""
+    config.steps = 200_000
+    config.evaluate_every = config.checkpoint_every = 10_000
+    config.log_every = 500
+
+
+def weighted(config):
+    """The importance-weighted bound of 50 draws, in batches of 20 (Burda et al. 2016, section 5)."""
+    config.draws, config.batch_size = 50, 20
+    if config.data.name == "digits":
+        config.steps, config.evaluate_every, config.checkpoint_every = 4000, 2000, 2000
+
+
+def conditional(config):
+    """p(x | y): the label is told (Sohn et al. 2015)."""
+    config.algorithm = "vae.ConditionalVAE"
+
+
+def separate_kl(config):
+    """The KL as a player of its own optimiser state, which moves the encoder alone."""
+    config.rates.kl = 1e-3
+
+
+def tutorial(config):
+    """The tutorial's net and rate: one hidden layer, grey pixels taken as probabilities, no decay."""
+    config.hidden, config.batch_size = (400,), 128
+    config.data.binarisation = "none"
+    config.steps = 43_000 if config.data.name == "mnist" else config.steps  # 100 epochs
+    config.evaluate_every = config.checkpoint_every = min(config.evaluate_every, config.steps)
+    config.input_noise, config.decay, config.kernel_init = 0.0, "none", "torch"

@@ -1,0 +1,39 @@
+"""The encoder and decoder that a config describes: fully connected, or the layers that it spells out."""
+
+from collections.abc import Mapping
+
+import flax.linen as nn
+
+from jaxgen.networks import MLP, Stack
+from jaxgen.networks.stack import KINDS
+
+
+def encoder_and_decoder(
+    config, image_shape: tuple[int, int, int], code_shape: tuple[int, ...]
+) -> Mapping[str, nn.Module]:
+    """The two networks of an autoencoder, by name.
+
+    `config.encoder_layers` and `decoder_layers` (see `Stack`) where there are any; else MLPs of `config.hidden` units,
+    in reverse order in the decoder, with `dropout` and, if `shortcut`, a linear map beside them.
+
+    Raises:
+      ValueError: a layer's kind is unknown.
+    """
+    hidden, shapes = tuple(config.hidden), {"encoder": code_shape, "decoder": image_shape}
+    networks = {}
+    for name, widths in (("encoder", hidden), ("decoder", hidden[::-1])):
+        if layers := tuple(tuple(layer) for layer in config[f"{name}_layers"]):
+            check_kinds(f"{name}_layers", layers)
+            networks[name] = Stack(layers, shapes[name], image_shape, config.kernel_init)
+        else:
+            networks[name] = MLP(
+                widths, shapes[name], config.dropout, kernel_init=config.kernel_init, shortcut=config.shortcut
+            )
+    return networks
+
+
+def check_kinds(key: str, layers: tuple[tuple, ...]) -> None:
+    """Raises a ValueError where a layer's kind is unknown."""
+    for kind, *_ in layers:
+        if kind not in KINDS:
+            raise ValueError(f'{key} has a layer of kind "{kind}"; choose from {", ".join(KINDS)}')

@@ -1,0 +1,126 @@
+"""A network spelled out as a tuple of layers, for convolutional encoders and decoders, the published ones included."""
+
+import math
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxgen.networks.mlp import INITIALISERS
+
+Layer = tuple  # a kind and its numbers
+KINDS = ("conv", "conv_transpose", "pool", "fold", "unfold", "dense", "seed", "reshape", "relu", "dropout")
+
+
+class Stack(nn.Module):
+    """Layers one after another, over channels-last images or flat vectors; several inputs are flattened and joined.
+
+    Layers, sizes in pixels:
+      ("conv", features, size, stride, padding): output side (side + 2 padding - size) / stride + 1.
+      ("conv_transpose", features, size, stride, padding): output side (side - 1) stride - 2 padding + size.
+      ("pool", size, stride): the maximum of each window.
+      ("fold", n): blocks of n × n pixels become channels, black beyond the edge; ("unfold", n) is its inverse. They
+        let convolutions work at a low resolution, where a CPU does them fast.
+      ("dense", features), ("reshape", height, width, features), ("relu",), ("dropout", share).
+      ("seed", n, features): dense, to an n-th of the image's height and width (rounded up).
+
+    Attributes:
+      layers: in order.
+      output_shape: the shape of one example's output. Of an image, the last layer's upper left corner; else its output
+        itself where it has as many numbers, or what a last dense layer makes of it.
+      image_shape: H, W, C, which "seed" grows from.
+      kernel_init: a name in INITIALISERS.
+    """
+
+    layers: tuple[Layer, ...]
+    output_shape: tuple[int, ...]
+    image_shape: tuple[int, int, int]
+    kernel_init: str = "he_normal"
+
+    @nn.compact
+    def __call__(self, *inputs: Float[Array, "B ..."], train: bool) -> Float[Array, "B ..."]:
+        x = inputs[0] if len(inputs) == 1 else jnp.concatenate([flat(value) for value in inputs], axis=-1)
+        for kind, *numbers in self.layers:
+            x = getattr(self, f"_{kind}")(x, *numbers, train=train)
+        if x.ndim == 4 and len(self.output_shape) == 3:
+            return cut(x, self.output_shape)
+        if math.prod(x.shape[1:]) != math.prod(self.output_shape):
+            x = nn.Dense(math.prod(self.output_shape), kernel_init=INITIALISERS[self.kernel_init][1])(flat(x))
+        return x.reshape(len(x), *self.output_shape)
+
+    def _conv(self, x, features: int, size: int, stride: int, padding: int, train: bool):
+        del train
+        around = [(padding, padding)] * 2
+        return nn.Conv(features, (size, size), strides=stride, padding=around, kernel_init=self._init())(x)
+
+    def _conv_transpose(self, x, features: int, size: int, stride: int, padding: int, train: bool):
+        del train
+        around = [(size - 1 - padding, size - 1 - padding)] * 2
+        return nn.ConvTranspose(features, (size, size), (stride, stride), padding=around, kernel_init=self._init())(x)
+
+    def _pool(self, x, size: int, stride: int, train: bool):
+        del train
+        return nn.max_pool(x, (size, size), (stride, stride))
+
+    def _fold(self, x, side: int, train: bool):
+        del train
+        return fold(x, side)
+
+    def _unfold(self, x, side: int, train: bool):
+        del train
+        return unfold(x, side)
+
+    def _dense(self, x, features: int, train: bool):
+        del train
+        return nn.Dense(features, kernel_init=self._init())(flat(x))
+
+    def _seed(self, x, shrink: int, features: int, train: bool):
+        height, width = (-(-side // shrink) for side in self.image_shape[:2])
+        return self._dense(x, height * width * features, train=train).reshape(len(x), height, width, features)
+
+    def _reshape(self, x, *shape: int, train: bool):
+        del train
+        return x.reshape(len(x), *shape)
+
+    def _relu(self, x, train: bool):
+        del train
+        return jax.nn.relu(x)
+
+    def _dropout(self, x, share: float, train: bool):
+        return nn.Dropout(share, deterministic=not train)(x)
+
+    def _init(self):
+        return INITIALISERS[self.kernel_init][0]
+
+
+def cut(x: Float[Array, "B h w C"], shape: tuple[int, int, int]) -> Float[Array, "B H W C"]:
+    """The upper left corner of images that are at least as large as `shape`, else a ValueError."""
+    height, width, channels = shape
+    if x.shape[1] < height or x.shape[2] < width or x.shape[3] != channels:
+        raise ValueError(
+            f"decoder_layers end in images of {x.shape[1:]}, which do not cover {shape}; layers that are spelled out "
+            "are for images of one size: choose it by --config.data.size, or try --config.decoder_layers=()"
+        )
+    return x[:, :height, :width]
+
+
+def flat(x: Float[Array, "B ..."]) -> Float[Array, "B N"]:
+    """Each example as a vector."""
+    return x.reshape(len(x), -1)
+
+
+def fold(x: Float[Array, "B H W C"], side: int) -> Float[Array, "B h w c"]:
+    """Blocks of side × side pixels as channels, what lies beyond the lower and right edges being 0."""
+    batch, height, width, channels = x.shape
+    x = jnp.pad(x, ((0, 0), (0, -height % side), (0, -width % side), (0, 0)))
+    rows, columns = x.shape[1] // side, x.shape[2] // side
+    x = x.reshape(batch, rows, side, columns, side, channels).transpose(0, 1, 3, 2, 4, 5)
+    return x.reshape(batch, rows, columns, side * side * channels)
+
+
+def unfold(x: Float[Array, "B h w c"], side: int) -> Float[Array, "B H W C"]:
+    """The inverse of `fold`."""
+    batch, rows, columns, features = x.shape
+    x = x.reshape(batch, rows, columns, side, side, features // side**2).transpose(0, 1, 3, 2, 4, 5)
+    return x.reshape(batch, rows * side, columns * side, features // side**2)

@@ -1,0 +1,57 @@
+"""Networks spelled out as layers: the published sizes, and folds that lose nothing."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import read_config
+
+from jaxgen.networks import Stack
+from jaxgen.networks.stack import fold, unfold
+
+
+def shape_after(layers, output_shape, image_shape, inputs):
+    stack = Stack(layers, output_shape, image_shape)
+    variables = jax.eval_shape(lambda rng: stack.init(rng, inputs, train=False), jax.random.key(0))
+    out = jax.eval_shape(lambda v: stack.apply(v, inputs, train=False), variables)
+    return out.shape, variables["params"]
+
+
+def test_the_tutorials_convolutional_net_has_the_published_code_of_8_by_2_by_2():
+    config = read_config("conv_ae", "tutorial")
+    shape, params = shape_after(tuple(config.encoder_layers), (32,), (28, 28, 1), jnp.zeros((5, 28, 28, 1)))
+    assert shape == (5, 32)
+    assert set(params) == {"Conv_0", "Conv_1"}  # no dense layer: the last image is the code
+    shape, params = shape_after(tuple(config.decoder_layers), (28, 28, 1), (28, 28, 1), jnp.zeros((5, 32)))
+    assert shape == (5, 28, 28, 1)
+    assert [params[f"ConvTranspose_{i}"]["kernel"].shape for i in range(3)] == [
+        (3, 3, 8, 16),
+        (5, 5, 16, 8),
+        (2, 2, 8, 1),
+    ]
+
+
+def test_fold_puts_blocks_into_channels_and_unfold_takes_them_back():
+    image = np.arange(2 * 6 * 9 * 2, dtype=np.float32).reshape(2, 6, 9, 2)
+    folded = np.asarray(fold(jnp.asarray(image), 3))
+    assert folded.shape == (2, 2, 3, 18)
+    np.testing.assert_array_equal(folded[1, 1, 2].reshape(3, 3, 2), image[1, 3:6, 6:9])
+    np.testing.assert_array_equal(unfold(jnp.asarray(folded), 3), image)
+
+
+def test_a_fold_that_does_not_divide_the_image_adds_black():
+    folded = fold(jnp.ones((1, 7, 5, 1)), 4)
+    assert folded.shape == (1, 2, 2, 16)
+    assert float(folded.sum()) == 35
+
+
+def test_a_transposed_convolution_has_the_size_that_pytorch_gives_it():
+    shape, _ = shape_after((("conv_transpose", 3, 6, 3, 0),), (27, 27, 3), (27, 27, 3), jnp.zeros((2, 8, 8, 4)))
+    assert shape == (2, 27, 27, 3)  # (8 - 1) 3 + 6
+
+
+def test_layers_that_end_below_the_images_size_are_refused():
+    with pytest.raises(
+        ValueError, match=r"end in images of \(6, 6, 1\), which do not cover \(7, 6, 1\); .* try --config"
+    ):
+        shape_after((("conv", 1, 3, 1, 1),), (7, 6, 1), (7, 6, 1), jnp.zeros((1, 6, 6, 1)))
