@@ -1,4 +1,4 @@
-"""Images of black and white pixels alone, which likelihoods of MNIST are told of; how they came about is part of them."""
+"""Images of black and white pixels alone, which likelihoods of MNIST are told of; the draw is a part of them."""
 
 from typing import Any
 
