@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxgen import algorithms, copies, evaluation, parallel
+from jaxgen import algorithms, copies, evaluation, parallel, pictures
 from jaxgen import workdir as workdirs
 from jaxgen.algorithms import Algorithm
 from jaxgen.checkpoints import Checkpoints
@@ -207,7 +207,7 @@ def draw_figures(this: Run, state: TrainState, step: int, split: Data, telemetry
     """Writes the family's pictures of a split, of the first copy, and the curves so far."""
     first = copies.split(state, this.config.seeds)[0]
     model = Model(this.algorithm, first.params, first.stats)
-    for name, image in evaluation.draw(model, this.dataset, split).items():
+    for name, image in pictures.draw(model, this.dataset, split).items():
         telemetry.figure(step, name, image)
     telemetry.figure(step, "curves", curves(telemetry.history))
 

@@ -15,7 +15,7 @@ LAYERS = [
     {"algorithms"},
     {"model"},
     {"copies"},
-    {"evaluation", "loading"},
+    {"evaluation", "pictures", "loading"},
     {"training"},
     {"using"},
 ]

@@ -29,7 +29,7 @@ class Algorithm(abc.ABC):
     networks: Mapping[str, nn.Module]
     schedule: str
     evaluations: tuple[str, ...]  # names in jaxgen.evaluation.EVALUATIONS
-    pictures: tuple[str, ...]  # names in jaxgen.evaluation.PICTURES
+    pictures: tuple[str, ...]  # names in jaxgen.pictures.PICTURES
     decoder_needs_label: bool
     reads_category: bool = False  # whether `categorise` is there
     has_prior: bool = True  # whether training draws the codes to `prior`

@@ -1,13 +1,22 @@
 """Data sets and the way their examples reach a step."""
 
 from jaxgen.data.augment import Augmentation
-from jaxgen.data.pipeline import batch_indices, fingerprint, gather, hide_labels, padded_batches, with_labelled
+from jaxgen.data.pipeline import (
+    as_images,
+    batch_indices,
+    fingerprint,
+    gather,
+    hide_labels,
+    padded_batches,
+    with_labelled,
+)
 from jaxgen.data.sources import Dataset, load_dataset
 from jaxgen.data.tfds import find_tfds
 
 __all__ = [
     "Augmentation",
     "Dataset",
+    "as_images",
     "batch_indices",
     "find_tfds",
     "fingerprint",

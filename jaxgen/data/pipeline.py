@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int, Int32
+from jaxtyping import Array, Float, Int, Int32, UInt8
 
 from jaxgen.types import Batch, Data
 
@@ -104,6 +104,11 @@ def padded_batches(data: Data, batch_size: int) -> Iterator[Batch]:
             np.pad(label.astype(np.int32), (0, missing), constant_values=-1),
             np.pad(np.ones(len(label), np.float32), (0, missing)),
         )
+
+
+def as_images(pixels: UInt8[np.ndarray, "*N H W C"]) -> Float[np.ndarray, "*N H W C"]:
+    """Bytes as float32 in [0, 1]."""
+    return pixels.astype(np.float32) / 255
 
 
 def fingerprint(data: Data) -> str:

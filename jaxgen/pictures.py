@@ -1,0 +1,104 @@
+"""Pictures of a model, by the names that an algorithm lists in `pictures`. Measures live in `evaluation`."""
+
+import jax
+import numpy as np
+
+from jaxgen import figures
+from jaxgen.data import Dataset, as_images
+from jaxgen.model import Model
+from jaxgen.types import Data
+
+SHOWN_CODES = 2000  # in a scatter of codes: more only hide each other
+
+
+def draw(model: Model, dataset: Dataset, split: Data) -> dict[str, np.ndarray]:
+    """All pictures that the model's family lists, by file name: uint8 [H, W, 3] each."""
+    return {name: PICTURES[name](model, dataset, split) for name in model.algorithm.pictures}
+
+
+def prior_styles(model: Model, dataset: Dataset, split: Data, rows: int = 10) -> np.ndarray:
+    """A row is one code drawn from the prior, a column a label."""
+    del split
+    return figures.style_grid(every_label(model, model.prior_codes(rows, seed=0), dataset.num_classes))
+
+
+def image_styles(model: Model, dataset: Dataset, split: Data, rows: int = 10) -> np.ndarray:
+    """A row is the code of one image, the image itself in the first column, a column a label."""
+    some = first_of_each(split, rows)
+    images = as_images(split.image[some])
+    grid = every_label(model, model.encode(images, split.label[some]), dataset.num_classes)
+    return figures.style_grid(grid, images)
+
+
+def reconstructions(model: Model, dataset: Dataset, split: Data, count: int = 40) -> np.ndarray:
+    """Images beside what the decoder makes of their codes."""
+    del dataset
+    images = as_images(split.image[:count])
+    labels = None if model.algorithm.reads_category else split.label[:count]
+    return figures.reconstruction_pairs(images, model.reconstruct(images, labels))
+
+
+def code_cloud(model: Model, dataset: Dataset, split: Data) -> np.ndarray:
+    """The codes of images against draws from the prior."""
+    del dataset
+    images, labels = as_images(split.image[:SHOWN_CODES]), split.label[:SHOWN_CODES]
+    return figures.codes_against_prior(model.encode(images, labels), model.prior_codes(len(images), seed=0), labels)
+
+
+def code_plane(model: Model, dataset: Dataset, split: Data, side: int = 14) -> np.ndarray:
+    """What the points of a code plane draw: rows and columns at even quantiles of the prior's coordinates."""
+    del dataset, split
+    at = (np.arange(side) + 0.5) / side
+    across, up = np.quantile(model.prior_codes(SHOWN_CODES, seed=0), at, axis=0).T
+    codes = np.stack(np.meshgrid(across, up[::-1]), axis=-1)
+    images = model.decode(codes.reshape(-1, 2))
+    return figures.grid(images.reshape(side, side, *images.shape[1:]), padding=0, scale=2)
+
+
+def places(model: Model, dataset: Dataset, split: Data) -> np.ndarray:
+    """Where style and category, added up, place images, against what the prior says: styles around every head."""
+    del dataset
+    algorithm, count = model.algorithm, min(SHOWN_CODES, len(split.image))
+    drawn = jax.nn.one_hot(np.arange(count) % algorithm.num_labels, algorithm.num_labels)
+    expected = algorithm.place(model.params, model.stats, model.prior_codes(count), drawn)
+    found = jax.jit(algorithm.places)(model.params, model.stats, as_images(split.image[:count]))
+    return figures.codes_against_prior(found, expected, split.label[:count])
+
+
+def cluster_rows(model: Model, dataset: Dataset, split: Data, columns: int = 16) -> np.ndarray:
+    """A row is one cluster: what it draws for the style 0, and the first images of the split that lie in it."""
+    del dataset
+    heads = model.algorithm.num_labels
+    found = model.categorise(as_images(split.image))
+    drawn = model.decode(np.zeros((heads, model.algorithm.latent_size), np.float32), np.arange(heads))
+    rows = np.zeros((heads, columns, *drawn.shape[1:]), np.float32)
+    for head in range(heads):
+        members = as_images(split.image[found == head][: columns - 1])
+        rows[head, 0], rows[head, 1 : 1 + len(members)] = drawn[head], members
+    return figures.grid(rows, scale=2)
+
+
+PICTURES = {
+    "clusters": cluster_rows,
+    "walk": code_plane,
+    "prior_styles": prior_styles,
+    "test_styles": image_styles,
+    "reconstructions": reconstructions,
+    "codes": code_cloud,
+    "places": places,
+}
+
+
+def every_label(model: Model, codes: np.ndarray, num_classes: int) -> np.ndarray:
+    """Each code decoded under each label: [R, Z] -> [R, K, H, W, C]."""
+    labels = np.tile(np.arange(num_classes), len(codes))
+    images = model.decode(np.repeat(codes, num_classes, axis=0), labels)
+    return images.reshape(len(codes), num_classes, *images.shape[1:])
+
+
+def first_of_each(split: Data, count: int) -> np.ndarray:
+    """Indices of `count` examples that go through the classes in turn; of fewer where a class has not so many."""
+    by_class = [np.flatnonzero(split.label == label) for label in np.unique(split.label)]
+    turns = min(len(members) for members in by_class)
+    in_turn = np.concatenate([[members[turn] for members in by_class] for turn in range(turns)])
+    return in_turn[:count]
