@@ -1,5 +1,6 @@
 """A folder of images: its classes and splits, what becomes of each kind of file, the cache, and every clear refusal."""
 
+import json
 import os
 import shutil
 import warnings
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import read_config
+from helpers import COND_AAE, launch, read_config
 from PIL import Image
 
 from jaxgen import algorithms
@@ -486,6 +487,25 @@ def test_a_family_that_is_told_labels_refuses_a_single_class(name, tokens):
 def test_a_family_without_labels_takes_a_single_class(name):
     config = read_config(name)
     assert algorithms.build(config, Info("faces", (H, W, 3), 1)).info.num_classes == 1
+
+
+def test_classes_of_colour_images_are_learnt_and_judged_end_to_end(tmp_path):
+    noise = np.random.default_rng(0)
+    for k, name in enumerate(("red", "green", "blue")):
+        for i in range(7):
+            pixels = np.zeros((9, 12, 3), np.uint8)
+            pixels[..., k] = noise.integers(100, 256, (9, 12))
+            save(tmp_path / "set" / name / f"{i}.png", pixels)
+    source = ("--config.data.source=folder", "--config.data.path=set", "--config.data.size=8")
+    small = ("--config.hidden=(16,16)", "--config.critic_hidden=(16,16)")
+    run = launch(f"{COND_AAE}:smoke", *source, *small, "--workdir=run", cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert results["dataset"] == "set"
+    assert all(np.isfinite(value) for value in results["metrics"].values())
+    assert results["metrics"]["classifier_accuracy"] == 1.0  # the colour says it
+    with Image.open(tmp_path / "run" / "figures" / "test_styles.png") as picture:
+        assert len(picture.getcolors(1 << 20)) > 50
 
 
 def test_rows_that_go_through_the_classes_end_where_a_class_does():

@@ -27,6 +27,7 @@ FITS = ("crop", "pad", "stretch")
 MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")  # Pillow's, of 8 bits a channel or fewer
 VERSION = 1  # of what `decode` does: part of the cache's key
 SHOWN = 3  # names told of each reason why files can't be used
+BATCH = 8  # files a task of a thread: handing a task over takes longer than to hash a small file
 FEWEST = 3  # images of a class: one for each split
 
 logger = logging.getLogger(__name__)
@@ -193,10 +194,13 @@ def _mixed_sizes(root: Path, *named: tuple[str, np.ndarray]) -> str:
 
 def in_parallel(work: Callable[[str], Any], names: Sequence[str], told: str) -> Iterator[Any]:
     """work(name) of each name, in order, with a bar on a terminal where it takes longer than a second."""
-    with ThreadPoolExecutor() as pool:  # Pillow, hashing and reading all release Python's lock
-        done = pool.map(work, names)
+    batches = [names[start : start + BATCH] for start in range(0, len(names), BATCH)]
+    bar = tqdm(total=len(names), desc=told, leave=False, unit=" images", delay=1, disable=None)
+    with bar, ThreadPoolExecutor() as pool:  # Pillow, hashing and reading all release Python's lock
         try:
-            yield from tqdm(done, told, len(names), leave=False, unit=" images", delay=1, disable=None)
+            for done in pool.map(lambda batch: [work(name) for name in batch], batches):
+                bar.update(len(done))
+                yield from done
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
