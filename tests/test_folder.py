@@ -13,7 +13,7 @@ from PIL import Image
 
 from jaxgen import algorithms
 from jaxgen.config import DATASETS, common
-from jaxgen.data import fingerprint, folder, load_dataset
+from jaxgen.data import fingerprint, image_files, load_dataset
 from jaxgen.data.sources import stratified_splits
 from jaxgen.evaluation import first_of_each
 from jaxgen.metrics.separation import Codes, style_leakage
@@ -33,8 +33,8 @@ def cache(tmp_path_factory, monkeypatch):
 @pytest.fixture
 def decoded(monkeypatch):
     """The names of the files that were decoded, not found in the cache."""
-    decode, seen = folder.decode, []
-    monkeypatch.setattr(folder, "decode", lambda path, options: seen.append(path.name) or decode(path, options))
+    decode, seen = image_files.decode, []
+    monkeypatch.setattr(image_files, "decode", lambda path, options: seen.append(path.name) or decode(path, options))
     return seen
 
 

@@ -1,6 +1,7 @@
 """A folder of images as one array: each file is read once, in parallel, and kept in the user's cache by its content.
 
-Subfolders are the classes. Which image is for training and which is held out is told in `sources.py`.
+Subfolders are the classes. How one file becomes pixels is told in `image_files.py`, which image is for training and
+which is held out in `sources.py`.
 """
 
 import contextlib
@@ -8,7 +9,6 @@ import hashlib
 import itertools
 import logging
 import os
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,13 +19,11 @@ from tqdm import tqdm
 
 from jaxgen.config import did_you_mean
 from jaxgen.data.cache import cached
+from jaxgen.data.image_files import FITS, VERSION, Options, decode_or_why, quiet_pillow
 from jaxgen.files import cache_folder
 from jaxgen.types import Data
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
-FITS = ("crop", "pad", "stretch")
-MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")  # Pillow's, of 8 bits a channel or fewer
-VERSION = 1  # of what `decode` does: part of the cache's key
 SHOWN = 3  # names told of each reason why files can't be used
 BATCH = 8  # files a task of a thread: handing a task over takes longer than to hash a small file
 FEWEST = 3  # images of a class: one for each split
@@ -39,18 +37,6 @@ class Folder(NamedTuple):
     name: str
     data: Data
     classes: tuple[str, ...]
-
-
-class Options(NamedTuple):
-    """What becomes of a file's pixels; see `config.data`."""
-
-    size: int
-    fit: str
-    channels: int
-
-
-class BadImageError(Exception):
-    """A file can't be used; says why."""
 
 
 def read_folder(config) -> Folder:
@@ -75,7 +61,8 @@ def read_folder(config) -> Folder:
     bad |= {name: str(why) for name, why in zip(names, arrays["why_bad"], strict=True) if why}
     report(root, bad, len(found), stop=config.on_bad_image == "stop")
     good = [name for name in names if name not in bad]
-    label = np.array([classes.index(name.partition("/")[0]) if classes else 0 for name in good], np.int32)
+    number = {each: k for k, each in enumerate(classes)}
+    label = np.array([number.get(name.partition("/")[0], 0) for name in good], np.int32)
     name = config.name if config.name not in ("", "digits") else root.name or "images"
     folder = Folder(name, Data(arrays["image"], label), tuple(classes) or (name,))
     check_counts(root, folder)
@@ -203,96 +190,6 @@ def in_parallel(work: Callable[[str], Any], names: Sequence[str], told: str) -> 
                 yield from done
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-
-
-@contextlib.contextmanager
-def quiet_pillow() -> Iterator[None]:
-    """Without Pillow's remarks on odd files, but that on a file which would fill the memory: it becomes an error."""
-    from PIL import Image
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        yield
-
-
-def decode_or_why(path: Path, options: Options) -> tuple[np.ndarray | None, str]:
-    """A file's pixels, uint8 [H, W, 1 or 3], and ""; or None, and why it can't be used."""
-    try:
-        return decode(path, options), ""
-    except BadImageError as error:
-        return None, str(error)
-
-
-def decode(path: Path, options: Options) -> np.ndarray:
-    """A file's pixels, uint8 [H, W, 1 or 3]: grey as .30 R + .59 G + .11 B.
-
-    Raises:
-      BadImageError: it can't be used.
-    """
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        if path.stat().st_size == 0:
-            raise BadImageError("empty")
-        with Image.open(path, formats=("PNG", "JPEG", "WEBP")) as image:
-            # A phone's JPEG may hold a second, smaller picture (MPO), which is no animation.
-            if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
-                raise BadImageError("animated")
-            if image.mode not in MODES:
-                raise BadImageError(f"of mode {image.mode}, not of 8 bits a channel")
-            if options.size:
-                image.draft(None, (2 * options.size, 2 * options.size))  # a JPEG need not be decoded at full size
-            image.load()
-            return np.atleast_3d(np.asarray(fitted(converted(image, options.channels), options)))
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise BadImageError(f"of more than {Image.MAX_IMAGE_PIXELS:,} pixels") from None
-    except UnidentifiedImageError:
-        raise BadImageError("no PNG, JPEG or WebP image") from None
-    except BadImageError:
-        raise
-    except (PermissionError, FileNotFoundError):  # the latter a link to nothing
-        raise BadImageError("not to be read") from None
-    except Exception as error:  # each of Pillow's decoders raises what it likes
-        raise BadImageError("truncated or damaged") from error
-
-
-def converted(image, channels: int):
-    """A Pillow image upright, on black where it is transparent, in mode "L" or "RGB"; see `config.data.channels`."""
-    from PIL import Image, ImageOps
-
-    grey = channels == 1 or (channels == 0 and is_grey(image))
-    image = ImageOps.exif_transpose(image)
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), image)
-    # By way of RGB: of some modes "L" would be made otherwise, of a palette with an index that is transparent too.
-    return image.convert("RGB").convert("L") if grey else image.convert("RGB")
-
-
-def is_grey(image) -> bool:
-    """Whether a Pillow image is stored without colour; a palette and WebP, which has no grey, are told by the pixels.
-
-    Those of other images aren't looked at: a set of colour photos is not to change its shape by what they show.
-    """
-    if image.mode in ("1", "L", "LA"):
-        return True
-    if image.mode not in ("P", "PA") and image.format != "WEBP":
-        return False
-    red, green, blue = np.asarray(image.convert("RGB")).transpose(2, 0, 1)
-    return bool((red == green).all() and (green == blue).all())
-
-
-def fitted(image, options: Options):
-    """The Pillow image as a square of the size that is asked for."""
-    from PIL import Image, ImageOps
-
-    square, filtered = (options.size, options.size), Image.Resampling.LANCZOS
-    if not options.size or image.size == square:
-        return image
-    if options.fit == "crop":
-        return ImageOps.fit(image, square, filtered)
-    return ImageOps.pad(image, square, filtered) if options.fit == "pad" else image.resize(square, filtered)
 
 
 def report(root: Path, bad: dict[str, str], count: int, stop: bool) -> None:

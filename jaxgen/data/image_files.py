@@ -1,0 +1,115 @@
+"""One image file as an array of pixels, or the reason why it can't be one."""
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+FITS = ("crop", "pad", "stretch")
+MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")  # Pillow's, of 8 bits a channel or fewer
+VERSION = 1  # of what `decode` does, for what is kept of it
+
+
+class Options(NamedTuple):
+    """What becomes of a file's pixels; see `config.data`."""
+
+    size: int
+    fit: str
+    channels: int
+
+
+class BadImageError(Exception):
+    """A file can't be used; says why."""
+
+
+@contextlib.contextmanager
+def quiet_pillow() -> Iterator[None]:
+    """Without Pillow's remarks on odd files, but that on a file which would fill the memory: it becomes an error."""
+    from PIL import Image
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
+
+
+def decode_or_why(path: Path, options: Options) -> tuple[np.ndarray | None, str]:
+    """A file's pixels, uint8 [H, W, 1 or 3], and ""; or None, and why it can't be used."""
+    try:
+        return decode(path, options), ""
+    except BadImageError as error:
+        return None, str(error)
+
+
+def decode(path: Path, options: Options) -> np.ndarray:
+    """A file's pixels, uint8 [H, W, 1 or 3]: grey as .30 R + .59 G + .11 B.
+
+    Raises:
+      BadImageError: it can't be used.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        if path.stat().st_size == 0:
+            raise BadImageError("empty")
+        with Image.open(path, formats=("PNG", "JPEG", "WEBP")) as image:
+            # A phone's JPEG may hold a second, smaller picture (MPO), which is no animation.
+            if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
+                raise BadImageError("animated")
+            if image.mode not in MODES:
+                raise BadImageError(f"of mode {image.mode}, not of 8 bits a channel")
+            if options.size:
+                image.draft(None, (2 * options.size, 2 * options.size))  # a JPEG need not be decoded at full size
+            image.load()
+            return np.atleast_3d(np.asarray(fitted(converted(image, options.channels), options)))
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise BadImageError(f"of more than {Image.MAX_IMAGE_PIXELS:,} pixels") from None
+    except UnidentifiedImageError:
+        raise BadImageError("no PNG, JPEG or WebP image") from None
+    except BadImageError:
+        raise
+    except (PermissionError, FileNotFoundError):  # the latter a link to nothing
+        raise BadImageError("not to be read") from None
+    except Exception as error:  # each of Pillow's decoders raises what it likes
+        raise BadImageError("truncated or damaged") from error
+
+
+def converted(image, channels: int):
+    """A Pillow image upright, on black where it is transparent, in mode "L" or "RGB"; see `config.data.channels`."""
+    from PIL import Image, ImageOps
+
+    grey = channels == 1 or (channels == 0 and is_grey(image))
+    image = ImageOps.exif_transpose(image)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), image)
+    # By way of RGB: of some modes "L" would be made otherwise, of a palette with an index that is transparent too.
+    return image.convert("RGB").convert("L") if grey else image.convert("RGB")
+
+
+def is_grey(image) -> bool:
+    """Whether a Pillow image is stored without colour; a palette and WebP, which has no grey, are told by the pixels.
+
+    Those of other images aren't looked at: a set of colour photos is not to change its shape by what they show.
+    """
+    if image.mode in ("1", "L", "LA"):
+        return True
+    if image.mode not in ("P", "PA") and image.format != "WEBP":
+        return False
+    red, green, blue = np.asarray(image.convert("RGB")).transpose(2, 0, 1)
+    return bool((red == green).all() and (green == blue).all())
+
+
+def fitted(image, options: Options):
+    """The Pillow image as a square of the size that is asked for."""
+    from PIL import Image, ImageOps
+
+    square, filtered = (options.size, options.size), Image.Resampling.LANCZOS
+    if not options.size or image.size == square:
+        return image
+    if options.fit == "crop":
+        return ImageOps.fit(image, square, filtered)
+    return ImageOps.pad(image, square, filtered) if options.fit == "pad" else image.resize(square, filtered)
