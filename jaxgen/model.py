@@ -1,6 +1,6 @@
 """A trained model to use: numpy in, numpy out, checked, in chunks of one compiled shape."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
+from jaxgen import latent
 from jaxgen.algorithms.base import Algorithm
 from jaxgen.types import Params, Stats
 
@@ -37,6 +38,7 @@ class Model:
         self.algorithm, self.params, self.stats = algorithm, params, stats
         self.config, self.step, self.metrics = config or {}, step, metrics or {}
         self._encode = jax.jit(algorithm.encode)
+        self._mean_code = jax.jit(algorithm.mean_code)
         self._decode = jax.jit(algorithm.decode)
         self._categorise = jax.jit(algorithm.categorise)
 
@@ -50,6 +52,16 @@ class Model:
         labels = self._labels(labels, len(images))
         return self._in_chunks(self._encode, images, labels, jax.random.key(seed))
 
+    def mean_codes(self, images: ArrayLike, labels: Labels = None) -> Float[np.ndarray, "N Z"]:
+        """The codes of images without an encoder's noise, which what follows below starts from.
+
+        Raises:
+          ValueError: the family has no code, or the images are not as for `encode`.
+        """
+        self._needs_code()
+        images = self._checked_images(images)
+        return self._in_chunks(self._mean_code, images, self._labels(labels, len(images)))
+
     def decode(self, codes: ArrayLike, labels: Labels = None) -> Float[np.ndarray, "N H W C"]:
         """The images in [0, 1] of codes [N, Z] under labels [N], or under one label for all.
 
@@ -62,15 +74,80 @@ class Model:
         labels = self._labels(labels, len(codes), self.algorithm.decoder_needs_label)
         return self._in_chunks(self._decode, codes, labels)
 
-    def sample(self, count: int, labels: Labels = None, seed: int = 0) -> Float[np.ndarray, "N H W C"]:
-        """Decodes `count` codes drawn from the prior: [count, H, W, C] in [0, 1]."""
-        return self.decode(self.prior_codes(count, seed), labels)
+    def sample(
+        self, count: int, labels: Labels = None, seed: int = 0, sampler: Any = None
+    ) -> Float[np.ndarray, "N H W C"]:
+        """Decodes `count` codes drawn from the prior, or by a sampler of `jaxgen.samplers`: [count, H, W, C]."""
+        return self.decode(self.draw_codes(count, seed, sampler), labels)
 
     def reconstruct(self, images: ArrayLike, labels: Labels = None) -> Float[np.ndarray, "N H W C"]:
         """decode(encode(images, labels), labels); without labels, under the category that the encoder reads, if any."""
-        if labels is None and self.algorithm.reads_category:
-            labels = self.categorise(images)
+        labels = self.labels_of(images, labels)
         return self.decode(self.encode(images, labels), labels)
+
+    # What lies among the codes, by `jaxgen.latent`. Images are single ones, [H, W, C], where a name is in the singular.
+
+    def interpolate(
+        self, image_a: ArrayLike, image_b: ArrayLike, interior: int = 7, spherical: bool = False, labels: Labels = None
+    ) -> Float[np.ndarray, "{interior}+2 H W C"]:
+        """Decodes a path between the codes of two images, both ends included.
+
+        A decoder that needs a label is told that of the nearer image: `labels` are the two of them, or one for both.
+        A code of bits has its differing bits flipped one after another, `spherical` or not.
+        """
+        images = np.stack([image_a, image_b])
+        labels = self.labels_of(images, labels)
+        path = latent.spherical_path if spherical else latent.linear_path
+        path = latent.bit_path if self.algorithm.binary_code else path
+        codes = path(*self.mean_codes(images, labels), interior + 2)
+        if labels is not None and np.ndim(labels):
+            labels = np.asarray(labels)[(np.arange(interior + 2) > (interior + 1) / 2).astype(int)]
+        return self.decode(codes, labels)
+
+    def traverse(
+        self,
+        image: ArrayLike,
+        steps: int = 9,
+        dims: Sequence[int] | None = None,
+        reach: float = 3.0,
+        std: Any = None,
+        label: Labels = None,
+    ) -> Float[np.ndarray, "D S H W C"]:
+        """Decodes the code of an image with one dimension at a time moved: a row is a dimension, its middle the code.
+
+        Each goes from -reach·std to +reach·std of where the code lies, all of them by default; `std` is the prior's by
+        default. A code of bits has rows of two: the code, and the code with that bit flipped.
+        """
+        images = np.asarray(image)[None]
+        labels = self.labels_of(images, label)
+        code = self.mean_codes(images, labels)[0]
+        dims = range(len(code)) if dims is None else dims
+        if self.algorithm.binary_code:
+            codes = latent.bit_flips(code, dims)
+        else:
+            codes = latent.traversal(code, dims, steps, reach, self.algorithm.prior.std if std is None else std)
+        return self._decode_grid(codes, labels)
+
+    def walk(
+        self, anchors: int = 8, between: int = 11, label: Labels = None, seed: int = 0, sampler: Any = None
+    ) -> Float[np.ndarray, "F H W C"]:
+        """Decodes a closed walk through `anchors` codes of the prior, or of a sampler, to be played in a loop."""
+        path = latent.bit_path if self.algorithm.binary_code else latent.spherical_path
+        return self.decode(latent.walk(self.draw_codes(anchors, seed, sampler), between, path), label)
+
+    def attribute(self, images: ArrayLike, has_it: ArrayLike, labels: Labels = None) -> Float[np.ndarray, " Z"]:
+        """The direction of an attribute: the mean code of images that have it less that of those that do not."""
+        return latent.attribute_direction(self.mean_codes(images, labels), np.asarray(has_it, bool))
+
+    def move(
+        self, images: ArrayLike, direction: ArrayLike, strengths: Sequence[float], labels: Labels = None
+    ) -> Float[np.ndarray, "N S H W C"]:
+        """Decodes the codes of images moved along a direction by so many times its length; bits, to the nearer one."""
+        labels = self.labels_of(images, labels)
+        codes = self.mean_codes(images, labels)
+        codes = codes[:, None] + np.asarray(strengths, np.float32)[:, None] * np.asarray(direction, np.float32)
+        codes = (codes > 0.5).astype(np.float32) if self.algorithm.binary_code else codes
+        return self._decode_grid(codes, labels)
 
     def categorise(self, images: ArrayLike) -> Int[np.ndarray, " N"]:
         """The category that the encoder reads from each image: a class, or a cluster.
@@ -85,7 +162,29 @@ class Model:
 
     def prior_codes(self, count: int, seed: int = 0) -> Float[np.ndarray, "{count} Z"]:
         """Codes drawn from the prior."""
+        self._needs_code()
         return np.asarray(self.algorithm.sample_code(jax.random.key(seed), count))
+
+    def draw_codes(self, count: int, seed: int = 0, sampler: Any = None) -> Float[np.ndarray, "{count} Z"]:
+        """Codes drawn by a sampler of `jaxgen.samplers`; from the prior without one."""
+        return self.prior_codes(count, seed) if sampler is None else sampler.sample(count, seed)
+
+    def labels_of(self, images: ArrayLike, labels: Labels = None) -> Labels:
+        """The labels as given; without any, the category that the encoder reads from each image, if it reads one."""
+        return self.categorise(images) if labels is None and self.algorithm.reads_category else labels
+
+    def _needs_code(self) -> None:
+        if not self.algorithm.has_code:
+            name = type(self.algorithm).__name__
+            raise ValueError(f"{name} has no code to draw, move or interpolate; it maps images to images")
+
+    def _decode_grid(self, codes: Float[np.ndarray, "R S Z"], labels: Labels) -> Float[np.ndarray, "R S H W C"]:
+        """Decodes rows of codes; `labels` are one for each row, one for all, or None."""
+        rows, columns, size = codes.shape
+        if labels is not None:
+            labels = np.repeat(np.broadcast_to(labels, rows) if np.size(labels) == 1 else labels, columns)
+        images = self.decode(codes.reshape(-1, size), labels)
+        return images.reshape(rows, columns, *images.shape[1:])
 
     def _checked_images(self, images) -> np.ndarray:
         images, shape = np.asarray(images), self.algorithm.info.image_shape

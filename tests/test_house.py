@@ -9,15 +9,16 @@ from conftest import REPOSITORY
 
 # Each file may import only from those to its left.
 LAYERS = [
-    {"types", "files", "config", "trees", "quiet_orbax"},
+    {"types", "files", "config", "trees", "quiet_orbax", "latent"},
     {"distributions", "objectives", "networks", "optimizers", "parallel", "figures", "workdir"},
     {"players", "data", "metrics", "checkpoints", "telemetry"},
     {"algorithms"},
     {"model"},
-    {"copies"},
+    {"copies", "samplers", "code_pictures"},
     {"evaluation", "pictures", "loading"},
     {"training"},
     {"using"},
+    {"exploring"},
 ]
 PACKAGES = {"figures", "data", "networks", "metrics", "algorithms"}
 

@@ -265,6 +265,10 @@ class AAE(Algorithm):
         del label  # the style is read from the image alone
         return self.draw(self.posterior(params, stats, image), rng)
 
+    def mean_code(self, params, stats, image, label):
+        del label
+        return self.posterior(params, stats, image).mean
+
     def decode(self, params, stats, code, label):
         return jax.nn.sigmoid(self.logits(params, stats, code, label))
 

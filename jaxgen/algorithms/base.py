@@ -34,6 +34,8 @@ class Algorithm(abc.ABC):
     reads_category: bool = False  # whether `categorise` is there
     has_prior: bool = True  # whether training draws the codes to `prior`
     protocol: Mapping[str, str] = MappingProxyType({})  # what its numbers rest on, for `results.json`
+    has_code: bool = True  # whether images have codes at all
+    binary_code: bool = False  # whether a code consists of 0s and 1s
 
     @classmethod
     @abc.abstractmethod
@@ -58,6 +60,10 @@ class Algorithm(abc.ABC):
     @abc.abstractmethod
     def decode(self, params, stats, code: Float[Array, "B Z"], label: Int[Array, " B"]) -> Float[Array, "B H W C"]:
         """The images of codes."""
+
+    def mean_code(self, params, stats, image: Float[Array, "B H W C"], label: Int[Array, " B"]) -> Float[Array, "B Z"]:
+        """The codes of images without an encoder's noise; a family whose encoder is stochastic overrides this."""
+        return self.encode(params, stats, image, label, jax.random.key(0))
 
     def categorise(self, params, stats, image: Float[Array, "B H W C"]) -> Int[Array, " B"]:
         """The category, in [0, num_labels), that the encoder reads from each image, where a family has it read one."""
