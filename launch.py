@@ -1,4 +1,4 @@
-"""Trains, evaluates or samples a model of jaxgen.
+"""Trains, evaluates, samples or explores a model of jaxgen.
 
     python launch.py --config=configs/cond_aae.py                    train it on the bundled digits
     python launch.py --config=configs/cond_aae.py:mnist              the same on MNIST
@@ -12,7 +12,18 @@ Flags:
   --workdir=DIR            where the run's files go: runs/NAME by default, NAME from the config and its tokens
   --mode=MODE              train (default): to config.steps, resuming where the workdir stands, then measures
                            evaluate: measures the newest checkpoint again (--config.evaluation.split=validation: there)
-                           sample: writes samples.png and samples.npz (images, labels, codes)
+                           sample: draws from the model: samples.png, samples.npz (images, labels, codes)
+                           reconstruct: held-out images and what becomes of them: reconstruct.png, .npz
+                           interpolate: between pairs of them: interpolate_linear.png, _spherical.png, interpolate.gif
+                           traverse: one code, a dimension at a time: traverse.png, .gif
+                           walk: through drawn codes and back: walk.gif, .png
+                           attributes: from the other classes to each: attributes.png
+  --sampler=NAME           what sample and walk draw codes from: the prior (default), or what is fitted to the codes of
+                           the training images: mixture (of Gaussians), two_stage (a second VAE); kept in samplers/
+  --images=DIR             your own images, or files with commas between, to reconstruct, interpolate or traverse
+  --count=N                how many images to sample or reconstruct, pairs to interpolate, dimensions to traverse, codes
+                           to walk through
+  --spherical              interpolate.gif moves on the sphere, not on the straight line
 
 A run leaves config.json, checkpoints/, tensorboard/, metrics.jsonl, log.txt, figures/*.png and results.json.
 The same command again resumes it, or says that it is complete.
@@ -23,7 +34,14 @@ import logging
 import sys
 from pathlib import Path
 
-MODES = ("train", "evaluate", "sample")
+MODES = ("train", "evaluate", "sample", "reconstruct", "interpolate", "traverse", "walk", "attributes")
+SAMPLERS = ("prior", "mixture", "two_stage")
+MODES_OF = {  # the modes that a flag means something to
+    "sampler": ("sample", "walk"),
+    "images": ("reconstruct", "interpolate", "traverse"),
+    "count": ("sample", "reconstruct", "interpolate", "traverse", "walk"),
+    "spherical": ("interpolate",),
+}
 
 
 def main(argv: list[str]) -> int:
@@ -33,8 +51,7 @@ def main(argv: list[str]) -> int:
         return 0
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     try:
-        config, workdir, mode = parse(argv)
-        return hand_over(config, workdir, mode)
+        return hand_over(*parse(argv))
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -48,7 +65,7 @@ def list_configs() -> str:
 
 
 def parse(argv: list[str]):
-    """Reads the flags: (config, workdir, mode).
+    """Reads the flags: (config, workdir, mode, the options of the modes that use a model).
 
     Raises:
       ValueError: any of them is wrong, in one line.
@@ -60,6 +77,10 @@ def parse(argv: list[str]):
     config_flags.DEFINE_config_file("config", None, "the recipe", flag_values=values)
     flags.DEFINE_string("workdir", None, "where the run's files go", flag_values=values)
     flags.DEFINE_enum("mode", "train", MODES, "what to do", flag_values=values)
+    flags.DEFINE_enum("sampler", "prior", SAMPLERS, "what codes are drawn from", flag_values=values)
+    flags.DEFINE_string("images", "", "your own images", flag_values=values)
+    flags.DEFINE_integer("count", None, "how many", lower_bound=1, flag_values=values)
+    flags.DEFINE_boolean("spherical", False, "move on the sphere", flag_values=values)
     check_config_path(argv[1:])
     try:
         rest = values(argv)
@@ -67,7 +88,11 @@ def parse(argv: list[str]):
         raise ValueError(one_line(error)) from error
     if len(rest) > 1:
         raise ValueError(f'"{rest[1]}" is no flag; every argument is --name=value, see --help')
-    return values.config, values.workdir or default_workdir(argv[1:]), values.mode
+    for name, modes in MODES_OF.items():
+        if values[name].present and values.mode not in modes:
+            raise ValueError(f"--{name} is for --mode={' or '.join(modes)}, not for --mode={values.mode}")
+    options = {name: values[name].value for name in MODES_OF}
+    return values.config, values.workdir or default_workdir(argv[1:]), values.mode, options
 
 
 def check_config_path(arguments: list[str]) -> None:
@@ -103,21 +128,19 @@ def one_line(error: BaseException) -> str:
     return lines[-1].removeprefix("ValueError: ") if lines else type(error).__name__
 
 
-def hand_over(config, workdir: str, mode: str) -> int:
+def hand_over(config, workdir: str, mode: str, options: dict) -> int:
     """Starts jax and does what `mode` says."""
     from jaxgen import parallel
 
     parallel.prepare()
     logging.getLogger("jaxgen").setLevel(logging.INFO)
-    from jaxgen import training, using
+    from jaxgen import exploring, training, using
 
     try:
-        if mode == "train":
-            training.run(config, workdir)
-        elif mode == "evaluate":
-            using.evaluate(config, workdir)
+        if mode in exploring.MODES:
+            exploring.MODES[mode](config, workdir, using.Options(**options))
         else:
-            using.sample(config, workdir)
+            {"train": training.run, "evaluate": using.evaluate}[mode](config, workdir)
     except training.NonFiniteLossError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

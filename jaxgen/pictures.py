@@ -4,6 +4,7 @@ import jax
 import numpy as np
 
 from jaxgen import figures
+from jaxgen.code_pictures import CODE_PICTURES
 from jaxgen.data import Dataset, as_images
 from jaxgen.model import Model
 from jaxgen.types import Data
@@ -86,6 +87,7 @@ PICTURES = {
     "reconstructions": reconstructions,
     "codes": code_cloud,
     "places": places,
+    **CODE_PICTURES,
 }
 
 

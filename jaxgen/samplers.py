@@ -10,6 +10,7 @@ import hashlib
 import io
 import logging
 import os
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -75,13 +76,15 @@ class Mixture(Sampler):
 
     @classmethod
     def fit(cls, codes, seed, num_classes, binary):
+        from sklearn.exceptions import ConvergenceWarning
         from sklearn.mixture import GaussianMixture
 
         # Fewer codes than dimensions in a component would leave it flat.
         components = int(np.clip(len(codes) // (codes.shape[1] + 1), 1, max(cls.COMPONENTS, num_classes)))
         ridge = cls.RIDGE * max(float(codes.var(axis=0).mean()), 1e-12)
         found = GaussianMixture(components, covariance_type="full", reg_covar=ridge, random_state=seed)
-        found.fit(codes.astype(np.float64))
+        with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):  # close, or few codes: good enough
+            found.fit(codes.astype(np.float64))
         cholesky = np.linalg.cholesky(found.covariances_)
         return cls({"weights": found.weights_, "means": found.means_, "cholesky": cholesky}, binary)
 

@@ -1,16 +1,31 @@
-"""What the command line does with a trained model: evaluate it again, sample from it."""
+"""What the command line does with a trained model: evaluate it again, sample from it. More is in `exploring.py`."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+from ml_collections import ConfigDict
 
-from jaxgen import copies, figures, training
+from jaxgen import copies, figures, samplers, training
 from jaxgen import workdir as workdirs
-from jaxgen.data import load_dataset
+from jaxgen.data import Dataset, load_dataset
 from jaxgen.loading import load_model
+from jaxgen.model import Model
 from jaxgen.telemetry import Telemetry
 
-STYLES = 10  # rows of the sampled grid
+STYLES, COLUMNS = 10, 10  # rows of the sampled grid, and columns where they stand for no label
+
+
+class Options(NamedTuple):
+    """The command line's flags for the modes that use a model."""
+
+    sampler: str = samplers.PRIOR
+    images: str = ""  # a folder, or files with commas between; "": held-out images
+    count: int | None = None  # how many of what the mode makes; None: its own default
+    spherical: bool = False
+
+
+DEFAULTS = Options()
 
 
 def evaluate(config, workdir: str | Path) -> dict:
@@ -28,19 +43,42 @@ def evaluate(config, workdir: str | Path) -> dict:
             return training.write_results(models, dataset, config, before.get("seconds"), workdir, telemetry)
 
 
-def sample(config, workdir: str | Path) -> Path:
-    """Draws every label in ten styles from the prior: `samples.png`, and `samples.npz` with images, labels, codes.
+def sample(config, workdir: str | Path, options: Options = DEFAULTS) -> Path:
+    """Draws codes and decodes them: `samples.png`, and `samples.npz` with images, labels, codes.
+
+    Where the decoder needs a label, every label in ten styles; else a hundred images, labelled -1. Without a fitted
+    sampler the data set need not be at hand.
 
     Raises:
       ValueError: the workdir is no run or has no checkpoint.
     """
     workdir = Path(workdir)
     model = load_model(workdir)
-    classes = model.algorithm.num_labels
-    codes = np.repeat(model.prior_codes(STYLES, seed=config.seed), classes, axis=0)
-    labels = np.tile(np.arange(classes, dtype=np.int32), STYLES)
+    needs_label, classes = model.algorithm.decoder_needs_label, model.algorithm.num_labels
+    columns = classes if needs_label else COLUMNS
+    rows = -(-options.count // columns) if options.count else STYLES
+    sampler = sampler_of(model, config, workdir, options.sampler)
+    codes = model.draw_codes(rows if needs_label else rows * columns, config.seed, sampler)
+    codes = np.repeat(codes, classes, axis=0) if needs_label else codes
+    labels = np.tile(np.arange(classes, dtype=np.int32), rows) if needs_label else None
     images = model.decode(codes, labels)
-    np.savez(workdir / "samples.npz", images=images, labels=labels, codes=codes)
-    figures.write_png(workdir / "samples.png", figures.style_grid(images.reshape(STYLES, classes, *images.shape[1:])))
+    stored = np.full(len(codes), -1, np.int32) if labels is None else labels
+    np.savez(workdir / "samples.npz", images=images, labels=stored, codes=codes)
+    grid = images.reshape(rows, columns, *images.shape[1:])
+    figures.write_png(workdir / "samples.png", figures.style_grid(grid) if needs_label else figures.grid(grid, scale=2))
     print(f"wrote {workdir / 'samples.png'} and {workdir / 'samples.npz'} ({len(images)} images)")
     return workdir / "samples.png"
+
+
+def sampler_of(model: Model, config, workdir: Path, name: str) -> samplers.Sampler | None:
+    """The sampler of that name, fitted to the run's training images or found in its workdir; None for the prior."""
+    if name == samplers.PRIOR:
+        return None
+    return samplers.fitted(model, dataset_of(model, config).train, name, workdir)
+
+
+def dataset_of(model: Model, config) -> Dataset:
+    """The data set that the model was trained on, from where the command line says that it lies."""
+    data = ConfigDict(model.config["data"])
+    data.path, data.download = config.data.path or data.path, config.data.download
+    return load_dataset(data)

@@ -1,9 +1,12 @@
-"""Pictures from arrays: image grids, codes against the prior, training curves. No model and no device is known here.
+"""Pictures from arrays: image grids, moving ones, codes, training curves. No model and no device is known here.
 
-Every function returns the finished picture as uint8 [H', W', 3]; `write_png` puts one on disk.
+Every function returns the finished picture as uint8 [H', W', 3]; `write_png` and `write_gif` put them on disk.
 """
 
+from jaxgen.figures.gifs import there_and_back as there_and_back
+from jaxgen.figures.gifs import write_gif as write_gif
 from jaxgen.figures.grids import Picture as Picture
+from jaxgen.figures.grids import captioned as captioned
 from jaxgen.figures.grids import grid as grid
 from jaxgen.figures.grids import reconstruction_pairs as reconstruction_pairs
 from jaxgen.figures.grids import style_grid as style_grid

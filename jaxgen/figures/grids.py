@@ -37,6 +37,30 @@ def grid(images: ArrayLike, padding: int = 2, scale: int = 1) -> Picture:
     return np.pad(canvas, ((padding, 0), (padding, 0), (0, 0)), constant_values=WHITE)
 
 
+def captioned(
+    images: ArrayLike, headings: list[str] | None = None, marks: list[str] | None = None, scale: int = 2
+) -> Picture:
+    """The grid of images [R, Cc, H, W, C] with a heading over each column and a mark before each row, where given.
+
+    Raises:
+      ValueError: a wrong shape, a value outside [0, 1], or another number of headings or marks than columns or rows.
+    """
+    images = _checked("images", images, "R Cc H W C")
+    for name, texts, count in (("headings", headings, images.shape[1]), ("marks", marks, len(images))):
+        if texts is not None and len(texts) != count:
+            raise ValueError(f"{len(texts)} {name} must be {count}, one for each of the grid's")
+    picture, cell = grid(images, scale=scale), scale * images.shape[3] + 2
+    if headings is not None:
+        picture = _headed(picture, headings, [2 + cell * c + (cell - 2) / 2 for c in range(len(headings))], cell)
+    if marks is None:
+        return picture
+    top = picture.shape[0] - len(images) * (scale * images.shape[2] + 2)  # the strip of headings, and a line
+    strip = np.full((top, 1, 3), WHITE, np.uint8)
+    margin = _marked(picture[top:], marks)
+    left = margin.shape[1] - picture.shape[1]
+    return np.concatenate([np.concatenate([np.repeat(strip, left, 1), picture[:top]], 1), margin], 0)
+
+
 def style_grid(images: ArrayLike, originals: ArrayLike | None = None, scale: int = 2) -> Picture:
     """Decoded images [R, K, H, W, C]: one style a row, the labels 0..K-1 as headed columns.
 
