@@ -4,6 +4,7 @@ import jax
 import numpy as np
 
 from jaxgen import figures
+from jaxgen.algorithms.autoencoder import noised
 from jaxgen.code_pictures import CODE_PICTURES
 from jaxgen.data import Dataset, as_images
 from jaxgen.model import Model
@@ -47,10 +48,15 @@ def code_cloud(model: Model, dataset: Dataset, split: Data) -> np.ndarray:
 
 
 def code_plane(model: Model, dataset: Dataset, split: Data, side: int = 14) -> np.ndarray:
-    """What the points of a code plane draw: rows and columns at even quantiles of the prior's coordinates."""
-    del dataset, split
+    """What the points of a code plane draw: rows and columns at even quantiles of the prior's coordinates.
+
+    Of the codes' own where training does not draw them to a prior.
+    """
+    del dataset
     at = (np.arange(side) + 0.5) / side
-    across, up = np.quantile(model.prior_codes(SHOWN_CODES, seed=0), at, axis=0).T
+    drawn = model.algorithm.has_prior
+    codes = model.prior_codes(SHOWN_CODES, seed=0) if drawn else model.mean_codes(as_images(split.image))
+    across, up = np.quantile(codes, at, axis=0).T
     codes = np.stack(np.meshgrid(across, up[::-1]), axis=-1)
     images = model.decode(codes.reshape(-1, 2))
     return figures.grid(images.reshape(side, side, *images.shape[1:]), padding=0, scale=2)
@@ -79,6 +85,30 @@ def cluster_rows(model: Model, dataset: Dataset, split: Data, columns: int = 16)
     return figures.grid(rows, scale=2)
 
 
+def code_scatter(model: Model, dataset: Dataset, split: Data) -> np.ndarray:
+    """The codes of images by their labels, in the plane or in space."""
+    del dataset
+    return figures.code_scatter(model.mean_codes(as_images(split.image)), split.label)
+
+
+def denoised(model: Model, dataset: Dataset, split: Data, count: int = 20) -> np.ndarray:
+    """Images under the noise that the model is trained against, what it makes of them, and the clean ones."""
+    del dataset
+    clean = as_images(split.image[:count])
+    noisy = np.asarray(noised(clean, jax.random.key(0), model.algorithm.noise))
+    return figures.marked_rows({"noisy": noisy, "denoised": model.reconstruct(noisy), "clean": clean})
+
+
+def neighbours(model: Model, dataset: Dataset, split: Data, queries: int = 12, nearest: int = 9) -> np.ndarray:
+    """A row is an image and the training images whose codes of bits differ least from its own."""
+    images = as_images(split.image[:queries])
+    codes, base = model.mean_codes(images), model.mean_codes(as_images(dataset.train.image))
+    distance = np.abs(codes[:, None] - base[None]).sum(-1)
+    found = as_images(dataset.train.image[np.argsort(distance, axis=1, kind="stable")[:, :nearest]])
+    rows = np.concatenate([images[:, None], found], axis=1)
+    return figures.captioned(rows, ["query", *map(str, range(1, nearest + 1))])
+
+
 PICTURES = {
     "clusters": cluster_rows,
     "walk": code_plane,
@@ -87,6 +117,9 @@ PICTURES = {
     "reconstructions": reconstructions,
     "codes": code_cloud,
     "places": places,
+    "code_scatter": code_scatter,
+    "denoised": denoised,
+    "neighbours": neighbours,
     **CODE_PICTURES,
 }
 

@@ -8,6 +8,7 @@ from jaxgen.figures.gifs import write_gif as write_gif
 from jaxgen.figures.grids import Picture as Picture
 from jaxgen.figures.grids import captioned as captioned
 from jaxgen.figures.grids import grid as grid
+from jaxgen.figures.grids import marked_rows as marked_rows
 from jaxgen.figures.grids import reconstruction_pairs as reconstruction_pairs
 from jaxgen.figures.grids import style_grid as style_grid
 from jaxgen.figures.grids import write_png as write_png

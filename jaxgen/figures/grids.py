@@ -6,6 +6,7 @@ caller's mistake gets one line.
 
 import io
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -92,14 +93,27 @@ def reconstruction_pairs(images: ArrayLike, reconstructions: ArrayLike, columns:
     Raises:
       ValueError: a wrong shape, a value outside [0, 1], or two inputs of different shapes.
     """
-    images, outputs = _checked("images", images, "N H W C"), _checked("reconstructions", reconstructions, "N H W C")
-    same_shape("reconstructions", outputs.shape, "images", images.shape)
-    columns = min(columns, len(images))
-    blank = np.ones((-len(images) % columns, *images.shape[1:]), images.dtype)
-    pairs = np.stack([np.concatenate([x, blank]).reshape(-1, columns, *x.shape[1:]) for x in (images, outputs)], axis=1)
-    strips = [_marked(grid(pair, scale=scale), ["in", "out"]) for pair in pairs]
-    gap = np.full((max(4, scale * images.shape[1] // 8), strips[0].shape[1], 3), WHITE, np.uint8)
-    return np.concatenate([part for strip in strips for part in (strip, gap)][:-1], axis=0)
+    return marked_rows({"in": images, "out": reconstructions}, columns, scale)
+
+
+def marked_rows(rows: Mapping[str, ArrayLike], columns: int = 10, scale: int = 2) -> Picture:
+    """Sets of images [N, H, W, C] below each other, image by image, each row marked with its set's name at the left.
+
+    After `columns` of them the next ones follow in rows below. Where one set is in colour, so are all.
+
+    Raises:
+      ValueError: a wrong shape, a value outside [0, 1], or sets of different shapes.
+    """
+    (first_name, first), *others = ((name, _checked(name, images, "N H W C")) for name, images in rows.items())
+    for name, images in others:
+        same_shape(name, images.shape[:-1], first_name, first.shape[:-1])
+    sets = [_bytes(images) / 255 for images in (first, *(images for _, images in others))]
+    columns = min(columns, len(first))
+    blank = np.ones((-len(first) % columns, *sets[0].shape[1:]))
+    strips = np.stack([np.concatenate([x, blank]).reshape(-1, columns, *x.shape[1:]) for x in sets], axis=1)
+    pictures = [_marked(grid(strip, scale=scale), list(rows)) for strip in strips]
+    gap = np.full((max(4, scale * first.shape[1] // 8), pictures[0].shape[1], 3), WHITE, np.uint8)
+    return np.concatenate([part for picture in pictures for part in (picture, gap)][:-1], axis=0)
 
 
 def write_png(path: str | os.PathLike, image: Picture) -> None:
