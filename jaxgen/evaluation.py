@@ -158,6 +158,11 @@ def parzen_window(model: Model, dataset: Dataset, config) -> dict[str, float]:
     return {"parzen_log_likelihood": found.log_likelihood, "parzen_std": found.std}
 
 
+def colouring(model: Model, dataset: Dataset, config) -> dict[str, float]:
+    """`colour_mse` over all channels, pixels in [0, 1], beside `uncoloured_mse`, that of the grey images shown."""
+    return mean_measures(compile_measures(model.algorithm), model.params, model.stats, held_out(dataset, config))
+
+
 EVALUATIONS = {
     "parzen": parzen_window,
     "reconstruction": reconstruction,
@@ -167,6 +172,7 @@ EVALUATIONS = {
     "own_component": own_component,
     "classification": classification,
     "clustering": clustering,
+    "colouring": colouring,
 }
 
 

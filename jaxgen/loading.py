@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 
 from jaxgen import algorithms, copies, parallel
 from jaxgen import workdir as workdirs
+from jaxgen.algorithms import Algorithm
 from jaxgen.checkpoints import Checkpoints, newest_meta
 from jaxgen.model import Model
 from jaxgen.types import Info
@@ -35,6 +36,13 @@ def load_model(workdir: str | os.PathLike, step: int | str | None = None, seed: 
         metrics = results["of_each_seed"][copy] if "of_each_seed" in results else results["metrics"]
     state = copies.split(restored.state, config.seeds)[copy]
     return Model(algorithm, state.params, state.stats, config.to_dict(), restored.step, metrics)
+
+
+def accompanied(algorithm: Algorithm) -> Algorithm:
+    """The algorithm with the trained model that it works with, where there is one."""
+    if not algorithm.companion_workdir:
+        return algorithm
+    return algorithm.with_companion(load_model(algorithm.companion_workdir))
 
 
 def copy_of(config, seed: int | None) -> int:

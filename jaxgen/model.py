@@ -48,6 +48,7 @@ class Model:
         Raises:
           ValueError: the images have another shape, range or dtype than the model was trained on.
         """
+        self._needs_code()
         images = self._checked_images(images)
         labels = self._labels(labels, len(images))
         return self._in_chunks(self._encode, images, labels, jax.random.key(seed))
@@ -68,6 +69,7 @@ class Model:
         Raises:
           ValueError: the codes have another size, or a label is missing or out of range.
         """
+        self._needs_code()
         codes = np.asarray(codes, np.float32)
         if codes.ndim != 2 or codes.shape[1] != self.algorithm.latent_size:
             raise ValueError(f"codes of shape {codes.shape} must be [N, {self.algorithm.latent_size}]")
@@ -84,6 +86,18 @@ class Model:
         """decode(encode(images, labels), labels); without labels, under the category that the encoder reads, if any."""
         labels = self.labels_of(images, labels)
         return self.decode(self.encode(images, labels), labels)
+
+    def colour(self, images: ArrayLike) -> Float[np.ndarray, "N H W 3"]:
+        """The colours of grey images [N, H, W, 1] in [0, 1], by a colorizer: [N, H, W, 3].
+
+        Raises:
+          ValueError: the family does not colour, or the images are not of the size and range that it was trained on.
+        """
+        if not self.algorithm.colours:
+            raise ValueError(f"{type(self.algorithm).__name__} does not colour; train configs/colorizer.py")
+        images = self._checked_images(images, channels=1)
+        compiled = jax.jit(lambda params, stats, grey, _: self.algorithm.colour(params, stats, grey))
+        return self._in_chunks(compiled, images, self._labels(None, len(images)))
 
     # What lies among the codes, by `jaxgen.latent`. Images are single ones, [H, W, C], where a name is in the singular.
 
@@ -176,7 +190,7 @@ class Model:
     def _needs_code(self) -> None:
         if not self.algorithm.has_code:
             name = type(self.algorithm).__name__
-            raise ValueError(f"{name} has no code to draw, move or interpolate; it maps images to images")
+            raise ValueError(f"{name} has no code to draw, move or interpolate; it colours: model.colour(images)")
 
     def _decode_grid(self, codes: Float[np.ndarray, "R S Z"], labels: Labels) -> Float[np.ndarray, "R S H W C"]:
         """Decodes rows of codes; `labels` are one for each row, one for all, or None."""
@@ -186,8 +200,9 @@ class Model:
         images = self.decode(codes.reshape(-1, size), labels)
         return images.reshape(rows, columns, *images.shape[1:])
 
-    def _checked_images(self, images) -> np.ndarray:
+    def _checked_images(self, images, channels: int | None = None) -> np.ndarray:
         images, shape = np.asarray(images), self.algorithm.info.image_shape
+        shape = (*shape[:2], channels or shape[2])
         if images.ndim != 4 or images.shape[1:] != tuple(shape):
             raise ValueError(f"images of shape {images.shape} must be [N, {', '.join(map(str, shape))}]")
         if not np.issubdtype(images.dtype, np.floating):

@@ -71,6 +71,11 @@ def penalised(
     return loss + weight * penalty, {"loss": loss, "penalty": penalty}
 
 
+def grey(image: Float[Array, "*B H W 3"]) -> Float[Array, "*B H W 1"]:
+    """Colour as grey: .30 R + .59 G + .11 B (ITU-R BT.601)."""
+    return image @ jnp.array([[0.30], [0.59], [0.11]])
+
+
 def reconstruction_measures(
     logits: Float[Array, "B *pixels"], targets: Float[Array, "B *pixels"]
 ) -> dict[str, Float[Array, " B"]]:

@@ -8,7 +8,8 @@ from jaxgen.algorithms.autoencoder import noised
 from jaxgen.code_pictures import CODE_PICTURES
 from jaxgen.data import Dataset, as_images
 from jaxgen.model import Model
-from jaxgen.types import Data
+from jaxgen.objectives import grey as grey_of
+from jaxgen.types import Batch, Data
 
 SHOWN_CODES = 2000  # in a scatter of codes: more only hide each other
 
@@ -109,6 +110,31 @@ def neighbours(model: Model, dataset: Dataset, split: Data, queries: int = 12, n
     return figures.captioned(rows, ["query", *map(str, range(1, nearest + 1))])
 
 
+def coloured(model: Model, dataset: Dataset, split: Data, count: int = 20) -> np.ndarray:
+    """What a colorizer is shown, what it makes of it, and the originals."""
+    del dataset
+    originals = as_images(split.image[:count])
+    batch = Batch(originals, split.label[:count], np.ones(count, np.float32)[: len(originals)])
+    grey = np.asarray(model.algorithm.shown(batch))
+    return figures.marked_rows({"grey": grey, "coloured": model.colour(grey), "original": originals})
+
+
+def coloured_samples(model: Model, dataset: Dataset, split: Data, count: int = 40) -> np.ndarray:
+    """Random images of the colorizer's VAE, grey and coloured."""
+    del dataset, split
+    grey = model.algorithm.companion.sample(count, seed=0)
+    return figures.marked_rows({"grey": grey, "coloured": model.colour(grey)})
+
+
+def coloured_traversal(model: Model, dataset: Dataset, split: Data) -> np.ndarray:
+    """The VAE's code of the split's first image with one dimension at a time moved, coloured."""
+    del dataset
+    image = np.asarray(grey_of(as_images(split.image[:1])))[0]
+    grey = model.algorithm.companion.traverse(image)
+    coloured = model.colour(grey.reshape(-1, *grey.shape[2:]))
+    return figures.captioned(coloured.reshape(*grey.shape[:-1], 3), None, [f"z{dim}" for dim in range(len(grey))])
+
+
 PICTURES = {
     "clusters": cluster_rows,
     "walk": code_plane,
@@ -120,6 +146,9 @@ PICTURES = {
     "code_scatter": code_scatter,
     "denoised": denoised,
     "neighbours": neighbours,
+    "coloured": coloured,
+    "coloured_samples": coloured_samples,
+    "coloured_traversal": coloured_traversal,
     **CODE_PICTURES,
 }
 

@@ -18,6 +18,7 @@ from jaxgen.checkpoints import Checkpoints
 from jaxgen.config import validate
 from jaxgen.data import Augmentation, Dataset, batch_indices, gather, load_dataset, with_labelled
 from jaxgen.figures import curves
+from jaxgen.loading import accompanied
 from jaxgen.model import Model
 from jaxgen.players import make_update, rng_of_step
 from jaxgen.telemetry import Telemetry
@@ -85,7 +86,7 @@ def run(config: ConfigDict, workdir: str | Path) -> dict:
     parallel.check(config.batch_size, config.parallel, mesh)
     dataset = load_dataset(config.data)
     seen = copies.seen(dataset.train, config, dataset.num_classes)
-    algorithm = algorithms.build(config, dataset.info)
+    algorithm = accompanied(algorithms.build(config, dataset.info))
     evaluation.check(config, algorithm)
     best = (f"validation/{config.best_metric}", "min")
     with (

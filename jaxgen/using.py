@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 from jaxgen import copies, figures, samplers, training
 from jaxgen import workdir as workdirs
 from jaxgen.data import Dataset, load_dataset
-from jaxgen.loading import load_model
+from jaxgen.loading import accompanied, load_model
 from jaxgen.model import Model
 from jaxgen.telemetry import Telemetry
 
@@ -37,10 +37,16 @@ def evaluate(config, workdir: str | Path) -> dict:
     workdirs.read_config(workdir)  # a folder that is no run is refused, not made into one
     dataset = load_dataset(config.data)
     with workdirs.claim(workdir, config.to_dict(), free=(*workdirs.PLACES, "evaluation")) as workdir:
-        models = [load_model(workdir, seed=seed) for seed in copies.seeds_of(config)]
+        models = [with_companion(load_model(workdir, seed=seed)) for seed in copies.seeds_of(config)]
         before = workdirs.read_results(workdir) or {}
         with Telemetry(workdir, config.steps, config.steps) as telemetry:
             return training.write_results(models, dataset, config, before.get("seconds"), workdir, telemetry)
+
+
+def with_companion(model: Model) -> Model:
+    """The model with the trained model that it works with, where there is one."""
+    algorithm = accompanied(model.algorithm)
+    return Model(algorithm, model.params, model.stats, model.config, model.step, model.metrics)
 
 
 def sample(config, workdir: str | Path, options: Options = DEFAULTS) -> Path:

@@ -3,6 +3,7 @@
 import abc
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -33,8 +34,10 @@ class Algorithm(abc.ABC):
     decoder_needs_label: bool
     reads_category: bool = False  # whether `categorise` is there
     has_prior: bool = True  # whether training draws the codes to `prior`
+    companion_workdir: str = ""  # the run of a trained model that it works with; see `loading.accompanied`
     protocol: Mapping[str, str] = MappingProxyType({})  # what its numbers rest on, for `results.json`
     has_code: bool = True  # whether images have codes at all
+    colours: bool = False  # whether `colour` is there
     binary_code: bool = False  # whether a code consists of 0s and 1s
 
     @classmethod
@@ -69,6 +72,10 @@ class Algorithm(abc.ABC):
         """The category, in [0, num_labels), that the encoder reads from each image, where a family has it read one."""
         raise NotImplementedError(f"{type(self).__name__} reads no category")
 
+    def colour(self, params, stats, grey: Float[Array, "B H W 1"]) -> Float[Array, "B H W 3"]:
+        """The grey images in colour, where a family gives them some."""
+        raise NotImplementedError(f"{type(self).__name__} does not colour")
+
     @abc.abstractmethod
     def evaluate(self, params, stats, batch: Batch, rng: Array) -> dict[str, Float[Array, " B"]]:
         """Measures of each example (such as its negative log-likelihood in nats), dropout off."""
@@ -96,6 +103,10 @@ class Algorithm(abc.ABC):
     def sample_code(self, rng: Array, count: int) -> Float[Array, "{count} Z"]:
         """Codes drawn from the prior."""
         return self.prior.sample(rng, count)
+
+    def with_companion(self, model: Any) -> "Algorithm":
+        """The same with the model of `companion_workdir` at hand, for a family that works with one."""
+        raise ValueError(f"{type(self).__name__} works with no other model, not with a {type(model).__name__}")
 
     @property
     def num_labels(self) -> int:

@@ -1,0 +1,49 @@
+"""Networks from grey images to colour."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxgen.networks.mlp import INITIALISERS, MLP
+
+
+class CoarsePainter(nn.Module):
+    """Adds smooth colours to a grey image, x -> (1 + gain) x + shift, both by channel and on a coarse grid.
+
+    What is fine in a picture is in its grey; its colours change slowly, and few numbers say them: an MLP gives gain
+    and shift every `coarseness` pixels, bilinear interpolation the rest.
+    """
+
+    hidden: tuple[int, ...]
+    coarseness: int
+    dropout: float = 0.0
+    kernel_init: str = "he_normal"
+
+    @nn.compact
+    def __call__(self, grey: Float[Array, "B H W 1"], *, train: bool) -> Float[Array, "B H W 3"]:
+        batch, height, width, _ = grey.shape
+        coarse = (-(-height // self.coarseness), -(-width // self.coarseness), 6)
+        tints = MLP(self.hidden, coarse, self.dropout, kernel_init=self.kernel_init)(grey, train=train)
+        gain, shift = jnp.split(jax.image.resize(tints, (batch, height, width, 6), "linear"), 2, axis=-1)
+        return (1 + gain) * grey + shift
+
+
+class PublishedPainter(nn.Module):
+    """The tutorial's net: transposed convolution, convolution, two dense layers with nothing between them.
+
+    Of 30 × 30 pixels it has 90 million parameters.
+    """
+
+    size: tuple[int, int]  # H, W
+    kernel_init: str = "torch"
+
+    @nn.compact
+    def __call__(self, grey: Float[Array, "B H W 1"], *, train: bool) -> Float[Array, "B H W 3"]:
+        del train
+        height, width = self.size
+        init = INITIALISERS[self.kernel_init][0]
+        x = nn.relu(nn.ConvTranspose(10, (5, 5), (2, 2), padding="VALID", kernel_init=init)(grey))
+        x = nn.relu(nn.Conv(5, (5, 5), padding="VALID", kernel_init=init)(x)).reshape(len(grey), -1)
+        x = nn.Dense(5 * height * width, kernel_init=init)(x)
+        return nn.Dense(3 * height * width, kernel_init=init)(x).reshape(len(x), height, width, 3)
