@@ -1,6 +1,5 @@
 """Pictures of what lies among a model's codes: for an evaluation by their names, and what the command line makes."""
 
-from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -83,7 +82,7 @@ def widest_dims(model: Model, split: Data, most: int = MOST_DIMS) -> Int[np.ndar
 
 
 def traversal_rows(
-    image: Float[np.ndarray, "H W C"], decoded: Float[np.ndarray, "D S H W C"], dims: Sequence[int]
+    image: Float[np.ndarray, "H W C"], decoded: Float[np.ndarray, "D S H W C"], dims: Int[np.ndarray, " D"]
 ) -> figures.Picture:
     """A row is a dimension: the image, and the dimension moved, by prior stds from where the code is; or its bit."""
     originals = np.broadcast_to(image, (len(decoded), 1, *image.shape))
@@ -98,8 +97,8 @@ def traversal(model: Model, dataset: Dataset, split: Data) -> figures.Picture:
     del dataset
     (image,), labels = some(model, split, slice(1))
     dims = widest_dims(model, split)
-    decoded = model.traverse(image, STEPS, dims.tolist(), label=labels)
-    return traversal_rows(image, decoded, dims.tolist())
+    decoded = model.traverse(image, STEPS, dims, label=labels)
+    return traversal_rows(image, decoded, dims)
 
 
 def reconstruct(model: Model, images: Images, labels: Labels = None) -> Images:

@@ -47,7 +47,7 @@ def bit_path(a: Code, b: Code, count: int) -> Float[np.ndarray, "{count} Z"]:
 
 
 def traversal(
-    code: Code, dims: Sequence[int], steps: int = 9, reach: float = 3.0, std: Any = 1.0
+    code: Code, dims: Sequence[int] | np.ndarray, steps: int = 9, reach: float = 3.0, std: Any = 1.0
 ) -> Float[np.ndarray, "D {steps} Z"]:
     """The code with one dimension at a time moved, in `steps` even ones, from -reach·std to +reach·std of where it is.
 
@@ -66,7 +66,7 @@ def traversal(
     return codes
 
 
-def bit_flips(code: Code, dims: Sequence[int]) -> Float[np.ndarray, "D 2 Z"]:
+def bit_flips(code: Code, dims: Sequence[int] | np.ndarray) -> Float[np.ndarray, "D 2 Z"]:
     """The traversal of a code of bits: the code, and the code with one bit flipped, a row for each dimension."""
     dims = _dims(dims, len(code))
     codes = np.repeat(np.repeat(code[None, None], 2, axis=1), len(dims), axis=0)
@@ -109,7 +109,7 @@ def _weighted(a: Code, b: Code, weight_a, weight_b) -> Float[np.ndarray, "S Z"]:
     return codes
 
 
-def _dims(dims: Sequence[int], size: int) -> np.ndarray:
+def _dims(dims: Sequence[int] | np.ndarray, size: int) -> np.ndarray:
     dims = np.asarray(dims, int)
     if dims.ndim != 1 or not len(dims) or dims.min() < 0 or dims.max() >= size:
         raise ValueError(f"dims={dims.tolist()} must be dimensions of the code, in [0, {size})")

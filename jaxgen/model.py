@@ -122,7 +122,7 @@ class Model:
         self,
         image: ArrayLike,
         steps: int = 9,
-        dims: Sequence[int] | None = None,
+        dims: Sequence[int] | np.ndarray | None = None,
         reach: float = 3.0,
         std: Any = None,
         label: Labels = None,
@@ -154,7 +154,11 @@ class Model:
         return latent.attribute_direction(self.mean_codes(images, labels), np.asarray(has_it, bool))
 
     def move(
-        self, images: ArrayLike, direction: ArrayLike, strengths: Sequence[float], labels: Labels = None
+        self,
+        images: ArrayLike,
+        direction: ArrayLike,
+        strengths: Sequence[float | int] | np.ndarray,
+        labels: Labels = None,
     ) -> Float[np.ndarray, "N S H W C"]:
         """Decodes the codes of images moved along a direction by so many times its length; bits, to the nearer one."""
         labels = self.labels_of(images, labels)

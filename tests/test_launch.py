@@ -7,6 +7,19 @@ import numpy as np
 import pytest
 from conftest import CONFIGS
 from helpers import COND_AAE, REPOSITORY, SMALL, launch
+from ml_collections import ConfigDict
+from PIL import Image
+
+import jaxgen
+from jaxgen.data import load_dataset
+
+EXPLORING = {  # what each mode makes
+    "reconstruct": {"reconstruct.png", "reconstruct.npz"},
+    "interpolate": {"interpolate_linear.png", "interpolate_spherical.png", "interpolate.gif"},
+    "traverse": {"traverse.png", "traverse.gif"},
+    "walk": {"walk.png", "walk.gif"},
+    "attributes": {"attributes.png"},
+}
 
 
 @pytest.mark.parametrize(
@@ -51,6 +64,11 @@ from helpers import COND_AAE, REPOSITORY, SMALL, launch
         ((COND_AAE, "--config.algorithm=aae.Nothing"), 'algorithm="aae.Nothing" is unknown'),
         ((COND_AAE, "--mode=evaluate"), "is no run"),
         ((COND_AAE, "--mode=sample"), "is no run"),
+        *(((COND_AAE, f"--mode={mode}"), "is no run") for mode in EXPLORING),
+        ((COND_AAE, "--mode=sample", "--sampler=mixtrue"), "mixtrue"),
+        ((COND_AAE, "--mode=sample", "--count=0"), "count"),
+        ((COND_AAE, "--sampler=mixture"), "--sampler is for --mode=sample or walk, not for --mode=train"),
+        ((COND_AAE, "--mode=walk", "--images=x"), "--images is for --mode=reconstruct or interpolate or traverse"),
         ((COND_AAE, "--workdir=/dev/null"), "/dev/null is a file"),
         ((COND_AAE, "--workdir=/proc/run"), "cannot be written"),
     ],
@@ -147,3 +165,54 @@ def test_sampling_writes_a_grid_and_its_images_labels_and_codes(finished):
         assert samples["images"].shape == (100, 28, 28, 1)
         assert samples["codes"].shape == (100, 15)
         np.testing.assert_array_equal(samples["labels"], np.tile(np.arange(10), 10))
+
+
+def test_sampling_from_a_fitted_sampler_keeps_it_and_counts_what_is_asked_for(finished):
+    flags = (f"{COND_AAE}:smoke", *SMALL, "--workdir=run", "--mode=sample", "--sampler=mixture", "--count=30")
+    run = launch(*flags, cwd=finished)
+    assert run.returncode == 0, run.stderr
+    assert "fitting the sampler mixture to the codes of 1,400 training images" in run.stdout + run.stderr
+    assert [path.name for path in (finished / "run" / "samplers").iterdir()] == ["mixture-20.npz"]
+    with np.load(finished / "run" / "samples.npz") as samples:
+        codes = samples["codes"]
+        assert samples["images"].shape == (30, 28, 28, 1)
+    again = launch(*flags, cwd=finished)
+    assert "fitting" not in again.stdout + again.stderr
+    with np.load(finished / "run" / "samples.npz") as samples:
+        np.testing.assert_array_equal(samples["codes"], codes)
+
+
+@pytest.mark.parametrize("mode", EXPLORING)
+def test_every_mode_makes_what_it_says(mode, finished):
+    run = launch(f"{COND_AAE}:smoke", *SMALL, "--workdir=run", f"--mode={mode}", cwd=finished)
+    assert run.returncode == 0, run.stderr
+    said = run.stdout.removeprefix("wrote ").strip().split(", ")
+    assert {path.removeprefix("run/") for path in said} == EXPLORING[mode]
+    for path in said:
+        assert (finished / path).stat().st_size > 1000
+        if path.endswith((".png", ".gif")):
+            with Image.open(finished / path) as picture:
+                assert np.asarray(picture.convert("L")).std() > 10
+                assert getattr(picture, "n_frames", 1) > 1 or path.endswith(".png")
+
+
+def test_reconstructions_are_those_of_the_held_out_images(finished):
+    flags = (f"{COND_AAE}:smoke", *SMALL, "--workdir=run", "--mode=reconstruct", "--count=13")
+    run = launch(*flags, cwd=finished)
+    assert run.returncode == 0, run.stderr
+    test = load_dataset(ConfigDict({"source": "digits"})).test
+    with np.load(finished / "run" / "reconstruct.npz") as arrays:
+        np.testing.assert_allclose(arrays["images"] * 255, test.image[:13], atol=1e-3)
+        assert arrays["codes"].shape == (13, 15)
+        model = jaxgen.load(finished / "run")
+        expected = model.decode(arrays["codes"], test.label[:13])
+        np.testing.assert_allclose(arrays["reconstructions"], expected, atol=1e-4)
+
+
+def test_own_images_without_labels_are_refused_where_the_decoder_needs_them(finished):
+    Image.new("L", (30, 30), 90).save(finished / "mine.png")
+    flags = (f"{COND_AAE}:smoke", *SMALL, "--workdir=run", "--mode=reconstruct", "--images=mine.png")
+    run = launch(*flags, cwd=finished)
+    assert run.returncode == 2
+    assert "error: images=mine.png have no labels, which ConditionalAAE decodes under" in run.stderr
+    assert "Traceback" not in run.stderr

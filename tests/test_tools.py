@@ -1,0 +1,268 @@
+"""What a model shows of its codes: by a model whose code is the image, by hand, and by tiny ones of the recipes."""
+
+import dataclasses
+from types import SimpleNamespace
+from unittest import mock
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import C, H, K, W, tiny_algorithm, tiny_data
+from PIL import Image
+
+from jaxgen import code_pictures, figures
+from jaxgen.algorithms.base import Algorithm
+from jaxgen.code_pictures import CODE_PICTURES
+from jaxgen.data import Dataset
+from jaxgen.data.own_images import read_images
+from jaxgen.distributions import Gaussian
+from jaxgen.model import Model
+from jaxgen.types import Data, Info
+
+Z = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Plain(Algorithm):
+    """The code is an image's three pixels, with noise unless asked for the mean; the last pixel shows the label."""
+
+    decoder_needs_label: bool = False
+    binary_code: bool = False
+    has_code: bool = True
+    info = Info("plain", (1, Z + 1, 1), K)
+    prior = Gaussian(Z, 0.1)
+    networks, schedule, evaluations, pictures, players = {}, "alternating", (), (), ()
+
+    @classmethod
+    def from_config(cls, config, info):
+        raise NotImplementedError
+
+    def example_inputs(self):
+        return {}
+
+    def evaluate(self, params, stats, batch, rng):
+        return {}
+
+    def encode(self, params, stats, image, label, rng):
+        return image[:, 0, :Z, 0] + jax.random.normal(rng, (len(image), Z))
+
+    def mean_code(self, params, stats, image, label):
+        return image[:, 0, :Z, 0]
+
+    def decode(self, params, stats, code, label):
+        shown = (label / 10).astype(jnp.float32) if self.decoder_needs_label else jnp.zeros(len(code))
+        return jnp.concatenate([code, shown[:, None]], axis=1)[:, None, :, None]
+
+
+def image(*pixels):
+    return np.array([*pixels, 0], np.float32).reshape(1, Z + 1, 1)
+
+
+def plain(**options):
+    return Model(Plain(**options), {}, {})
+
+
+A, B_ = image(0.2, 0.4, 0.4), image(0.6, 0.0, 0.4)
+
+
+def test_interpolation_decodes_the_straight_line_between_mean_codes():
+    found = plain().interpolate(A, B_, interior=3)
+    by_hand = [(0.2, 0.4, 0.4), (0.3, 0.3, 0.4), (0.4, 0.2, 0.4), (0.5, 0.1, 0.4), (0.6, 0.0, 0.4)]
+    np.testing.assert_allclose(found[:, 0, :Z, 0], by_hand, atol=1e-6)
+
+
+def test_interpolation_on_the_sphere_goes_evenly_from_norm_to_norm():
+    found = plain().interpolate(A, B_, interior=3, spherical=True)[:, 0, :Z, 0]
+    norms = np.linspace(0.6, np.sqrt(0.52), 5)  # √(.04 + .16 + .16) = .6
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), norms, rtol=1e-5)
+
+
+def test_interpolation_tells_the_decoder_the_label_of_the_nearer_image():
+    model = plain(decoder_needs_label=True)
+    shown = model.interpolate(A, B_, interior=2, labels=[1, 3])[:, 0, Z, 0]
+    np.testing.assert_allclose(shown, [0.1, 0.1, 0.3, 0.3], atol=1e-6)
+    np.testing.assert_allclose(model.interpolate(A, B_, interior=2, labels=2)[:, 0, Z, 0], 0.2, atol=1e-6)
+    with pytest.raises(ValueError, match="labels are missing"):
+        model.interpolate(A, B_)
+
+
+def test_codes_of_bits_are_interpolated_and_traversed_by_flips():
+    model = plain(binary_code=True)
+    found = model.interpolate(image(0, 1, 0), image(1, 1, 1), interior=1)
+    np.testing.assert_array_equal(found[:, 0, :Z, 0], [[0, 1, 0], [1, 1, 0], [1, 1, 1]])
+    found = model.traverse(image(0, 1, 0), dims=[1, 2])
+    np.testing.assert_array_equal(found[:, :, 0, :Z, 0], [[[0, 1, 0], [0, 0, 0]], [[0, 1, 0], [0, 1, 1]]])
+
+
+def test_a_traversal_is_centred_on_the_code_of_the_image_and_reaches_stds_of_the_prior():
+    found = plain().traverse(image(0.4, 0.5, 0.6), steps=5, dims=[2, 0])[..., 0, :Z, 0]
+    assert found.shape == (2, 5, Z)
+    np.testing.assert_allclose(found[:, 2], [[0.4, 0.5, 0.6]] * 2, atol=1e-6)
+    np.testing.assert_allclose(found[0, :, 2], [0.3, 0.45, 0.6, 0.75, 0.9], atol=1e-6)  # .6 ± 3 × .1
+    np.testing.assert_allclose(found[1, :, 0], [0.1, 0.25, 0.4, 0.55, 0.7], atol=1e-6)
+
+
+def test_a_walk_passes_the_codes_of_its_sampler_and_comes_back():
+    anchors = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1]], np.float32)
+    sampler = SimpleNamespace(sample=lambda count, seed: anchors[:count])
+    found = plain().walk(anchors=3, between=1, sampler=sampler)[:, 0, :Z, 0]
+    half = np.sqrt(0.5)
+    by_hand = [[1, 0, 0], [half, half, 0], [0, 1, 0], [0, half, half], [0, 0, 1], [half, 0, half]]
+    np.testing.assert_allclose(found, by_hand, atol=1e-6)
+
+
+def test_an_attribute_is_added_to_codes_by_so_many_times_its_direction():
+    model = plain(decoder_needs_label=True)
+    images = np.stack([image(0.5, 0.1, 0), image(0.7, 0.1, 0), image(0.2, 0.1, 0.1), image(0.2, 0.3, 0.1)])
+    direction = model.attribute(images, [True, True, False, False])
+    np.testing.assert_allclose(direction, [0.4, -0.1, -0.1], atol=1e-6)
+    found = model.move(images[:2], direction, (-1, 0, 0.5), labels=[2, 3])[..., 0, :, 0]
+    np.testing.assert_allclose(found[0], [[0.1, 0.2, 0.1, 0.2], [0.5, 0.1, 0, 0.2], [0.7, 0.05, -0.05, 0.2]], atol=1e-6)
+    np.testing.assert_allclose(found[1, :, Z], 0.3, atol=1e-6)
+
+
+def test_an_attribute_of_bits_moves_to_the_nearer_bits():
+    found = plain(binary_code=True).move(image(0, 1, 0)[None], np.array([0.4, -0.6, 0.6]), [1.0])
+    np.testing.assert_array_equal(found[0, 0, 0, :Z, 0], [0, 0, 1])
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda model: model.interpolate(A, B_),
+        lambda model: model.traverse(A),
+        lambda model: model.walk(),
+        lambda model: model.sample(3),
+        lambda model: model.attribute(np.stack([A, B_]), [True, False]),
+    ],
+)
+def test_a_family_without_a_code_says_so(use):
+    with pytest.raises(ValueError, match="Plain has no code to draw, move or interpolate"):
+        use(plain(has_code=False))
+
+
+@pytest.fixture(scope="module")
+def model():
+    algorithm = tiny_algorithm("cond_aae")
+    state = jax.jit(algorithm.init)(jax.random.key(0))
+    return Model(algorithm, state.params, state.stats)
+
+
+@pytest.fixture(scope="module")
+def split():
+    return Data(*jax.device_get(tiny_data(24)))
+
+
+def test_the_mean_code_of_a_stochastic_encoder_is_what_its_draws_lie_around(model):
+    one = np.random.default_rng(0).random((1, H, W, C)).astype(np.float32)
+    mean = model.mean_codes(one)[0]
+    draws = model.encode(np.repeat(one, 4000, axis=0))
+    std = draws.std(axis=0)
+    assert std.min() > 0.05  # e^-2 = .14 at the start
+    np.testing.assert_allclose(draws.mean(axis=0), mean, atol=5 * std.max() / np.sqrt(4000))
+
+
+def test_pairs_are_of_one_class_where_the_decoder_needs_a_label(model, split):
+    first, second = code_pictures.pairs(model, split, 6)
+    np.testing.assert_array_equal(first.labels, [0, 1, 2, 3, 0, 1])
+    np.testing.assert_array_equal(second.labels, first.labels)
+    np.testing.assert_allclose(first.images[1] * 255, split.image[1], atol=1e-4)
+    np.testing.assert_allclose(second.images[1] * 255, split.image[5], atol=1e-4)  # labels are 0, 1, 2, 3, 0, …
+
+
+def test_pairs_are_neighbours_where_the_decoder_needs_none(split):
+    first, second = code_pictures.pairs(plain(), split, 2)
+    np.testing.assert_allclose(first.images * 255, split.image[[0, 2]], atol=1e-4)
+    np.testing.assert_allclose(second.images * 255, split.image[[1, 3]], atol=1e-4)
+
+
+def test_the_dimensions_that_vary_most_come_first():
+    pixels = np.zeros((20, 1, Z + 1, 1), np.uint8)
+    pixels[::2, 0, :Z, 0] = 10, 200, 50
+    found = code_pictures.widest_dims(plain(), Data(pixels, np.zeros(20, np.int32)), most=2)
+    np.testing.assert_array_equal(found, [1, 2])
+
+
+@pytest.mark.parametrize("name", CODE_PICTURES)
+@pytest.mark.parametrize("config", ["aae", "cond_aae", "cluster_aae"])
+def test_every_picture_of_codes_is_drawn_for_every_kind_of_decoder(name, config, split):
+    algorithm = tiny_algorithm(config)
+    state = jax.jit(algorithm.init)(jax.random.key(0))
+    dataset = Dataset("tiny", split, split, split, K)
+    picture = CODE_PICTURES[name](Model(algorithm, state.params, state.stats), dataset, split)
+    assert picture.dtype == np.uint8
+    assert picture.std() > 5
+
+
+def test_random_grids_hold_the_draws_of_the_prior(model, split):
+    dataset = Dataset("tiny", split, split, split, K)
+    expected = model.sample(25, np.arange(25) % K, seed=0).reshape(5, 5, H, W, C)
+    np.testing.assert_array_equal(CODE_PICTURES["random_25"](model, dataset, split), figures.grid(expected, scale=2))
+
+
+def test_the_end_of_a_path_is_not_drawn_twice(model, split):
+    first, second = code_pictures.pairs(model, split, 2)
+    with mock.patch.object(model, "interpolate", wraps=model.interpolate) as calls:
+        rows = code_pictures.paths(model, first, second, spherical=False)
+    assert calls.call_count == 2
+    ends = model.decode(model.mean_codes(first.images), first.labels)
+    np.testing.assert_allclose(rows[:, 0], ends, atol=1e-6)
+    assert rows.shape == (2, 9, H, W, C)
+
+
+def test_own_images_are_read_in_order_at_the_models_size_and_channels(tmp_path):
+    pixels = np.zeros((6, 12, 3), np.uint8)
+    pixels[:, :6] = 255, 0, 0
+    Image.fromarray(pixels).save(tmp_path / "b.png")
+    Image.fromarray(np.full((5, 5), 51, np.uint8)).save(tmp_path / "a.jpg")
+    (tmp_path / "notes.txt").write_text("no image")
+    found = read_images(str(tmp_path), (6, 12, 3))
+    assert found.shape == (2, 6, 12, 3)
+    np.testing.assert_allclose(found[0], 0.2, atol=0.01)
+    np.testing.assert_allclose(found[1, 0, 0], [1, 0, 0], atol=1e-6)
+    grey = read_images(f"{tmp_path / 'b.png'},{tmp_path / 'a.jpg'}", (3, 6, 1))
+    assert grey.shape == (2, 3, 6, 1)
+    assert grey[0, 0, 0, 0] == pytest.approx(0.299, abs=0.005)  # the weight of red in luma
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("none.png", "there is no such file"), ("a.png", "cannot be read"), ("", "no image file")]
+)
+def test_own_images_that_are_none_are_refused(name, message, tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "a.png").write_text("no image")
+    with pytest.raises(ValueError, match=message):
+        read_images(str(tmp_path / name) if name else str(tmp_path / "folder"), (4, 4, 1))
+
+
+def test_a_gif_loops_over_its_frames(tmp_path):
+    shades = (0, 80, 160, 240)
+    frames = [np.full((8, 10, 3), shade, np.uint8) for shade in shades]
+    figures.write_gif(tmp_path / "x.gif", figures.there_and_back(frames), ms=120)
+    with Image.open(tmp_path / "x.gif") as gif:
+        assert (gif.n_frames, gif.size, gif.info["loop"]) == (6, (10, 8), 0)
+        found = []
+        for frame in range(gif.n_frames):
+            gif.seek(frame)
+            assert gif.info["duration"] == 120
+            found.append(np.asarray(gif.convert("RGB"))[0, 0, 0])
+    np.testing.assert_allclose(found, [0, 80, 160, 240, 160, 80], atol=2)
+
+
+def test_a_gif_of_frames_that_differ_in_shape_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"frame 1 of shape \(8, 9, 3\) must have the shape of frame 0"):
+        figures.write_gif(tmp_path / "x.gif", [np.zeros((8, 10, 3), np.uint8), np.zeros((8, 9, 3), np.uint8)])
+
+
+def test_captions_stand_beside_the_grid_and_leave_it_as_it_is():
+    images = np.random.default_rng(0).random((2, 3, 30, 40, 1))
+    plain_grid = figures.grid(images, scale=2)
+    found = figures.captioned(images, ["a", "b", "c"], ["one", "two"], scale=2)
+    height, width, _ = plain_grid.shape
+    np.testing.assert_array_equal(found[-height:, -width:], plain_grid)
+    assert (found[:-height, -width:] < 128).any()  # headings
+    assert (found[-height:, :-width] < 128).any()  # marks
+    assert (found[:-height, :-width] == 255).all()
+    with pytest.raises(ValueError, match="2 headings must be 3"):
+        figures.captioned(images, ["a", "b"])
