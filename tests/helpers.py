@@ -33,17 +33,27 @@ def tiny_algorithm(name: str, tokens: str = "smoke", **changes):
     for key in [key for key in config if key.endswith("hidden")]:
         config[key] = (16,) * len(config[key])
     config.update(changes)
-    return algorithms.build(config, Info("tiny", (H, W, C), K))
+    return algorithms.build(config, Info("tiny", (H, W, channels_of(name)), K))
 
 
-def tiny_data(count: int = 3 * B) -> Data:
+def channels_of(name: str) -> int:
+    """How many channels the config's images need."""
+    return 3 if name == "colorizer" else C
+
+
+def digits_tokens(name: str) -> str:
+    """The tokens that a config needs to run on the bundled digits: none where they are its default."""
+    return "" if read_config(name).data.source == "digits" else "digits"
+
+
+def tiny_data(count: int = 3 * B, channels: int = C) -> Data:
     numbers = np.random.default_rng(0)
-    image = numbers.integers(0, 256, (count, H, W, C)).astype(np.uint8)
+    image = numbers.integers(0, 256, (count, H, W, channels)).astype(np.uint8)
     return Data(jnp.asarray(image), jnp.asarray(np.arange(count) % K, jnp.int32))
 
 
-def tiny_batch() -> Batch:
-    data = tiny_data(B)
+def tiny_batch(channels: int = C) -> Batch:
+    data = tiny_data(B, channels)
     return Batch(data.image.astype(jnp.float32) / 255, data.label, jnp.ones(B))
 
 

@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 from conftest import CONFIGS
-from helpers import COND_AAE, REPOSITORY, SMALL, launch
+from helpers import COND_AAE, REPOSITORY, SMALL, digits_tokens, launch
 from ml_collections import ConfigDict
 from PIL import Image
 
@@ -97,7 +97,10 @@ def test_help_teaches_and_names_every_recipe(tmp_path):
     assert all(f"configs/{name}.py" in run.stdout for name in CONFIGS)
 
 
-@pytest.mark.parametrize(("name", "tokens"), [*((name, "smoke") for name in CONFIGS), ("cond_aae", "tutorial,smoke")])
+SMOKE = [(name, ",".join(filter(None, (digits_tokens(name), "smoke")))) for name in CONFIGS]
+
+
+@pytest.mark.parametrize(("name", "tokens"), [*SMOKE, ("cond_aae", "tutorial,smoke"), ("vae", "conditional,smoke")])
 def test_every_config_runs_end_to_end(name, tokens, tmp_path):
     run = launch(f"--config={REPOSITORY}/configs/{name}.py:{tokens}", "--workdir=run", cwd=tmp_path)
     assert run.returncode == 0, run.stderr

@@ -1,0 +1,156 @@
+"""The colorizer: what it is shown, what it learns, and what it refuses."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import REPOSITORY, B, H, W, launch, read_config, same, tiny_algorithm, tiny_batch
+
+import jaxgen
+from jaxgen import algorithms, objectives
+from jaxgen.model import Model
+from jaxgen.networks import CoarsePainter, PublishedPainter
+from jaxgen.players import make_update
+from jaxgen.types import Info
+
+
+def started(**changes):
+    algorithm = tiny_algorithm("colorizer", dropout=0.0, noise=0.0, **changes)
+    return algorithm, jax.jit(algorithm.init)(jax.random.key(0))
+
+
+@pytest.fixture(scope="module")
+def vae():
+    algorithm = tiny_algorithm("vae")
+    state = jax.jit(algorithm.init)(jax.random.key(1))
+    return Model(algorithm, state.params, state.stats)
+
+
+def count(painter, height, width):
+    params = jax.eval_shape(lambda: painter.init(jax.random.key(0), jnp.zeros((1, height, width, 1)), train=False))
+    return sum(leaf.size for leaf in jax.tree.leaves(params))
+
+
+def test_grey_weighs_red_green_and_blue_as_television_does():
+    colour = jnp.array([[[[1.0, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1]]]])
+    np.testing.assert_allclose(objectives.grey(colour)[0, 0, :, 0], [0.30, 0.59, 0.11, 1.0], rtol=1e-6)
+
+
+def test_the_loss_is_the_colours_error_and_that_of_their_grey():
+    algorithm, state = started()
+    batch = tiny_batch(3)
+    loss, (metrics, _) = algorithm.paint(state.params, state.stats, batch, jax.random.key(0))
+    grey = objectives.grey(batch.image)
+    drawn = algorithm.apply("painter", state.params, state.stats, grey)
+    colour = float(jnp.square(drawn - batch.image).mean())
+    assert float(metrics["colour_mse"]) == pytest.approx(colour, rel=1e-5)
+    assert float(loss) == pytest.approx(colour + float(jnp.square(objectives.grey(drawn) - grey).mean()), rel=1e-5)
+
+
+def test_with_a_vae_its_outputs_are_shown_from_drawn_codes_in_training(vae):
+    algorithm = started()[0].with_companion(vae)
+    batch = tiny_batch(3)
+    grey = objectives.grey(batch.image)
+    mean = vae.decode(vae.mean_codes(np.asarray(grey)))
+    np.testing.assert_allclose(algorithm.shown(batch), mean, atol=1e-5)
+    first, second = (algorithm.shown(batch, jax.random.key(number)) for number in range(2))
+    assert np.abs(first - second).max() > 1e-3
+    assert np.abs(first - mean).max() > 1e-3
+
+
+def test_the_vae_is_no_part_of_the_state_and_is_not_moved(vae):
+    alone, state = started()
+    before = jax.tree.map(jnp.copy, vae.params)
+    algorithm = alone.with_companion(vae)
+    after, _ = make_update(algorithm.players)(state, tiny_batch(3), jax.random.key(1))
+    assert set(after.params) == {"painter"}
+    assert not same(after.params, state.params)
+    assert same(vae.params, before)
+
+
+def test_the_published_net_has_90_million_parameters_and_ours_less_than_a_twentieth():
+    published = count(PublishedPainter((30, 30)), 30, 30)
+    assert 90e6 < published < 92e6
+    config = read_config("colorizer")
+    ours = CoarsePainter(tuple(config.hidden), config.coarseness, config.dropout)
+    assert count(ours, 30, 30) < 0.05 * published
+
+
+def test_a_coarse_painters_colours_change_slowly():
+    painter = CoarsePainter((16,), 5)
+    grey = jnp.asarray(np.random.default_rng(0).random((1, 20, 20, 1)), jnp.float32)
+    params = painter.init(jax.random.key(0), grey, train=False)
+    flat = jnp.full_like(grey, 0.5)
+
+    def shift(at):  # gain and shift depend on the picture: the same picture, whose pixels are then left out
+        return painter.apply(params, at, train=False) - at
+
+    steps = np.abs(np.diff(np.asarray(shift(flat)), axis=1))
+    assert steps.max() < 0.5 * np.ptp(np.asarray(shift(flat)))
+
+
+def test_it_colours_grey_images_and_has_no_code():
+    algorithm, state = started()
+    model = Model(algorithm, state.params, state.stats)
+    grey = np.random.default_rng(0).random((B, H, W, 1)).astype(np.float32)
+    coloured = model.colour(grey)
+    assert coloured.shape == (B, H, W, 3)
+    assert 0 <= coloured.min() <= coloured.max() <= 1
+    for call in (lambda: model.encode(coloured), lambda: model.decode(np.zeros((1, 2))), lambda: model.sample(2)):
+        with pytest.raises(ValueError, match=r"Colorizer has no code .*; it colours: model.colour\(images\)"):
+            call()
+    with pytest.raises(ValueError, match=r"images of shape \(6, 8, 10, 3\) must be \[N, 8, 10, 1\]"):
+        model.colour(coloured)
+
+
+def test_other_models_do_not_colour(vae):
+    with pytest.raises(ValueError, match=r"VAE does not colour; train configs/colorizer\.py"):
+        vae.colour(np.zeros((1, H, W, 1)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"painter": "fine"}, 'painter="fine" is unknown; choose one of coarse, published'),
+        ({"coarseness": 0}, "coarseness=0 must be at least 1 pixel"),
+        ({"noise": -0.1}, "noise=-0.1 must be at least 0"),
+    ],
+)
+def test_values_that_no_model_can_be_built_with_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        tiny_algorithm("colorizer", **changes)
+
+
+def test_grey_data_is_refused_with_the_way_out():
+    with pytest.raises(ValueError, match=r"has images of 1 channel; colours need 3: .* --config.data.tint=true"):
+        algorithms.build(read_config("colorizer"), Info("grey", (H, W, 1), 4))
+
+
+def test_a_vae_of_another_size_is_refused(vae):
+    other = algorithms.build(read_config("colorizer"), Info("tiny", (H, W + 1, 3), 4))
+    with pytest.raises(ValueError, match=r"is a VAE of images \(8, 10, 1\); it must be a model .* \(8, 11, 1\)"):
+        other.with_companion(vae)
+
+
+def test_a_run_on_a_vaes_outputs_draws_its_faces_in_colour_and_then_works_without_it(tmp_path):
+    vae = (f"--config={REPOSITORY}/configs/anime_vae.py:digits,smoke", "--workdir=vae", "--config.hidden=(32,)")
+    assert launch(*vae, cwd=tmp_path).returncode == 0
+    config = f"--config={REPOSITORY}/configs/colorizer.py:digits,smoke"
+    flags = (config, "--workdir=run", "--config.vae=vae", "--config.hidden=(32,)")
+    run = launch(*flags, cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    figures = {path.stem for path in (tmp_path / "run" / "figures").glob("*.png")}
+    assert figures >= {"coloured", "coloured_samples", "coloured_traversal"}
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert results["protocol"]["shown"] == "outputs of vae"
+    assert set(results["metrics"]) == {"colour_mse", "uncoloured_mse"}
+    (tmp_path / "vae").rename(tmp_path / "gone")
+    coloured = jaxgen.load(tmp_path / "run").colour(np.full((2, 28, 28, 1), 0.5))
+    assert coloured.shape == (2, 28, 28, 3)
+    again = launch(
+        config, "--workdir=run", "--config.vae=vae", "--config.hidden=(32,)", "--mode=evaluate", cwd=tmp_path
+    )
+    assert again.returncode == 2
+    assert "workdir=vae is no run" in again.stderr
