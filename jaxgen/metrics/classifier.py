@@ -1,10 +1,13 @@
 """The independent classifier that reads what a model draws: trained on the training split alone, then cached.
 
-It never takes part in training a model, so a model can't learn to please it.
+It never takes part in training a model, so a model can't learn to please it. A data set of a single class leaves
+nothing to classify: there it learns to tell the four rotations of an image by quarter turns, which also takes features
+of what is shown (Gidaris et al. 2018).
 """
 
 import functools
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import flax
@@ -12,34 +15,52 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jaxtyping import Array, Float, Int
 
 from jaxgen.files import cache_folder, write_atomically
 from jaxgen.networks import ConvClassifier
 from jaxgen.types import Data
 
 VERSION = 2  # of the recipe below: part of the cache's key
+ROTATIONS = 4  # by quarter turns, told apart where there is a single class
 BATCH_SIZE = 100
 log = logging.getLogger("jaxgen")
 
 
 class Classifier:
-    """A trained `ConvClassifier`: images [N, H, W, C] in [0, 1] -> labels [N]."""
+    """A trained `ConvClassifier`: images [N, H, W, C] in [0, 1] -> labels [N], or `features` [N, 128].
 
-    def __init__(self, params, num_classes: int):
-        network = ConvClassifier(num_classes)
+    That of a data set of a single class reads the image's rotation instead, in quarter turns, 0 being upright.
+    """
+
+    def __init__(self, params, num_outputs: int):
+        network = ConvClassifier(num_outputs)
         self.params = params
-        self._read = jax.jit(lambda params, image: network.apply({"params": params}, image, train=False).argmax(-1))
 
-    def __call__(self, images: np.ndarray, chunk: int = 1000) -> np.ndarray:
+        def features(params, image):
+            _, sown = network.apply({"params": params}, image, train=False, mutable="intermediates")
+            return sown["intermediates"]["features"][0]
+
+        self._read = jax.jit(lambda params, image: network.apply({"params": params}, image, train=False).argmax(-1))
+        self._features = jax.jit(features)
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        return self._in_chunks(self._read, images)
+
+    def features(self, images: np.ndarray) -> np.ndarray:
+        """The dense layer's activations [N, 128] after its ReLU, dropout off."""
+        return self._in_chunks(self._features, images)
+
+    def _in_chunks(self, compiled: Callable, images: np.ndarray, chunk: int = 1000) -> np.ndarray:
         parts = []
         for start in range(0, len(images), chunk):
             part = images[start : start + chunk]
             padded = np.pad(part, ((0, chunk - len(part)), (0, 0), (0, 0), (0, 0)))  # one shape: compiled once
-            parts.append(np.asarray(self._read(self.params, padded))[: len(part)])
+            parts.append(np.asarray(compiled(self.params, padded))[: len(part)])
         return np.concatenate(parts)
 
     def accuracy(self, data: Data) -> float:
-        """The share of a split that it reads rightly."""
+        """The share of a split that it reads rightly; for a single class, which is 0, as upright."""
         return float((self(data.image.astype(np.float32) / 255) == data.label).mean())
 
 
@@ -51,27 +72,35 @@ def trained_classifier(train: Data, num_classes: int, steps: int, key: str) -> C
       num_classes: K.
       steps: how many batches of 100 it learns from.
       key: the split's fingerprint, which names the cache file.
+
+    Raises:
+      ValueError: the images of a single class are not square, so that a rotation would show by their shape.
     """
-    path = cache_folder("classifiers") / f"{key}-{steps}-v{VERSION}.msgpack"
-    network = ConvClassifier(num_classes)
+    rotated, (height, width) = num_classes == 1, train.image.shape[1:3]
+    if rotated and height != width:
+        raise ValueError(f"images of {height}×{width} pixels in a single class must be square to be told by rotation")
+    num_outputs = ROTATIONS if rotated else num_classes
+    name = f"{key}-rotations-{steps}" if rotated else f"{key}-{steps}"
+    path = cache_folder("classifiers") / f"{name}-v{VERSION}.msgpack"
+    network = ConvClassifier(num_outputs)
 
     def init(rng):
         return network.init(rng, jnp.zeros((1, *train.image.shape[1:])), train=False)["params"]
 
     try:
         like = jax.eval_shape(init, jax.random.key(0))
-        return Classifier(flax.serialization.from_bytes(like, path.read_bytes()), num_classes)
+        return Classifier(flax.serialization.from_bytes(like, path.read_bytes()), num_outputs)
     except FileNotFoundError:
         log.info("Training the independent classifier (%d steps, once; kept in %s)", steps, path)
     except (ValueError, KeyError, OSError) as error:
         log.warning("The cached classifier %s can't be read (%s): training it again", path, error)
-    params = jax.device_get(fit(network, jax.jit(init)(jax.random.key(0)), train, steps))
+    params = jax.device_get(fit(network, jax.jit(init)(jax.random.key(0)), train, steps, rotated))
     store(path, flax.serialization.to_bytes(params))
-    return Classifier(params, num_classes)
+    return Classifier(params, num_outputs)
 
 
-def fit(network: ConvClassifier, params, train: Data, steps: int):
-    """Adam 2e-3 with cosine decay; every batch shifted by up to 2 pixels either way."""
+def fit(network: ConvClassifier, params, train: Data, steps: int, rotated: bool = False):
+    """Adam 2e-3 with cosine decay; every batch shifted by up to 2 pixels either way, and turned if `rotated`."""
     tx = optax.adam(optax.cosine_decay_schedule(2e-3, steps))
     image, label = jnp.asarray(train.image), jnp.asarray(train.label)
 
@@ -86,7 +115,8 @@ def fit(network: ConvClassifier, params, train: Data, steps: int):
         index = jax.random.randint(index_rng, (BATCH_SIZE,), 0, len(image))
         shift = jax.random.randint(shift_rng, (2,), -2, 3)
         shifted = jnp.roll(image[index].astype(jnp.float32) / 255, shift, (1, 2))
-        gradient = jax.grad(loss_of)(params, shifted, label[index], dropout_rng)
+        batch = turned(shifted, jax.random.fold_in(rng, 3)) if rotated else (shifted, label[index])
+        gradient = jax.grad(loss_of)(params, *batch, dropout_rng)
         updates, opt_state = tx.update(gradient, opt_state)
         return optax.apply_updates(params, updates), opt_state
 
@@ -94,6 +124,13 @@ def fit(network: ConvClassifier, params, train: Data, steps: int):
     for number in range(steps):
         carry = step(carry, image, label, jax.random.fold_in(jax.random.key(1), number))
     return carry[0]
+
+
+def turned(image: Float[Array, "B S S C"], rng: Array) -> tuple[Float[Array, "B S S C"], Int[Array, " B"]]:
+    """Each image turned by a random number of quarter turns, and that number."""
+    quarters = jax.random.randint(rng, (len(image),), 0, ROTATIONS)
+    every = jnp.stack([jnp.rot90(image, number, (1, 2)) for number in range(ROTATIONS)])
+    return every[quarters, jnp.arange(len(image))], quarters
 
 
 def store(path: Path, content: bytes) -> None:
