@@ -101,19 +101,11 @@ def traversal(model: Model, dataset: Dataset, split: Data) -> figures.Picture:
     return traversal_rows(image, decoded, dims)
 
 
-def reconstruct(model: Model, images: Images, labels: Labels = None) -> Images:
-    """What the decoder makes of the images' codes, without an encoder's noise."""
-    if not model.algorithm.has_code:
-        return model.reconstruct(images, labels)
-    labels = model.labels_of(images, labels)
-    return model.decode(model.mean_codes(images, labels), labels)
-
-
 def first_reconstructions(model: Model, dataset: Dataset, split: Data, count: int = 18) -> figures.Picture:
     """The split's first images above what the decoder makes of their codes, nine a row."""
     del dataset
     images, labels = some(model, split, slice(count))
-    return figures.reconstruction_pairs(images, reconstruct(model, images, labels), columns=9)
+    return figures.reconstruction_pairs(images, model.reconstruct(images, labels), columns=9)
 
 
 def random_grid(model: Model, dataset: Dataset, split: Data, side: int) -> figures.Picture:

@@ -55,6 +55,9 @@ def common(algorithm: str) -> ConfigDict:
     config.evaluation.probe_epochs = 200
     config.evaluation.parzen_samples = 10_000
     config.evaluation.importance_samples = 5000  # draws of the importance-weighted bound, for each image
+    config.evaluation.quality_samples = 10_000  # drawn images, and training images, set against the held-out ones
+    config.evaluation.samplers = ("prior", "mixture", "two_stage")  # of codes, whose images are judged
+    config.evaluation.retrieval_base = 10_000  # training images, at most, that are searched
     return config
 
 
@@ -133,8 +136,8 @@ def smoke(config: ConfigDict) -> None:
     config.evaluate_every = config.checkpoint_every = 10
     config.evaluation.update(
         {"samples_per_class": 10, "classifier_steps": 20, "probe_epochs": 2, "parzen_samples": 100}
+        | {"quality_samples": 100, "retrieval_base": 100, "importance_samples": 60, "samplers": ("prior",)}
     )
-    config.evaluation.importance_samples = 60
 
 
 def validate(config: ConfigDict) -> None:

@@ -6,13 +6,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxgen import samplers
 from jaxgen.algorithms import Algorithm
-from jaxgen.data import Dataset, as_images, fingerprint, padded_batches
+from jaxgen.algorithms.autoencoder import noised
+from jaxgen.data import Dataset, as_images, fingerprint, padded_batches, permutation
 from jaxgen.metrics import clusters, parzen, separation
 from jaxgen.metrics.classifier import Classifier, trained_classifier
 from jaxgen.metrics.codes import active_units
+from jaxgen.metrics.frechet import frechet_distance, kernel_distance_of_features
 from jaxgen.metrics.gap import kernel_distance
+from jaxgen.metrics.images import psnr, ssim
 from jaxgen.metrics.likelihood import IMAGES_AT_ONCE, bounds
+from jaxgen.metrics.retrieval import mean_average_precision, pca_sign_codes
 from jaxgen.metrics.separation import Codes
 from jaxgen.model import Model
 from jaxgen.types import Batch, Data, Metrics
@@ -163,7 +168,88 @@ def colouring(model: Model, dataset: Dataset, config) -> dict[str, float]:
     return mean_measures(compile_measures(model.algorithm), model.params, model.stats, held_out(dataset, config))
 
 
+def image_quality(model: Model, dataset: Dataset, config) -> dict[str, float]:
+    """`psnr` in dB and `ssim` of the split's reconstructions, mean over the images."""
+    data = held_out(dataset, config)
+    images, labels = as_images(data.image), None if model.algorithm.reads_category else data.label
+    reconstructed = model.reconstruct(images, labels)
+    return {"psnr": float(psnr(images, reconstructed).mean()), "ssim": float(ssim(images, reconstructed).mean())}
+
+
+def retrieve(model: Model, dataset: Dataset, config) -> dict[str, float]:
+    """Mean average precision of finding training images of a held-out image's class by its binary code.
+
+    Beside it that of as many bits by the signs of principal components, and that of the pixels themselves.
+    """
+    queries, count = held_out(dataset, config), config.evaluation.retrieval_base
+    base = Data(dataset.train.image[:count], dataset.train.label[:count])
+    images = as_images(queries.image), as_images(base.image)
+    codes = as_bits(*(model.encode(each) for each in images))  # no label is told: it is what is looked for
+    signs = [pca_sign_codes(images[1], each, codes[1].shape[1]) for each in images]
+    pixels = [each.reshape(len(each), -1) for each in images]
+
+    def precision(query, found, distance):
+        return mean_average_precision(query, queries.label, found, base.label, distance)
+
+    return {
+        "retrieval_map": precision(*codes, "hamming"),
+        "retrieval_map_pca_sign": precision(*signs, "hamming"),
+        "retrieval_map_pixels": precision(*pixels, "euclidean"),
+    }
+
+
+def as_bits(*codes: np.ndarray) -> list[np.ndarray]:
+    """Codes of two values, whichever they are, as 0 and 1: the bit is set above the midpoint of all."""
+    midpoint = (min(each.min() for each in codes) + max(each.max() for each in codes)) / 2
+    return [(each > midpoint).astype(np.int32) for each in codes]
+
+
+def sample_quality(model: Model, dataset: Dataset, config) -> dict[str, float]:
+    """Distances of drawn images from the held-out ones by the classifier's features; see `metrics.frechet`.
+
+    `frechet_distance` and `kernel_distance` of codes drawn from the prior, and the same with a fitted sampler's name
+    behind them. Beside them that of as many training images, which no model can be expected to undercut: the Fréchet
+    distance of finite sets is above 0, the more the fewer they are. Labels, where a code needs one, come as in the
+    split.
+    """
+    judge = classifier_of(dataset, config.evaluation.classifier_steps)
+    data, train = held_out(dataset, config), dataset.train
+    count = min(config.evaluation.quality_samples, len(train.image))
+    some = train.image[permutation(config.seed, 0, len(train.image))[:count]]  # a file may hold them by class
+    expected, floor = judge.features(as_images(data.image)), judge.features(as_images(some))
+    metrics = {"frechet_distance_floor": frechet_distance(floor, expected)}
+    for name in config.evaluation.samplers:
+        drawn = samplers.draw_with(model, train, name, count, config.seed, labels_to_draw(model, data, count))
+        found, behind = judge.features(drawn), "" if name == samplers.PRIOR else f"_{name}"
+        metrics[f"frechet_distance{behind}"] = frechet_distance(found, expected)
+        metrics[f"kernel_distance{behind}"] = kernel_distance_of_features(found, expected)
+    return metrics
+
+
+def labels_to_draw(model: Model, data: Data, count: int) -> np.ndarray | None:
+    """The labels of a split over and over, or the categories read there; None where a code needs none."""
+    if not model.algorithm.decoder_needs_label:
+        return None
+    found = model.categorise(as_images(data.image)) if model.algorithm.reads_category else data.label
+    return np.resize(found, count)
+
+
+def denoising(model: Model, dataset: Dataset, config) -> dict[str, float]:
+    """`psnr_gain`, dB: how much nearer to the clean images the model's outputs are than the noisy ones it was given.
+
+    The noise is that of training, clipped to [0, 1] as a picture is; `psnr_noisy` and `psnr_denoised` beside it.
+    """
+    clean = as_images(held_out(dataset, config).image)
+    noisy = np.asarray(noised(clean, jax.random.key(config.seed), model.algorithm.noise))
+    before, after = (float(psnr(clean, images).mean()) for images in (noisy, model.reconstruct(noisy)))
+    return {"psnr_noisy": before, "psnr_denoised": after, "psnr_gain": after - before}
+
+
 EVALUATIONS = {
+    "denoising": denoising,
+    "image_quality": image_quality,
+    "retrieval": retrieve,
+    "sample_quality": sample_quality,
     "parzen": parzen_window,
     "reconstruction": reconstruction,
     "likelihood": likelihood,

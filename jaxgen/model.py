@@ -83,9 +83,9 @@ class Model:
         return self.decode(self.draw_codes(count, seed, sampler), labels)
 
     def reconstruct(self, images: ArrayLike, labels: Labels = None) -> Float[np.ndarray, "N H W C"]:
-        """decode(encode(images, labels), labels); without labels, under the category that the encoder reads, if any."""
+        """Decodes the images' codes, without an encoder's noise; without labels, under the category that it reads."""
         labels = self.labels_of(images, labels)
-        return self.decode(self.encode(images, labels), labels)
+        return self.decode(self.mean_codes(images, labels), labels)
 
     def colour(self, images: ArrayLike) -> Float[np.ndarray, "N H W 3"]:
         """The colours of grey images [N, H, W, 1] in [0, 1], by a colorizer: [N, H, W, 3].

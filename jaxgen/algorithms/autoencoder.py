@@ -68,7 +68,7 @@ class Autoencoder(Algorithm):
 
     @property
     def evaluations(self):
-        return ("reconstruction", "image_quality")
+        return ("reconstruction", "image_quality", "sample_quality")
 
     @property
     def pictures(self):

@@ -8,6 +8,7 @@ from jaxgen.data.pipeline import (
     gather,
     hide_labels,
     padded_batches,
+    permutation,
     with_labelled,
 )
 from jaxgen.data.sources import Dataset, load_dataset
@@ -24,5 +25,6 @@ __all__ = [
     "hide_labels",
     "load_dataset",
     "padded_batches",
+    "permutation",
     "with_labelled",
 ]

@@ -1,0 +1,112 @@
+"""Evaluations by name, of models whose numbers are known beforehand."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from helpers import C, H, K, W, read_config
+
+from jaxgen import evaluation
+from jaxgen.data import Dataset
+from jaxgen.model import Model
+from jaxgen.types import Data
+
+Z = 5
+
+
+@pytest.fixture
+def config():
+    return read_config("aae", "smoke")
+
+
+@pytest.fixture
+def dataset():
+    numbers = np.random.default_rng(0)
+
+    def split(count):
+        image = numbers.integers(0, 256, (count, H, W, C)).astype(np.uint8)
+        return Data(image, (np.arange(count) % K).astype(np.int32))
+
+    return Dataset("tiny", split(30), split(8), split(14), K)
+
+
+class Stub(Model):
+    """A model that says what it is told to, without any network."""
+
+    def __init__(self, needs_label=False, reads_category=False):
+        self.algorithm = SimpleNamespace(decoder_needs_label=needs_label, reads_category=reads_category)
+
+
+def by_label(dataset, values):
+    """A model whose code is the one-hot class of an image, in the two values given."""
+    known = {image.tobytes(): label for split in dataset[1:4] for image, label in zip(*split, strict=True)}
+    model = Stub()
+
+    def encode(images):
+        labels = [known[np.rint(255 * image).astype(np.uint8).tobytes()] for image in images]
+        return np.array(values, np.float32)[np.eye(Z, dtype=int)[labels]]
+
+    model.encode = encode
+    return model
+
+
+def test_image_quality_of_a_model_that_is_a_tenth_off_is_20_db(dataset, config):
+    model = Stub()
+    dim = Data((dataset.test.image // 2).astype(np.uint8), dataset.test.label)
+    model.reconstruct = lambda images, labels: images + np.float32(0.1)
+    measured = evaluation.EVALUATIONS["image_quality"](model, dataset._replace(test=dim), config)
+    assert measured["psnr"] == pytest.approx(20.0, abs=1e-4)
+    assert 0.5 < measured["ssim"] < 1.0
+
+
+@pytest.mark.parametrize("values", [(0, 1), (-1, 1)])
+def test_retrieval_by_codes_that_hold_the_class_is_perfect_and_by_noise_is_not(dataset, config, values):
+    measured = evaluation.EVALUATIONS["retrieval"](by_label(dataset, values), dataset, config)
+    assert measured["retrieval_map"] == 1.0
+    assert measured["retrieval_map_pca_sign"] < 0.6  # the pixels are noise: 1/4, and more as 30 images are few
+    assert measured["retrieval_map_pixels"] < 0.6
+
+
+def test_retrieval_searches_the_first_training_images_alone(dataset, config):
+    config.evaluation.retrieval_base = 7
+    seen, model = [], by_label(dataset, (0, 1))
+    encode = model.encode
+    model.encode = lambda images: seen.append(len(images)) or encode(images)
+    evaluation.EVALUATIONS["retrieval"](model, dataset, config)
+    assert seen == [14, 7]
+
+
+def read_pixels(monkeypatch):
+    """Stands in for the classifier: features are the first pixels of an image."""
+    judge = SimpleNamespace(features=lambda images: images.reshape(len(images), -1)[:, :3])
+    monkeypatch.setattr(evaluation, "classifier_of", lambda *_: judge)
+
+
+def test_sample_quality_of_the_held_out_images_themselves_is_0_and_of_grey_ones_is_not(dataset, config, monkeypatch):
+    read_pixels(monkeypatch)
+    perfect, grey = Stub(), Stub()
+    images = evaluation.as_images(dataset.test.image)
+    perfect.sample = lambda count, labels, seed: np.concatenate([images] * 2)
+    grey.sample = lambda count, labels, seed: np.full((count, H, W, C), 0.5, np.float32)
+    near, far = (evaluation.EVALUATIONS["sample_quality"](model, dataset, config) for model in (perfect, grey))
+    assert near["frechet_distance"] < 0.01 < far["frechet_distance"]
+    assert near["kernel_distance"] < far["kernel_distance"]
+    assert near["frechet_distance_floor"] == far["frechet_distance_floor"] > 0
+
+
+@pytest.mark.parametrize(
+    ("needs_label", "reads_category", "expected"),
+    [(False, False, None), (True, False, [0, 1, 2, 3, 0, 1]), (True, True, [9, 8, 9, 8, 9, 8])],
+)
+def test_as_many_images_are_drawn_as_asked_under_the_splits_labels(
+    dataset, config, monkeypatch, needs_label, reads_category, expected
+):
+    read_pixels(monkeypatch)
+    config.evaluation.quality_samples, asked = 6, []
+    model = Stub(needs_label, reads_category)
+    model.categorise = lambda images: np.resize([9, 8], len(images))
+    model.sample = lambda count, labels, seed: asked.append((count, labels)) or np.zeros((count, H, W, C), np.float32)
+    evaluation.EVALUATIONS["sample_quality"](model, dataset, config)
+    (count, labels), *_ = asked
+    assert count == 6
+    assert labels is None if expected is None else list(labels) == expected
