@@ -18,7 +18,8 @@ def load(workdir: str | os.PathLike, step: int | str | None = None, seed: int | 
       seed: which copy of a run of several seeds; None is the first.
 
     Returns:
-      A model with `encode`, `decode`, `sample`, `reconstruct`, `config`, `step` and `metrics`.
+      A model with `encode`, `decode`, `sample`, `reconstruct`, `interpolate`, `traverse`, `walk`, `attribute`, `move`,
+      `config`, `step` and `metrics`.
 
     Raises:
       ValueError: the folder is no run, or holds no such checkpoint or seed.

@@ -63,7 +63,7 @@ def path_rows(first: Some, second: Some, decoded: Float[np.ndarray, "N S H W C"]
     """A row is a pair: an image, the decoded path with its share of the way over each column, the other image."""
     rows = np.concatenate([first.images[:, None], decoded, second.images[:, None]], axis=1)
     steps = decoded.shape[1] - 1
-    return figures.captioned(rows, ["from", *(f"{step / steps:.2g}" for step in range(steps + 1)), "to"])
+    return figures.captioned(rows, ["from", "0", *(f"{step}/{steps}" for step in range(1, steps)), "1", "to"])
 
 
 def interpolation(model: Model, dataset: Dataset, split: Data, spherical: bool = False) -> figures.Picture:

@@ -121,8 +121,8 @@ def attributes(config, workdir: str | Path, options: Options = DEFAULTS) -> list
     images, labels = code_pictures.some(this.model, known, slice(None))
     rows = []
     for number, label in enumerate(classes[:MOST_ATTRIBUTES]):
-        other = np.flatnonzero(this.held_out.label == classes[(number + 1) % len(classes)])[:1]
-        start = code_pictures.some(this.model, this.held_out, other)
+        others = np.flatnonzero(this.held_out.label != label)
+        start = code_pictures.some(this.model, this.held_out, others[[number % len(others)]])
         direction = this.model.attribute(images, known.label == label, labels)
         moved = this.model.move(start.images, direction, STRENGTHS, start.labels)
         rows.append(np.concatenate([start.images, moved[0]]))

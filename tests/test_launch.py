@@ -1,5 +1,6 @@
 """The command line, as a user meets it: one line and exit code 2 for a mistake, a whole run, what follows it."""
 
+import importlib.util
 import json
 import time
 
@@ -11,6 +12,7 @@ from ml_collections import ConfigDict
 from PIL import Image
 
 import jaxgen
+from jaxgen import exploring, samplers
 from jaxgen.data import load_dataset
 
 EXPLORING = {  # what each mode makes
@@ -94,6 +96,7 @@ def test_help_teaches_and_names_every_recipe(tmp_path):
     run = launch("--help", cwd=tmp_path)
     assert run.returncode == 0
     assert "--workdir=DIR" in run.stdout
+    assert all(f"{mode}: " in run.stdout for mode in ("evaluate", "sample", *EXPLORING))
     assert all(f"configs/{name}.py" in run.stdout for name in CONFIGS)
 
 
@@ -183,6 +186,14 @@ def test_sampling_from_a_fitted_sampler_keeps_it_and_counts_what_is_asked_for(fi
     assert "fitting" not in again.stdout + again.stderr
     with np.load(finished / "run" / "samples.npz") as samples:
         np.testing.assert_array_equal(samples["codes"], codes)
+
+
+def test_the_command_line_offers_the_samplers_and_modes_that_there_are():
+    spec = importlib.util.spec_from_file_location("launch", REPOSITORY / "launch.py")
+    launcher = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(launcher)  # it starts no jax, and so names them itself
+    assert launcher.SAMPLERS == samplers.NAMES
+    assert set(launcher.MODES) == {"train", "evaluate", *exploring.MODES}
 
 
 @pytest.mark.parametrize("mode", EXPLORING)
