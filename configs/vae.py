@@ -29,8 +29,9 @@ def mnist(config):
 
 
 def weighted(config):
-    """The importance-weighted bound of 50 draws, in batches of 20 (Burda et al. 2016, section 5)."""
+    """The importance-weighted bound of 50 draws, with the paper's net and batches of 20 (Burda et al. 2016, sec. 5)."""
     config.draws, config.batch_size = 50, 20
+    config.hidden, config.latent_size = (200, 200), 50
     if config.data.name == "digits":
         config.steps, config.evaluate_every, config.checkpoint_every = 4000, 2000, 2000
 

@@ -96,7 +96,7 @@ def reconstruct(config, workdir: str | Path, options: Options = DEFAULTS) -> lis
     """Images above what the decoder makes of their codes; `reconstruct.npz` holds both, and the codes."""
     this = opened(config, workdir)
     images, labels = _images(this, options, options.count or RECONSTRUCTED)
-    arrays = {"images": images, "reconstructions": code_pictures.reconstruct(this.model, images, labels)}
+    arrays = {"images": images, "reconstructions": this.model.reconstruct(images, labels)}
     if this.model.algorithm.has_code:
         arrays["codes"] = this.model.mean_codes(images, labels)
     still = _png(this, "reconstruct", figures.reconstruction_pairs(images, arrays["reconstructions"]))
