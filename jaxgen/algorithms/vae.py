@@ -22,6 +22,7 @@ from jaxgen.types import Info
 
 LIKELIHOODS = ("bernoulli", "gaussian")
 LOG_STD_RANGE = (-7.0, 3.0)  # of q(z | x)
+EXPLORED = ("reconstructions_18", "interpolation", "interpolation_spherical", "traversal")  # pictures
 OPTIONS = ("schedule", "likelihood", "beta", "free_bits", "draws", "input_noise")
 
 
@@ -84,7 +85,7 @@ class VAE(Algorithm):
     @property
     def pictures(self):
         first = ("walk",) if self.latent_size == 2 else ()
-        return (*first, "reconstructions", "random_100", "interpolation", "traversal", "codes")
+        return (*first, *EXPLORED, "random_25", "random_100", "codes")
 
     @property
     def protocol(self) -> dict[str, str]:
@@ -228,7 +229,7 @@ class VAE(Algorithm):
 class ConditionalVAE(VAE):
     """Variational autoencoder of p(x | y): encoder and decoder are told the label (Sohn et al. 2015)."""
 
-    pictures = ("prior_styles", "test_styles", "reconstructions", "interpolation", "traversal", "codes")
+    pictures = ("prior_styles", "test_styles", *EXPLORED, "codes")
     decoder_needs_label = True
 
 
