@@ -15,6 +15,7 @@ DATASETS = {
     "kmnist": {"source": "tfds", "name": "kmnist"},
     "anime_faces": {"source": "folder", "name": "anime_faces", "size": 0, "channels": 1},
 }
+SAMPLERS = ("prior", "mixture", "two_stage")  # of codes; see samplers.py
 BINARISATIONS = ("none", "static", "dynamic")
 
 
@@ -144,7 +145,7 @@ def validate(config: ConfigDict) -> None:
     """Checks the common keys.
 
     Raises:
-      ValueError: a count below 1, or an interval that log_every does not divide.
+      ValueError: a count below its least, or an interval that log_every does not divide.
     """
     for key in ("seeds", "batch_size", "steps", "log_every", "evaluate_every", "checkpoint_every", "keep_checkpoints"):
         if config[key] < 1:
@@ -161,11 +162,17 @@ def validate(config: ConfigDict) -> None:
             f"labelled_every={config.labelled_every} asks for labelled images, and labels=0 leaves none; "
             "try --config.labelled_every=0"
         )
+    if unknown := set(config.evaluation.samplers) - set(SAMPLERS):
+        raise ValueError(f"evaluation.samplers names {sorted(unknown)}; choose from {', '.join(SAMPLERS)}")
     if config.evaluation.split not in ("test", "validation"):
         raise ValueError(f'evaluation.split="{config.evaluation.split}" is unknown; choose "test" or "validation"')
     if config.data.binarisation not in BINARISATIONS:
         known = ", ".join(BINARISATIONS)
         raise ValueError(f'data.binarisation="{config.data.binarisation}" is unknown; choose one of {known}')
+    for key, least in (("quality_samples", 2), ("retrieval_base", 1), ("importance_samples", 1)):
+        if (value := config.evaluation[key]) < least:
+            way_out = f"try --config.evaluation.{key}=10000"
+            raise ValueError(f"evaluation.{key}={value} must be at least {least}; {way_out}")
     for key in ("evaluate_every", "checkpoint_every"):
         if config[key] % config.log_every:
             way_out = max(config[key] // config.log_every, 1) * config.log_every

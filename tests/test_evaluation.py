@@ -7,6 +7,7 @@ import pytest
 from helpers import C, H, K, W, read_config
 
 from jaxgen import evaluation
+from jaxgen.config import validate
 from jaxgen.data import Dataset
 from jaxgen.model import Model
 from jaxgen.types import Data
@@ -110,3 +111,12 @@ def test_as_many_images_are_drawn_as_asked_under_the_splits_labels(
     (count, labels), *_ = asked
     assert count == 6
     assert labels is None if expected is None else list(labels) == expected
+
+
+@pytest.mark.parametrize(("key", "least"), [("quality_samples", 2), ("retrieval_base", 1)])
+def test_too_few_images_to_measure_by_are_refused_before_training(config, key, least):
+    config.evaluation[key] = least
+    validate(config)
+    config.evaluation[key] = least - 1
+    with pytest.raises(ValueError, match=rf"evaluation\.{key}={least - 1} must be at least {least}; try --config\."):
+        validate(config)

@@ -17,7 +17,7 @@ def psnr(first: Images, second: Images) -> Float[np.ndarray, " N"]:
     The squared error is the mean over pixels and channels of an image. A mean of this over images is not the ratio of
     their mean squared error: an image that comes out well weighs more here.
     """
-    squared = np.square(first.astype(np.float64) - second).mean((1, 2, 3))
+    squared = np.square(first - second).mean((1, 2, 3), dtype=np.float64)
     return -10 * np.log10(np.maximum(squared, 10 ** (-MOST_DB / 10)))
 
 
