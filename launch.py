@@ -34,8 +34,9 @@ import logging
 import sys
 from pathlib import Path
 
+from jaxgen.config import SAMPLERS
+
 MODES = ("train", "evaluate", "sample", "reconstruct", "interpolate", "traverse", "walk", "attributes")
-SAMPLERS = ("prior", "mixture", "two_stage")
 MODES_OF = {  # the modes that a flag means something to
     "sampler": ("sample", "walk"),
     "images": ("reconstruct", "interpolate", "traverse"),

@@ -85,14 +85,25 @@ def read_pixels(monkeypatch):
 
 def test_sample_quality_of_the_held_out_images_themselves_is_0_and_of_grey_ones_is_not(dataset, config, monkeypatch):
     read_pixels(monkeypatch)
-    perfect, grey = Stub(), Stub()
+    config.evaluation.samplers, (perfect, grey) = ("prior",), (Stub(), Stub())
     images = evaluation.as_images(dataset.test.image)
-    perfect.sample = lambda count, labels, seed: np.concatenate([images] * 2)
-    grey.sample = lambda count, labels, seed: np.full((count, H, W, C), 0.5, np.float32)
+    perfect.sample = lambda count, labels, seed, sampler: np.concatenate([images] * 2)
+    grey.sample = lambda count, labels, seed, sampler: np.full((count, H, W, C), 0.5, np.float32)
     near, far = (evaluation.EVALUATIONS["sample_quality"](model, dataset, config) for model in (perfect, grey))
     assert near["frechet_distance"] < 0.01 < far["frechet_distance"]
     assert near["kernel_distance"] < far["kernel_distance"]
     assert near["frechet_distance_floor"] == far["frechet_distance_floor"] > 0
+
+
+def test_each_sampler_is_judged_under_its_name_and_the_prior_without(dataset, config, monkeypatch):
+    read_pixels(monkeypatch)
+    images, grey = evaluation.as_images(dataset.test.image), np.full((28, H, W, C), 0.5, np.float32)
+    drawn = {"prior": grey, "mixture": np.concatenate([images] * 2)}
+    monkeypatch.setattr(evaluation.samplers, "draw_with", lambda model, train, name, *_: drawn[name])
+    config.evaluation.samplers = ("prior", "mixture")
+    found = evaluation.EVALUATIONS["sample_quality"](Stub(), dataset, config)
+    assert found["frechet_distance_mixture"] < 0.01 < found["frechet_distance"]
+    assert found["kernel_distance_mixture"] < found["kernel_distance"]
 
 
 @pytest.mark.parametrize(
@@ -103,10 +114,12 @@ def test_as_many_images_are_drawn_as_asked_under_the_splits_labels(
     dataset, config, monkeypatch, needs_label, reads_category, expected
 ):
     read_pixels(monkeypatch)
-    config.evaluation.quality_samples, asked = 6, []
+    config.evaluation.quality_samples, config.evaluation.samplers, asked = 6, ("prior",), []
     model = Stub(needs_label, reads_category)
     model.categorise = lambda images: np.resize([9, 8], len(images))
-    model.sample = lambda count, labels, seed: asked.append((count, labels)) or np.zeros((count, H, W, C), np.float32)
+    model.sample = lambda count, labels, seed, sampler: (
+        asked.append((count, labels)) or np.zeros((count, H, W, C), np.float32)
+    )
     evaluation.EVALUATIONS["sample_quality"](model, dataset, config)
     (count, labels), *_ = asked
     assert count == 6
