@@ -68,7 +68,7 @@ def launch(*arguments: str, cwd: Path, timeout: float = 300, **environment: str)
     return subprocess.run(
         [sys.executable, str(REPOSITORY / "launch.py"), *arguments],
         cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY), **environment},
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "JAXGEN_FACES": "", **environment},
         capture_output=True,
         text=True,
         timeout=timeout,

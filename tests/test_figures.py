@@ -192,3 +192,27 @@ def test_a_png_is_read_back_as_written_and_a_failed_write_leaves_the_old_one(tmp
     with pytest.raises(OSError, match="the disk is gone"):
         figures.write_png(path, 255 - image)
     np.testing.assert_array_equal(np.array(Image.open(path)), image)
+
+
+def test_rows_are_marked_and_where_one_is_in_colour_so_are_all():
+    grey, colour = np.full((3, 8, 10, 1), 0.5), np.zeros((3, 8, 10, 3))
+    colour[..., 0] = 1.0
+    picture = figures.marked_rows({"grey": grey, "coloured": colour}, columns=2, scale=1)
+    assert {tuple(pixel) for pixel in picture.reshape(-1, 3)} >= {(128, 128, 128), (255, 0, 0), (0, 0, 0)}
+    body = picture[:, -(2 * 10 + 3 * 2) :]  # beside the marks, whose letters have grey edges
+    red, half = ((body == pixel).all(-1).sum() for pixel in ((255, 0, 0), (128, 128, 128)))
+    assert red == half == 3 * 8 * 10
+    with pytest.raises(ValueError, match=r"coloured of shape \(2, 8, 10\) must have the shape of grey, \(3, 8, 10\)"):
+        figures.marked_rows({"grey": grey, "coloured": colour[:2]})
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+def test_codes_are_scattered_in_the_plane_or_in_space(size):
+    codes = np.random.default_rng(0).normal(size=(50, size))
+    picture = figures.code_scatter(codes, np.arange(50) % 4)
+    assert picture.dtype == np.uint8
+    assert picture.ndim == 3
+    colours = {tuple(pixel) for pixel in picture.reshape(-1, 3)[::3]}
+    assert len(colours) > 20
+    with pytest.raises(ValueError, match="codes must be finite"):
+        figures.code_scatter(codes * np.nan, np.arange(50) % 4)

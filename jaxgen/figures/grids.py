@@ -93,7 +93,9 @@ def reconstruction_pairs(images: ArrayLike, reconstructions: ArrayLike, columns:
     Raises:
       ValueError: a wrong shape, a value outside [0, 1], or two inputs of different shapes.
     """
-    return marked_rows({"in": images, "out": reconstructions}, columns, scale)
+    images, outputs = _checked("images", images, "N H W C"), _checked("reconstructions", reconstructions, "N H W C")
+    same_shape("reconstructions", outputs.shape, "images", images.shape)
+    return marked_rows({"in": images, "out": outputs}, columns, scale)
 
 
 def marked_rows(rows: Mapping[str, ArrayLike], columns: int = 10, scale: int = 2) -> Picture:
