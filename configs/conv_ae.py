@@ -15,8 +15,8 @@ def get_config(tokens: str = ""):
     config = autoencoder("autoencoder.Autoencoder")
     config.latent_size = 32
     config.batch_size = 128
+    config.steps, config.evaluate_every, config.checkpoint_every = 1500, 500, 500
     config.hidden = ()
-    # Blocks of 4 × 4 pixels as channels: what a CPU convolves fast.
     config.encoder_layers = (("fold", 4), ("conv", 32, 3, 1, 1), ("relu",), ("conv", 32, 3, 2, 1), ("relu",))
     config.decoder_layers = (
         ("seed", 4, 32),

@@ -104,12 +104,13 @@ def test_conv_classifier_gives_a_logit_a_class(image):
     assert network.init_with_output(jax.random.key(0), image, train=False)[0].shape == (B, K)
 
 
-def test_a_shortcut_adds_a_linear_map_of_the_input():
+def test_a_shortcut_adds_a_linear_map_of_the_input_to_the_first_outputs():
     x = jax.random.normal(jax.random.key(0), (B, H, W, C))
-    network = MLP((7,), (3,), shortcut=True)
+    network = MLP((7,), (2, 3), shortcut=3)
     params = network.init(jax.random.key(1), x, train=False)["params"]
     kernel = params["shortcut"]["kernel"]
     rest = {name: value for name, value in params.items() if name != "shortcut"}
-    without = MLP((7,), (3,)).apply({"params": rest}, x, train=False)
+    without = MLP((7,), (2, 3)).apply({"params": rest}, x, train=False)
     with_it = network.apply({"params": params}, x, train=False)
-    np.testing.assert_allclose(with_it, without + x.reshape(B, -1) @ kernel, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(with_it[:, 0], without[:, 0] + x.reshape(B, -1) @ kernel, rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(with_it[:, 1], without[:, 1])

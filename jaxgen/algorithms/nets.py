@@ -1,5 +1,6 @@
 """The encoder and decoder that a config describes: fully connected, or the layers that it spells out."""
 
+import math
 from collections.abc import Mapping
 
 import flax.linen as nn
@@ -14,7 +15,8 @@ def encoder_and_decoder(
     """The two networks of an autoencoder, by name.
 
     `config.encoder_layers` and `decoder_layers` (see `Stack`) where there are any; else MLPs of `config.hidden` units,
-    in reverse order in the decoder, with `dropout` and, if `shortcut`, a linear map beside them.
+    in reverse order in the decoder, with `dropout` and, if `shortcut`, a linear map beside them: from pixels to the code
+    (of a code [2, Z], its mean), from the code to pixels.
 
     Raises:
       ValueError: a layer's kind is unknown.
@@ -26,9 +28,8 @@ def encoder_and_decoder(
             check_kinds(f"{name}_layers", layers)
             networks[name] = Stack(layers, shapes[name], image_shape, config.kernel_init)
         else:
-            networks[name] = MLP(
-                widths, shapes[name], config.dropout, kernel_init=config.kernel_init, shortcut=config.shortcut
-            )
+            linear = {"encoder": code_shape[-1], "decoder": math.prod(image_shape)}[name] if config.shortcut else 0
+            networks[name] = MLP(widths, shapes[name], config.dropout, kernel_init=config.kernel_init, shortcut=linear)
     return networks
 
 

@@ -40,7 +40,8 @@ class MLP(nn.Module):
       modulated: whether the second input, beside being joined to the first, modulates every hidden layer before its
         ReLU.
       leak: the slope of a hidden unit below 0; 0 is the ReLU.
-      shortcut: adds a linear map of the input to the output: what is linear need not be learnt through ReLUs.
+      shortcut: to so many outputs, the first ones, a linear map of the input is added: what is linear need not be learnt
+        through ReLUs.
     """
 
     hidden: tuple[int, ...]
@@ -50,7 +51,7 @@ class MLP(nn.Module):
     kernel_init: str = "lecun_normal"
     modulated: bool = False
     leak: float = 0.0
-    shortcut: bool = False
+    shortcut: int = 0
 
     @nn.compact
     def __call__(self, *inputs: Float[Array, "B ..."], train: bool) -> Float[Array, "B ..."]:
@@ -63,7 +64,8 @@ class MLP(nn.Module):
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
         x = nn.Dense(math.prod(self.output_shape), kernel_init=last_init)(x)
         if self.shortcut:
-            x = x + nn.Dense(x.shape[-1], use_bias=False, kernel_init=last_init, name="shortcut")(joined)
+            linear = nn.Dense(self.shortcut, use_bias=False, kernel_init=last_init, name="shortcut")(joined)
+            x = x.at[:, : self.shortcut].add(linear)
         return x.reshape(len(x), *self.output_shape)
 
 

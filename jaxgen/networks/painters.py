@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxgen.networks.convolutions import Conv, ConvTranspose
 from jaxgen.networks.mlp import INITIALISERS, MLP
 
 
@@ -43,7 +44,7 @@ class PublishedPainter(nn.Module):
         del train
         height, width = self.size
         init = INITIALISERS[self.kernel_init][0]
-        x = nn.relu(nn.ConvTranspose(10, (5, 5), (2, 2), padding="VALID", kernel_init=init)(grey))
-        x = nn.relu(nn.Conv(5, (5, 5), padding="VALID", kernel_init=init)(x)).reshape(len(grey), -1)
+        x = nn.relu(ConvTranspose(10, 5, 2, kernel_init=init)(grey))
+        x = nn.relu(Conv(5, 5, kernel_init=init)(x)).reshape(len(grey), -1)
         x = nn.Dense(5 * height * width, kernel_init=init)(x)
         return nn.Dense(3 * height * width, kernel_init=init)(x).reshape(len(x), height, width, 3)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxgen.networks.convolutions import Conv, ConvTranspose
 from jaxgen.networks.mlp import INITIALISERS
 
 Layer = tuple  # a kind and its numbers
@@ -21,7 +22,7 @@ class Stack(nn.Module):
       ("conv_transpose", features, size, stride, padding): output side (side - 1) stride - 2 padding + size.
       ("pool", size, stride): the maximum of each window.
       ("fold", n): blocks of n × n pixels become channels, black beyond the edge; ("unfold", n) is its inverse. They
-        let convolutions work at a low resolution, where a CPU does them fast.
+        let convolutions work at a low resolution, where they cost little.
       ("dense", features), ("reshape", height, width, features), ("relu",), ("dropout", share).
       ("seed", n, features): dense, to an n-th of the image's height and width (rounded up).
 
@@ -49,15 +50,13 @@ class Stack(nn.Module):
             x = nn.Dense(math.prod(self.output_shape), kernel_init=INITIALISERS[self.kernel_init][1])(flat(x))
         return x.reshape(len(x), *self.output_shape)
 
-    def _conv(self, x, features: int, size: int, stride: int, padding: int, train: bool):
+    def _conv(self, x, *numbers: int, train: bool):
         del train
-        around = [(padding, padding)] * 2
-        return nn.Conv(features, (size, size), strides=stride, padding=around, kernel_init=self._init())(x)
+        return Conv(*numbers, kernel_init=self._init())(x)
 
-    def _conv_transpose(self, x, features: int, size: int, stride: int, padding: int, train: bool):
+    def _conv_transpose(self, x, *numbers: int, train: bool):
         del train
-        around = [(size - 1 - padding, size - 1 - padding)] * 2
-        return nn.ConvTranspose(features, (size, size), (stride, stride), padding=around, kernel_init=self._init())(x)
+        return ConvTranspose(*numbers, kernel_init=self._init())(x)
 
     def _pool(self, x, size: int, stride: int, train: bool):
         del train
