@@ -15,8 +15,8 @@ def encoder_and_decoder(
     """The two networks of an autoencoder, by name.
 
     `config.encoder_layers` and `decoder_layers` (see `Stack`) where there are any; else MLPs of `config.hidden` units,
-    in reverse order in the decoder, with `dropout` and, if `shortcut`, a linear map beside them: from pixels to the code
-    (of a code [2, Z], its mean), from the code to pixels.
+    in reverse order in the decoder, with `dropout` and, if `shortcut`, a linear map beside them: from pixels to the
+    code (of a code [2, Z], its mean), from the code to pixels.
 
     Raises:
       ValueError: a layer's kind is unknown.

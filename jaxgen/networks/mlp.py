@@ -40,8 +40,8 @@ class MLP(nn.Module):
       modulated: whether the second input, beside being joined to the first, modulates every hidden layer before its
         ReLU.
       leak: the slope of a hidden unit below 0; 0 is the ReLU.
-      shortcut: to so many outputs, the first ones, a linear map of the input is added: what is linear need not be learnt
-        through ReLUs.
+      shortcut: to so many outputs, the first ones, a linear map of the input is added: what is linear need not be
+        learnt through ReLUs.
     """
 
     hidden: tuple[int, ...]
