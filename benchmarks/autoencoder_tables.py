@@ -53,7 +53,7 @@ def pair(config: str, target: str = "") -> list[Row]:
 
 SAMPLERS = (("prior", ""), ("mixture", "_mixture"), ("two-stage", "_two_stage"))
 LIKELIHOOD = (200_000, 1_000_000)  # steps: CPU, paper
-WEIGHTED = (60_000, 3_000_000)
+WEIGHTED = (150_000, 3_000_000)
 TABLES = {
     "reconstruction": [
         *pair("ae:mnist"),
