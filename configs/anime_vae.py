@@ -31,14 +31,16 @@ def get_config(tokens: str = ""):
 
 
 def conv(config):
-    """Convolutions over blocks of 2 × 2 pixels."""
+    """Convolutions, over blocks of 2 × 2 pixels as channels, correct the principal components."""
+    config.steps = 4000
+    config.evaluate_every = config.checkpoint_every = 1000
+    config.rates.elbo = 2e-3
     config.encoder_layers = (
-        *(("fold", 2), ("conv", 16, 3, 1, 1), ("relu",), ("conv", 32, 3, 2, 1), ("relu",)),
-        *(("dropout", 0.2), ("dense", 256), ("relu",)),
+        *(("fold", 2), ("conv", 16, 3, 2, 1), ("relu",), ("dropout", 0.2), ("dense", 64), ("relu",), ("dropout", 0.2)),
     )
     config.decoder_layers = (
-        *(("dense", 256), ("relu",), ("seed", 4, 32), ("relu",), ("unfold", 2), ("conv", 32, 3, 1, 1), ("relu",)),
-        *(("conv", 4, 3, 1, 1), ("unfold", 2)),
+        *(("dense", 64), ("relu",), ("dropout", 0.2), ("seed", 4, 16), ("relu",), ("dropout", 0.2)),
+        *(("conv", 16, 3, 1, 1), ("unfold", 4)),
     )
 
 

@@ -55,3 +55,17 @@ def test_layers_that_end_below_the_images_size_are_refused():
         ValueError, match=r"end in images of \(6, 6, 1\), which do not cover \(7, 6, 1\); .* try --config"
     ):
         shape_after((("conv", 1, 3, 1, 1),), (7, 6, 1), (7, 6, 1), jnp.zeros((1, 6, 6, 1)))
+
+
+def test_a_stack_with_a_shortcut_adds_a_linear_map_to_the_first_outputs():
+    x = jax.random.normal(jax.random.key(0), (5, 6, 8, 1))
+    layers = (("conv", 3, 3, 2, 1), ("relu",))
+    stack = Stack(layers, (2, 3), (6, 8, 1), shortcut=3)
+    params = stack.init(jax.random.key(1), x, train=False)["params"]
+    rest = {name: value for name, value in params.items() if name != "shortcut"}
+    without = Stack(layers, (2, 3), (6, 8, 1)).apply({"params": rest}, x, train=False)
+    with_it = stack.apply({"params": params}, x, train=False)
+    np.testing.assert_allclose(
+        with_it[:, 0], without[:, 0] + x.reshape(5, -1) @ params["shortcut"]["kernel"], rtol=1e-4
+    )
+    np.testing.assert_array_equal(with_it[:, 1], without[:, 1])

@@ -15,21 +15,22 @@ def encoder_and_decoder(
     """The two networks of an autoencoder, by name.
 
     `config.encoder_layers` and `decoder_layers` (see `Stack`) where there are any; else MLPs of `config.hidden` units,
-    in reverse order in the decoder, with `dropout` and, if `shortcut`, a linear map beside them: from pixels to the
+    in reverse order in the decoder, with `dropout`. If `shortcut`, with a linear map beside them: from pixels to the
     code (of a code [2, Z], its mean), from the code to pixels.
 
     Raises:
       ValueError: a layer's kind is unknown.
     """
     hidden, shapes = tuple(config.hidden), {"encoder": code_shape, "decoder": image_shape}
+    linear = {"encoder": code_shape[-1], "decoder": math.prod(image_shape)}
     networks = {}
     for name, widths in (("encoder", hidden), ("decoder", hidden[::-1])):
+        common = {"kernel_init": config.kernel_init, "shortcut": linear[name] if config.shortcut else 0}
         if layers := tuple(tuple(layer) for layer in config[f"{name}_layers"]):
             check_kinds(f"{name}_layers", layers)
-            networks[name] = Stack(layers, shapes[name], image_shape, config.kernel_init)
+            networks[name] = Stack(layers, shapes[name], image_shape, **common)
         else:
-            linear = {"encoder": code_shape[-1], "decoder": math.prod(image_shape)}[name] if config.shortcut else 0
-            networks[name] = MLP(widths, shapes[name], config.dropout, kernel_init=config.kernel_init, shortcut=linear)
+            networks[name] = MLP(widths, shapes[name], config.dropout, **common)
     return networks
 
 

@@ -1,6 +1,7 @@
 """The fully connected network that serves as encoder, decoder and critic."""
 
 import math
+from collections.abc import Callable
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -64,9 +65,15 @@ class MLP(nn.Module):
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
         x = nn.Dense(math.prod(self.output_shape), kernel_init=last_init)(x)
         if self.shortcut:
-            linear = nn.Dense(self.shortcut, use_bias=False, kernel_init=last_init, name="shortcut")(joined)
-            x = x.at[:, : self.shortcut].add(linear)
+            x = with_shortcut(x, joined, self.shortcut, last_init)
         return x.reshape(len(x), *self.output_shape)
+
+
+def with_shortcut(
+    x: Float[Array, "B N"], inputs: Float[Array, "B M"], count: int, kernel_init: Callable
+) -> Float[Array, "B N"]:
+    """Outputs with a linear map of the inputs added to the first `count` of them; called inside a compact module."""
+    return x.at[:, :count].add(nn.Dense(count, use_bias=False, kernel_init=kernel_init, name="shortcut")(inputs))
 
 
 class Scalar(nn.Module):

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxgen.networks.convolutions import Conv, ConvTranspose
-from jaxgen.networks.mlp import INITIALISERS
+from jaxgen.networks.mlp import INITIALISERS, with_shortcut
 
 Layer = tuple  # a kind and its numbers
 KINDS = ("conv", "conv_transpose", "pool", "fold", "unfold", "dense", "seed", "reshape", "relu", "dropout")
@@ -32,15 +32,24 @@ class Stack(nn.Module):
         itself where it has as many numbers, or what a last dense layer makes of it.
       image_shape: H, W, C, which "seed" grows from.
       kernel_init: a name in INITIALISERS.
+      shortcut: to so many outputs, the first ones, a linear map of the input is added.
     """
 
     layers: tuple[Layer, ...]
     output_shape: tuple[int, ...]
     image_shape: tuple[int, int, int]
     kernel_init: str = "he_normal"
+    shortcut: int = 0
 
     @nn.compact
     def __call__(self, *inputs: Float[Array, "B ..."], train: bool) -> Float[Array, "B ..."]:
+        x = self._through_layers(*inputs, train=train)
+        if self.shortcut:
+            joined = jnp.concatenate([flat(value) for value in inputs], axis=-1)
+            x = with_shortcut(flat(x), joined, self.shortcut, INITIALISERS[self.kernel_init][1])
+        return x.reshape(len(x), *self.output_shape)
+
+    def _through_layers(self, *inputs, train: bool):
         x = inputs[0] if len(inputs) == 1 else jnp.concatenate([flat(value) for value in inputs], axis=-1)
         for kind, *numbers in self.layers:
             x = getattr(self, f"_{kind}")(x, *numbers, train=train)
@@ -48,7 +57,7 @@ class Stack(nn.Module):
             return cut(x, self.output_shape)
         if math.prod(x.shape[1:]) != math.prod(self.output_shape):
             x = nn.Dense(math.prod(self.output_shape), kernel_init=INITIALISERS[self.kernel_init][1])(flat(x))
-        return x.reshape(len(x), *self.output_shape)
+        return x
 
     def _conv(self, x, *numbers: int, train: bool):
         del train
