@@ -2,13 +2,14 @@
 
 from types import SimpleNamespace
 
+import jax
 import numpy as np
 import pytest
 from helpers import C, H, K, W, read_config
 
-from jaxgen import evaluation
+from jaxgen import algorithms, evaluation
 from jaxgen.config import validate
-from jaxgen.data import Dataset
+from jaxgen.data import Dataset, load_dataset
 from jaxgen.model import Model
 from jaxgen.types import Data
 
@@ -133,3 +134,28 @@ def test_too_few_images_to_measure_by_are_refused_before_training(config, key, l
     config.evaluation[key] = least - 1
     with pytest.raises(ValueError, match=rf"evaluation\.{key}={least - 1} must be at least {least}; try --config\."):
         validate(config)
+
+
+def test_the_gain_of_denoising_is_in_db_over_the_clipped_noisy_image(dataset, config):
+    clean = evaluation.as_images(dataset.test.image)
+    model = Stub()
+    model.algorithm.noise = 0.3
+    off = np.where(clean > 0.5, -0.01, 0.01).astype(np.float32)
+    model.reconstruct = lambda images: clean + off
+    measured = evaluation.EVALUATIONS["denoising"](model, dataset, config)
+    assert measured["psnr_denoised"] == pytest.approx(40, abs=1e-3)  # 10 log10(1 / .01²)
+    assert 10.5 < measured["psnr_noisy"] < 13.5  # 10.46 of noise that is not clipped
+    assert measured["psnr_gain"] == pytest.approx(measured["psnr_denoised"] - measured["psnr_noisy"])
+
+
+def test_a_vaes_likelihood_is_reported_with_its_parts(config):
+    config = read_config("vae", "smoke")
+    config.hidden, config.latent_size, config.evaluation.importance_samples = (16,), 3, 120
+    data = load_dataset(config.data)
+    data = data._replace(test=Data(data.test.image[:30], data.test.label[:30]))
+    algorithm = algorithms.build(config, data.info)
+    state = algorithm.init(jax.random.key(0))
+    found = evaluation.likelihood(Model(algorithm, state.params, state.stats), data, config)
+    assert found["elbo"] == pytest.approx(-found["distortion"] - found["kl"], rel=1e-6)
+    assert found["nll"] < -found["elbo"]
+    assert 0 <= found["active_units"] <= 3
