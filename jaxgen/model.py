@@ -41,6 +41,7 @@ class Model:
         self._mean_code = jax.jit(algorithm.mean_code)
         self._decode = jax.jit(algorithm.decode)
         self._categorise = jax.jit(algorithm.categorise)
+        self._colour = jax.jit(algorithm.colour)
 
     def encode(self, images: ArrayLike, labels: Labels = None, seed: int = 0) -> Float[np.ndarray, "N Z"]:
         """The codes of images [N, H, W, C] in [0, 1]; `seed` fixes the draw of an encoder that is stochastic.
@@ -96,8 +97,7 @@ class Model:
         if not self.algorithm.colours:
             raise ValueError(f"{type(self.algorithm).__name__} does not colour; train configs/colorizer.py")
         images = self._checked_images(images, channels=1)
-        compiled = jax.jit(lambda params, stats, grey, _: self.algorithm.colour(params, stats, grey))
-        return self._in_chunks(compiled, images, self._labels(None, len(images)))
+        return self._in_chunks(lambda *args: self._colour(*args[:3]), images, self._labels(None, len(images)))
 
     # What lies among the codes, by `jaxgen.latent`. Images are single ones, [H, W, C], where a name is in the singular.
 

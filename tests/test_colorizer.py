@@ -134,6 +134,14 @@ def test_a_vae_of_another_size_is_refused(vae):
         other.with_companion(vae)
 
 
+def test_colouring_again_compiles_nothing_again():
+    algorithm, state = started()
+    model = Model(algorithm, state.params, state.stats)
+    for count in (2, 3):
+        model.colour(np.zeros((count, H, W, 1)))
+    assert model._colour._cache_size() == 1
+
+
 def test_a_run_on_a_vaes_outputs_draws_its_faces_in_colour_and_then_works_without_it(tmp_path):
     vae = (f"--config={REPOSITORY}/configs/anime_vae.py:digits,smoke", "--workdir=vae", "--config.hidden=(32,)")
     assert launch(*vae, cwd=tmp_path).returncode == 0
@@ -149,8 +157,6 @@ def test_a_run_on_a_vaes_outputs_draws_its_faces_in_colour_and_then_works_withou
     (tmp_path / "vae").rename(tmp_path / "gone")
     coloured = jaxgen.load(tmp_path / "run").colour(np.full((2, 28, 28, 1), 0.5))
     assert coloured.shape == (2, 28, 28, 3)
-    again = launch(
-        config, "--workdir=run", "--config.vae=vae", "--config.hidden=(32,)", "--mode=evaluate", cwd=tmp_path
-    )
+    again = launch(*flags, "--mode=evaluate", cwd=tmp_path)
     assert again.returncode == 2
     assert "workdir=vae is no run" in again.stderr
