@@ -39,10 +39,23 @@ def load_model(workdir: str | os.PathLike, step: int | str | None = None, seed: 
 
 
 def accompanied(algorithm: Algorithm) -> Algorithm:
-    """The algorithm with the trained model that it works with, where there is one."""
-    if not algorithm.companion_workdir:
+    """The algorithm with the trained model that it works with, where there is one.
+
+    Raises:
+      ValueError: that model cannot be opened, or does not fit.
+    """
+    workdir = algorithm.companion_workdir
+    if not workdir:
         return algorithm
-    return algorithm.with_companion(load_model(algorithm.companion_workdir))
+    try:
+        model = load_model(workdir)
+    except ValueError as error:
+        reason = str(error).partition("; ")[0]  # its way out makes any run there, which need not be one that serves
+        name = type(algorithm).__name__
+        raise ValueError(
+            f"{name} cannot open the model that it works with: {reason}; train that one first, with --workdir={workdir}"
+        ) from error
+    return algorithm.with_companion(model)
 
 
 def copy_of(config, seed: int | None) -> int:

@@ -9,7 +9,7 @@ import pytest
 from helpers import REPOSITORY, B, H, W, launch, read_config, same, tiny_algorithm, tiny_batch
 
 import jaxgen
-from jaxgen import algorithms, objectives
+from jaxgen import algorithms, objectives, training
 from jaxgen.model import Model
 from jaxgen.networks import CoarsePainter, PublishedPainter
 from jaxgen.players import make_update
@@ -140,6 +140,15 @@ def test_colouring_again_compiles_nothing_again():
     for count in (2, 3):
         model.colour(np.zeros((count, H, W, 1)))
     assert model._colour._cache_size() == 1
+
+
+def test_a_vae_that_is_no_run_is_refused_before_anything_is_made(tmp_path):
+    config = read_config("colorizer", "digits,smoke")
+    config.vae = str(tmp_path / "nowhere")
+    expected = r"Colorizer cannot open the model .*nowhere is no run: .* train that one first, with --workdir=.*nowhere"
+    with pytest.raises(ValueError, match=expected):
+        training.run(config, tmp_path / "run")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_run_on_a_vaes_outputs_draws_its_faces_in_colour_and_then_works_without_it(tmp_path):
