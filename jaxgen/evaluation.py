@@ -240,7 +240,7 @@ def denoising(model: Model, dataset: Dataset, config) -> dict[str, float]:
     The noise is that of training, clipped to [0, 1] as a picture is; `psnr_noisy` and `psnr_denoised` beside it.
     """
     clean = as_images(held_out(dataset, config).image)
-    noisy = np.asarray(noised(clean, jax.random.key(config.seed), model.algorithm.noise))
+    noisy = np.asarray(noised(jnp.asarray(clean), jax.random.key(config.seed), model.algorithm.noise))
     before, after = (float(psnr(clean, images).mean()) for images in (noisy, model.reconstruct(noisy)))
     return {"psnr_noisy": before, "psnr_denoised": after, "psnr_gain": after - before}
 

@@ -1,6 +1,7 @@
 """Pictures of a model, by the names that an algorithm lists in `pictures`. Measures live in `evaluation`."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxgen import figures
@@ -96,7 +97,7 @@ def denoised(model: Model, dataset: Dataset, split: Data, count: int = 20) -> np
     """Images under the noise that the model is trained against, what it makes of them, and the clean ones."""
     del dataset
     clean = as_images(split.image[:count])
-    noisy = np.asarray(noised(clean, jax.random.key(0), model.algorithm.noise))
+    noisy = np.asarray(noised(jnp.asarray(clean), jax.random.key(0), model.algorithm.noise))
     return figures.marked_rows({"noisy": noisy, "denoised": model.reconstruct(noisy), "clean": clean})
 
 
@@ -129,7 +130,7 @@ def coloured_samples(model: Model, dataset: Dataset, split: Data, count: int = 4
 def coloured_traversal(model: Model, dataset: Dataset, split: Data) -> np.ndarray:
     """The VAE's code of the split's first image with one dimension at a time moved, coloured."""
     del dataset
-    image = np.asarray(grey_of(as_images(split.image[:1])))[0]
+    image = np.asarray(grey_of(jnp.asarray(as_images(split.image[:1]))))[0]
     grey = model.algorithm.companion.traverse(image)
     coloured = model.colour(grey.reshape(-1, *grey.shape[2:]))
     return figures.captioned(coloured.reshape(*grey.shape[:-1], 3), None, [f"z{dim}" for dim in range(len(grey))])
