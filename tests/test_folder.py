@@ -15,8 +15,8 @@ from jaxgen import algorithms
 from jaxgen.config import DATASETS, common
 from jaxgen.data import fingerprint, image_files, load_dataset
 from jaxgen.data.sources import stratified_splits
-from jaxgen.evaluation import first_of_each
 from jaxgen.metrics.separation import Codes, style_leakage
+from jaxgen.pictures import first_of_each
 from jaxgen.types import Data, Info
 
 H, W = 8, 10

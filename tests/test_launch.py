@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from conftest import CONFIGS
 from helpers import COND_AAE, REPOSITORY, SMALL, digits_tokens, launch
-from ml_collections import ConfigDict
 from PIL import Image
 
 import jaxgen
 from jaxgen import config, exploring, samplers
+from jaxgen.config import common
 from jaxgen.data import load_dataset
 
 EXPLORING = {  # what each mode makes
@@ -214,7 +214,7 @@ def test_reconstructions_are_those_of_the_held_out_images(finished):
     flags = (f"{COND_AAE}:smoke", *SMALL, "--workdir=run", "--mode=reconstruct", "--count=13")
     run = launch(*flags, cwd=finished)
     assert run.returncode == 0, run.stderr
-    test = load_dataset(ConfigDict({"source": "digits"})).test
+    test = load_dataset(common("aae.AAE").data).test
     with np.load(finished / "run" / "reconstruct.npz") as arrays:
         np.testing.assert_allclose(arrays["images"] * 255, test.image[:13], atol=1e-3)
         assert arrays["codes"].shape == (13, 15)
