@@ -62,6 +62,15 @@ def common(algorithm: str) -> ConfigDict:
     return config
 
 
+def add_networks(config: ConfigDict, hidden: tuple[int, ...]) -> None:
+    """The keys that `algorithms/nets.py` builds an encoder and a decoder from."""
+    config.hidden = hidden  # the encoder's; the decoder has them in reverse
+    config.encoder_layers = config.decoder_layers = ()  # instead of hidden layers; see networks/stack.py
+    config.dropout = 0.0
+    config.shortcut = False  # a linear map beside the hidden layers
+    config.kernel_init = "he_normal"
+
+
 def autoencoder(algorithm: str) -> ConfigDict:
     """What the recipes of `algorithms/autoencoder.py` share, for the bundled digits."""
     config = common(algorithm)
@@ -69,11 +78,7 @@ def autoencoder(algorithm: str) -> ConfigDict:
     config.evaluate_every = config.checkpoint_every = 1000
     config.best_metric = "mse"
     config.latent_size = 2
-    config.hidden = (500, 500)  # the encoder's; the decoder has them in reverse
-    config.encoder_layers = config.decoder_layers = ()  # instead of hidden layers; see networks/stack.py
-    config.dropout = 0.0
-    config.shortcut = False  # a linear map beside the hidden layers
-    config.kernel_init = "he_normal"
+    add_networks(config, hidden=(500, 500))
     config.signed = False  # pixels in [-1, 1] by a tanh, not in [0, 1] by a sigmoid
     config.noise, config.masking = 0.0, 0.0  # of the pixels that the encoder sees in training
     config.code_noise = 0.0
@@ -91,11 +96,7 @@ def variational(algorithm: str) -> ConfigDict:
     config.evaluate_every = config.checkpoint_every = 2000
     config.best_metric = "negative_elbo"
     config.latent_size = 20
-    config.hidden = (400, 400)  # the encoder's; the decoder has them in reverse
-    config.encoder_layers = config.decoder_layers = ()  # instead of hidden layers; see networks/stack.py
-    config.dropout = 0.0
-    config.shortcut = False  # a linear map beside the hidden layers
-    config.kernel_init = "he_normal"
+    add_networks(config, hidden=(400, 400))
     config.likelihood = "bernoulli"  # or "gaussian", of std pixel_std
     config.pixel_std, config.learned_std = 0.1, False
     config.beta, config.free_bits = 1.0, 0.0
