@@ -12,13 +12,11 @@ import optax
 import pytest
 from helpers import REPOSITORY, C, H, W, read_config, tiny_data
 
+from benchmarks import records, step_throughput
 from jaxgen import training
 from jaxgen.networks import MLP
 from jaxgen.players import Player, init_opt_states
 from jaxgen.types import TrainState
-
-sys.path.insert(0, str(REPOSITORY))  # benchmarks/ is no part of the installed package
-from benchmarks import records, step_throughput
 
 KEYS = (
     "config tokens parallel devices simulated batch_size steps_per_s steps_per_s_min steps_per_s_max images_per_s "
