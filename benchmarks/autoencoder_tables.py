@@ -13,19 +13,16 @@ Likelihoods are of MNIST binarised once (our draw), in nats, by so many importan
 """
 
 import argparse
-import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from ml_collections import ConfigDict
 
-from benchmarks import records
-from jaxgen.config import did_you_mean
+from benchmarks import records, tables
 
-BUDGETS = ("cpu", "paper")
 BYTE = 255.0**2  # squared errors of pixels from 0 to 255, from those of pixels in [0, 1]
 
 
@@ -99,58 +96,21 @@ COLUMNS |= {"seeds": "seeds", "steps": "steps", "minutes": "minutes"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns the exit status, 2 for a user's mistake, else that of the first run that fails."""
-    try:
-        options = parse(argv)
-        records.prepare(options.out)
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    rows = []
-    for table in options.tables:
-        try:
-            found = list(measured(table, options))
-        except subprocess.CalledProcessError as error:
-            return error.returncode
-        for row in found:
-            records.append(options.out, row)
-        rows += found
-    print(records.table(rows, COLUMNS))
-    return 0
+    """Runs the command line; returns the exit status."""
+    return tables.run(lambda: parse(argv), measured, COLUMNS)
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The options.
-
-    Raises:
-      ValueError: a table is unknown.
-    """
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.autoencoder_tables",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add("tables", nargs="*", default=list(TABLES), metavar="TABLE", help=f"of {', '.join(TABLES)}; default: all")
-    add("--budget", choices=BUDGETS, default="cpu")
-    add("--seeds", type=int, default=3, metavar="N")
-    add("--override", action="append", default=[], metavar="KEY=VALUE", help="a value of every recipe")
-    add("--workdir", type=Path, default=Path("runs/autoencoder_tables"), metavar="DIR")
-    add("--out", type=Path, default=records.RESULTS / "autoencoder_tables.jsonl", metavar="FILE")
-    options = parser.parse_args(argv)
-    if unknown := [table for table in options.tables if table not in TABLES]:
-        raise ValueError(
-            f'table "{unknown[0]}" is unknown{did_you_mean(unknown[0], TABLES)}; choose from {", ".join(TABLES)}'
-        )
-    return options
+    return tables.parse("autoencoder_tables", __doc__, TABLES, argv)
 
 
-def measured(table: str, options: argparse.Namespace):
+def measured(table: str, options: argparse.Namespace) -> Iterator[dict]:
     """The rows of a table, the baselines that no run holds included."""
     for row in TABLES[table]:
-        yield summary(table, row, options.budget, run(row, options))
-    if table == "faces":
-        yield from principal_components(run(TABLES[table][0], options), folder(TABLES[table][0], options))
+        if options.only in row.name:
+            yield summary(table, row, options, run(row, options))
+    if table == "faces" and not options.only:
+        yield from principal_components(options)
 
 
 def run(row: Row, options: argparse.Namespace) -> dict:
@@ -184,27 +144,14 @@ def values(row: Row, options: argparse.Namespace) -> dict[str, object]:
     return {"seeds": options.seeds} | ({"steps": steps} if steps else {}) | tenth | dict(row.overrides)
 
 
-def summary(table: str, row: Row, budget: str, results: dict) -> dict:
-    """One row: the metric of every seed, and what it rests on."""
-    each = results.get("of_each_seed", [results["metrics"]])
-    return {
-        "table": table,
-        "row": row.name,
-        "metric": row.metric,
-        "ours": shown(results["metrics"][row.metric], results.get("std", {}).get(row.metric)),
+def summary(table: str, row: Row, options: argparse.Namespace, results: dict) -> dict:
+    """One row: ours, as `tables.summary` has it, beside the target, and how it was measured."""
+    ours = shown(results["metrics"][row.metric], results.get("std", {}).get(row.metric))
+    return tables.summary(table, row.name, row.metric, ours, options, results) | {
         "target": row.target,
-        "of_each_seed": [metrics[row.metric] for metrics in each],
-        "budget": budget,
-        "seeds": len(each),
-        "steps": results["step"],
-        "minutes": results["seconds"] / 60,
-        "split": results["split"],
         "dataset": results["dataset"],
         "protocol": results["protocol"],
         "importance_samples": results["config"]["evaluation"]["importance_samples"],
-        "device": results["device"],
-        "versions": results["versions"],  # of the run, its commit included
-        "date": records.now(),
     }
 
 
@@ -213,7 +160,7 @@ def shown(mean: float, std: float | None) -> str:
     return f"{mean:.4g}{spread}"
 
 
-def principal_components(results: dict, workdir: Path, count: int = 10):
+def principal_components(options: argparse.Namespace, count: int = 10) -> Iterator[dict]:
     """Rows of the faces' baseline, the mean face plus `count` principal components of the training faces.
 
     Of the held-out faces, and of all of them on the scale of 0 to 255, where the author's own weights have 2073 and
@@ -222,26 +169,31 @@ def principal_components(results: dict, workdir: Path, count: int = 10):
     import jaxgen
     from jaxgen.data import load_dataset
 
+    first = TABLES["faces"][0]
+    results, workdir = run(first, options), folder(first, options)
     config = jaxgen.load(workdir).config
     dataset = load_dataset(ConfigDict(config["data"]))
     train, test = (as_rows(split.image) for split in (dataset.train, dataset.test))
     every = np.concatenate([train, as_rows(dataset.validation.image), test])
-    row = Row(f"{count} principal components", "anime_vae", "mse", "measured beside")
-    yield summary("faces", row, "cpu", results | baseline(mse=squared_error(projected(train, test, count), test)))
+    untrained = results | {"step": 0, "seconds": 0.0}
+
+    def row(results: dict, name: str, metric: str, target: str, *values: float) -> dict:
+        return summary("faces", Row(name, first.config, metric, target), options, results | measures(metric, values))
+
+    error = squared_error(projected(train, test, count), test)
+    yield row(untrained, f"{count} principal components", "mse", "measured beside", error)
     error = BYTE * squared_error(projected(train, every, count), every)
-    row = Row(f"{count} principal components, all faces, 0-255", "anime_vae", "mse_all", "measured beside")
-    yield summary("faces", row, "cpu", results | baseline(mse_all=error))
-    errors = [BYTE * error_of(jaxgen.load(workdir, seed=seed), every, dataset.image_shape) for seed in seeds_of(config)]
-    of_each = [{"mse_all": error} for error in errors]
-    row = Row("anime_vae, all faces, 0-255", "anime_vae", "mse_all", "< 1713")
-    std = {"std": {"mse_all": float(np.std(errors, ddof=1))}} if len(errors) > 1 else {}
-    ours = {"metrics": {"mse_all": float(np.mean(errors))}, "of_each_seed": of_each}
-    yield summary("faces", row, "cpu", {key: results[key] for key in results if key != "std"} | ours | std)
+    yield row(untrained, f"{count} principal components, all faces, 0-255", "mse_all", "measured beside", error)
+    models = [jaxgen.load(workdir, seed=seed) for seed in seeds_of(config)]
+    errors = [BYTE * error_of(model, every, dataset.image_shape) for model in models]
+    yield row(results, "anime_vae, all faces, 0-255", "mse_all", "< 1713", *errors)
 
 
-def baseline(**metrics: float) -> dict:
-    """What takes the place of a run's own metrics in a row of what needs no training."""
-    return {"metrics": metrics, "std": {}, "of_each_seed": [metrics], "seconds": 0.0, "step": 0}
+def measures(metric: str, values: Sequence[float]) -> dict:
+    """What takes the place of a run's own metrics in a row of something else, of one value or one a seed."""
+    std = {metric: float(np.std(values, ddof=1))} if len(values) > 1 else {}
+    each = [{metric: value} for value in values]
+    return {"metrics": {metric: float(np.mean(values))}, "std": std, "of_each_seed": each}
 
 
 def seeds_of(config: Mapping) -> range:

@@ -13,16 +13,11 @@ Published figures as printed in the paper; "(recalled)" marks one that was not c
 """
 
 import argparse
-import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from benchmarks import records
-from jaxgen.config import did_you_mean
-
-BUDGETS = ("cpu", "paper")
+from benchmarks import records, tables
 
 
 class Row(NamedTuple):
@@ -67,56 +62,19 @@ COLUMNS |= {"seeds": "seeds", "steps": "steps", "minutes": "minutes"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns the exit status, 2 for a user's mistake, else that of the first run that fails."""
-    try:
-        options = parse(argv)
-        records.prepare(options.out)
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    rows = []
-    for table in options.tables:
-        for row in TABLES[table]:
-            try:
-                results = run(row, options)
-            except subprocess.CalledProcessError as error:
-                return error.returncode
-            rows.append(summary(table, row, options.budget, results))
-            records.append(options.out, rows[-1])
-    print(records.table(rows, COLUMNS))
-    return 0
+    """Runs the command line; returns the exit status."""
+    return tables.run(lambda: parse(argv), measured, COLUMNS)
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The options.
+    return tables.parse("paper_tables", __doc__, TABLES, argv)
 
-    Raises:
-      ValueError: a table is unknown.
-    """
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.paper_tables",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add("tables", nargs="*", default=list(TABLES), metavar="TABLE", help=f"of {', '.join(TABLES)}; default: all")
-    add("--budget", choices=BUDGETS, default="cpu")
-    add("--seeds", type=int, default=3, metavar="N")
-    add(
-        "--override",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="a value of every recipe, such as steps=100",
-    )
-    add("--workdir", type=Path, default=Path("runs/paper_tables"), metavar="DIR")
-    add("--out", type=Path, default=records.RESULTS / "paper_tables.jsonl", metavar="FILE")
-    options = parser.parse_args(argv)
-    if unknown := [table for table in options.tables if table not in TABLES]:
-        raise ValueError(
-            f'table "{unknown[0]}" is unknown{did_you_mean(unknown[0], TABLES)}; choose from {", ".join(TABLES)}'
-        )
-    return options
+
+def measured(table: str, options: argparse.Namespace) -> Iterator[dict]:
+    """The rows of a table."""
+    for row in TABLES[table]:
+        if options.only in row.name:
+            yield summary(table, row, options, run(row, options))
 
 
 def run(row: Row, options: argparse.Namespace) -> dict:
@@ -144,25 +102,10 @@ def widened(row: Row) -> dict[str, str]:
     return {name: str(widths).replace(" ", "") for name, widths in layers.items()}
 
 
-def summary(table: str, row: Row, budget: str, results: dict) -> dict:
-    """One row: the metric of every seed, and what it rests on."""
-    each = results.get("of_each_seed", [results["metrics"]])
-    return {
-        "table": table,
-        "row": row.name,
-        "metric": row.metric,
-        "ours": shown(results["metrics"][row.metric], results.get("std", {}).get(row.metric), row.metric),
-        "published": row.published,
-        "of_each_seed": [metrics[row.metric] for metrics in each],
-        "budget": budget,
-        "seeds": len(each),
-        "steps": results["step"],
-        "minutes": results["seconds"] / 60,
-        "split": results["split"],
-        "device": results["device"],
-        "versions": results["versions"],  # of the run, its commit included
-        "date": records.now(),
-    }
+def summary(table: str, row: Row, options: argparse.Namespace, results: dict) -> dict:
+    """One row: ours, as `tables.summary` has it, beside the published figure."""
+    ours = shown(results["metrics"][row.metric], results.get("std", {}).get(row.metric), row.metric)
+    return tables.summary(table, row.name, row.metric, ours, options, results) | {"published": row.published}
 
 
 def shown(mean: float, std: float | None, metric: str) -> str:

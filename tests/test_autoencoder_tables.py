@@ -5,38 +5,39 @@ import ast
 import numpy as np
 import pytest
 
-from benchmarks import autoencoder_tables as tables
-from benchmarks import records
+from benchmarks import autoencoder_tables, records, tables
 from jaxgen.config import validate
 
-ROWS = [pytest.param(row, id=f"{table}: {row.name}") for table, rows in tables.TABLES.items() for row in rows]
+ROWS = [
+    pytest.param(row, id=f"{table}: {row.name}") for table, rows in autoencoder_tables.TABLES.items() for row in rows
+]
 
 
 @pytest.mark.parametrize("budget", tables.BUDGETS)
 @pytest.mark.parametrize("row", ROWS)
 def test_every_row_is_a_recipe_that_can_be_run(row, budget):
     config = records.recipe(*row.config.partition(":")[::2])
-    for key, value in tables.values(row, tables.parse(["--budget", budget])).items():
+    for key, value in autoencoder_tables.values(row, autoencoder_tables.parse(["--budget", budget])).items():
         config[key] = ast.literal_eval(value) if isinstance(value, str) else value  # locked: an unknown key raises
     validate(config)
 
 
 def test_rows_share_a_workdir_exactly_where_they_share_a_run():
-    options = tables.parse(["--override=data.path=/somewhere"])
-    rows = [row for rows in tables.TABLES.values() for row in rows]
+    options = autoencoder_tables.parse(["--override=data.path=/somewhere"])
+    rows = [row for rows in autoencoder_tables.TABLES.values() for row in rows]
     runs = {(row.config, row.vae, row.cpu_steps) for row in rows}
-    assert len({tables.folder(row, options) for row in rows}) == len(runs)
-    assert not any("somewhere" in str(tables.folder(row, options)) for row in rows)
+    assert len({autoencoder_tables.folder(row, options) for row in rows}) == len(runs)
+    assert not any("somewhere" in str(autoencoder_tables.folder(row, options)) for row in rows)
 
 
 def test_a_colorizer_on_a_vaes_faces_is_told_the_vaes_workdir():
-    options = tables.parse(["--override=data.path=/faces", "--workdir=here"])
-    row = tables.TABLES["colours"][0]
-    assert tables.overrides(row, options) == ["seeds=3", "data.path=/faces", "vae=here/anime_vae-seeds=3"]
+    options = autoencoder_tables.parse(["--override=data.path=/faces", "--workdir=here"])
+    row = autoencoder_tables.TABLES["colours"][0]
+    assert autoencoder_tables.overrides(row, options) == ["seeds=3", "data.path=/faces", "vae=here/anime_vae-seeds=3"]
 
 
 def test_an_unknown_table_is_refused_in_one_line(capsys):
-    assert tables.main(["likelyhood"]) == 2
+    assert autoencoder_tables.main(["likelyhood"]) == 2
     error = capsys.readouterr().err
     assert error.startswith('error: table "likelyhood" is unknown (did you mean "likelihood"?); choose from')
     assert len(error.splitlines()) == 1
@@ -46,10 +47,20 @@ def test_principal_components_lose_nothing_of_images_that_they_span():
     rng = np.random.default_rng(0)
     span, mean = rng.normal(size=(3, 12)) / 40, 0.5
     train, images = (mean + rng.normal(size=(count, 3)) @ span for count in (30, 5))
-    np.testing.assert_allclose(tables.projected(train, images, 3), images, atol=1e-8)
-    assert tables.squared_error(tables.projected(train, images, 2), images) > 1e-6
+    np.testing.assert_allclose(autoencoder_tables.projected(train, images, 3), images, atol=1e-8)
+    assert autoencoder_tables.squared_error(autoencoder_tables.projected(train, images, 2), images) > 1e-6
 
 
 def test_what_is_shown_is_mean_and_std_to_the_digits_that_count():
-    assert tables.shown(0.0273456, None) == "0.02735"
-    assert tables.shown(89.6543, 0.0871) == "89.65 ± 0.087"
+    assert autoencoder_tables.shown(0.0273456, None) == "0.02735"
+    assert autoencoder_tables.shown(89.6543, 0.0871) == "89.65 ± 0.087"
+
+
+def test_only_the_rows_that_are_asked_for_are_run(monkeypatch):
+    ran = []
+    monkeypatch.setattr(autoencoder_tables, "run", lambda row, options: ran.append(row.config))
+    monkeypatch.setattr(autoencoder_tables, "summary", lambda table, row, options, results: {"row": row.name})
+    options = autoencoder_tables.parse(["samplers", "--only=vae, "])
+    rows = list(autoencoder_tables.measured("samplers", options))
+    assert [row["row"] for row in rows] == ["vae, prior", "vae, mixture", "vae, two-stage"]
+    assert set(ran) == {"vae:mnist"}

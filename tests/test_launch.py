@@ -63,6 +63,7 @@ EXPLORING = {  # what each mode makes
         ((COND_AAE, "--config.evaluation.split=tset"), 'evaluation.split="tset" is unknown; choose "test" or "val'),
         ((COND_AAE, "--config.best_metric=loss"), 'best_metric="loss" is not measured; choose one of mse, nll'),
         ((COND_AAE, "--config.schedule=altrnating"), 'schedule="altrnating" is unknown'),
+        ((COND_AAE, "--config.kernel_init=he"), 'kernel_init="he" is unknown; choose one of he_normal'),
         ((COND_AAE, "--config.algorithm=aae.Nothing"), 'algorithm="aae.Nothing" is unknown'),
         ((COND_AAE, "--mode=evaluate"), "is no run"),
         ((COND_AAE, "--mode=sample"), "is no run"),

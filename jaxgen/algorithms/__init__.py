@@ -2,6 +2,7 @@
 
 import importlib
 
+from jaxgen.algorithms import checks
 from jaxgen.algorithms.base import Algorithm as Algorithm
 from jaxgen.players import check_schedule
 from jaxgen.types import Info
@@ -22,4 +23,5 @@ def build(config, info: Info) -> Algorithm:
             "for example --config.algorithm=aae.ConditionalAAE"
         ) from error
     check_schedule(config.schedule)  # here, before a workdir is made
+    checks.initialiser(config)
     return algorithm.from_config(config, info)

@@ -1,6 +1,13 @@
 """Checks of a config's values: each raises a ValueError that says the rule and the way out."""
 
+from jaxgen.networks.mlp import INITIALISERS
 from jaxgen.types import Info
+
+
+def initialiser(config) -> None:
+    """Raises a ValueError where the networks' first weights are to come from an unknown distribution."""
+    if config.kernel_init not in INITIALISERS:
+        raise ValueError(f'kernel_init="{config.kernel_init}" is unknown; choose one of {", ".join(INITIALISERS)}')
 
 
 def classes(info: Info) -> None:
