@@ -77,14 +77,24 @@ def widest_dims(model: Model, split: Data, most: int = MOST_DIMS) -> Int[np.ndar
     """The dimensions in which the codes of a split vary most, widest first; all in order where there are no more."""
     if model.algorithm.latent_size <= most:
         return np.arange(model.algorithm.latent_size)
+    return np.argsort(-spread(model, split), kind="stable")[:most]
+
+
+def spread(model: Model, split: Data) -> Float[np.ndarray, " Z"]:
+    """The std of the codes of a split, by dimension."""
     images, labels = some(model, split, slice(SPREAD_OF))
-    return np.argsort(-model.mean_codes(images, labels).std(axis=0), kind="stable")[:most]
+    return model.mean_codes(images, labels).std(axis=0)
+
+
+def stride(model: Model, split: Data) -> float | Float[np.ndarray, " Z"]:
+    """What a dimension is moved by: the prior's std, or the codes' own where nothing draws them to a prior."""
+    return model.algorithm.prior.std if model.algorithm.has_prior else spread(model, split)
 
 
 def traversal_rows(
     image: Float[np.ndarray, "H W C"], decoded: Float[np.ndarray, "D S H W C"], dims: Int[np.ndarray, " D"]
 ) -> figures.Picture:
-    """A row is a dimension: the image, and the dimension moved, by prior stds from where the code is; or its bit."""
+    """A row is a dimension: the image, and the dimension moved, by stds from where the code is; or its bit."""
     originals = np.broadcast_to(image, (len(decoded), 1, *image.shape))
     moves = np.linspace(-3, 3, STEPS) if decoded.shape[1] > 2 else ()
     headings = ["image", *(f"{move:+.3g}" if move else "code" for move in moves)] if len(moves) else None
@@ -93,11 +103,11 @@ def traversal_rows(
 
 
 def traversal(model: Model, dataset: Dataset, split: Data) -> figures.Picture:
-    """Around the code of the split's first image: a row moves one dimension by up to 3 stds of the prior either way."""
+    """Around the code of the split's first image: a row moves one dimension by up to 3 stds either way."""
     del dataset
     (image,), labels = some(model, split, slice(1))
     dims = widest_dims(model, split)
-    decoded = model.traverse(image, STEPS, dims, label=labels)
+    decoded = model.traverse(image, STEPS, dims, std=stride(model, split), label=labels)
     return traversal_rows(image, decoded, dims)
 
 

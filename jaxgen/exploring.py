@@ -64,7 +64,8 @@ def traverse(config, workdir: str | Path, options: Options = DEFAULTS) -> list[P
     (image, *_), labels = _images(this, options, 1)
     label = None if labels is None else labels[:1]
     dims = code_pictures.widest_dims(this.model, this.held_out, options.count or code_pictures.MOST_DIMS)
-    decoded = this.model.traverse(image, code_pictures.STEPS, dims, label=label)
+    stride = code_pictures.stride(this.model, this.held_out)
+    decoded = this.model.traverse(image, code_pictures.STEPS, dims, std=stride, label=label)
     still = _png(this, "traverse", code_pictures.traversal_rows(image, decoded, dims))
     return _said([still, _gif(this, "traverse", decoded.swapaxes(0, 1))])
 

@@ -3,7 +3,7 @@
 import logging
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -195,7 +195,7 @@ def log_training(metrics, step: int, until: int, batch_size: int, dispatched: fl
     telemetry.log(until, {name: float(values.mean()) for name, values in fetched.items()}, images_per_s=rate)
 
 
-def refuse_non_finite(metrics: dict[str, float], step: int, split: str) -> None:
+def refuse_non_finite(metrics: Mapping[str, float | np.ndarray], step: int, split: str) -> None:
     for name, value in metrics.items():
         if not np.all(np.isfinite(value)):  # of several copies, each its own
             raise NonFiniteLossError(

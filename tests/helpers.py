@@ -12,6 +12,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from jaxgen import algorithms
+from jaxgen.model import Model
 from jaxgen.types import Batch, Data, Info
 
 B, H, W, C, K = 6, 8, 10, 1, 4
@@ -34,6 +35,13 @@ def tiny_algorithm(name: str, tokens: str = "smoke", **changes):
         config[key] = (16,) * len(config[key])
     config.update(changes)
     return algorithms.build(config, Info("tiny", (H, W, channels_of(name)), K))
+
+
+def tiny_model(name: str, tokens: str = "smoke", seed: int = 0) -> Model:
+    """The same, untrained, as a model to be used."""
+    algorithm = tiny_algorithm(name, tokens)
+    state = jax.jit(algorithm.init)(jax.random.key(seed))
+    return Model(algorithm, state.params, state.stats)
 
 
 def channels_of(name: str) -> int:

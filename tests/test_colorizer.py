@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import REPOSITORY, B, H, W, launch, read_config, same, tiny_algorithm, tiny_batch
+from helpers import REPOSITORY, B, H, W, launch, read_config, same, tiny_algorithm, tiny_batch, tiny_model
 
 import jaxgen
 from jaxgen import algorithms, objectives, training
@@ -23,9 +23,7 @@ def started(**changes):
 
 @pytest.fixture(scope="module")
 def vae():
-    algorithm = tiny_algorithm("vae")
-    state = jax.jit(algorithm.init)(jax.random.key(1))
-    return Model(algorithm, state.params, state.stats)
+    return tiny_model("vae", seed=1)
 
 
 def count(painter, height, width):

@@ -1,19 +1,15 @@
-import jax
 import numpy as np
 import pytest
-from helpers import C, H, K, W, tiny_algorithm
+from helpers import C, H, K, W, tiny_model
 
 import jaxgen
-from jaxgen.model import Model
 
 Z = 15
 
 
 @pytest.fixture(scope="module")
 def model():
-    algorithm = tiny_algorithm("cond_aae")
-    state = jax.jit(algorithm.init)(jax.random.key(0))
-    return Model(algorithm, state.params, state.stats)
+    return tiny_model("cond_aae")
 
 
 @pytest.fixture(scope="module")

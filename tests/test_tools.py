@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import C, H, K, W, tiny_algorithm, tiny_data
+from helpers import C, H, K, W, tiny_data, tiny_model
 from PIL import Image
 
 from jaxgen import code_pictures, figures
@@ -30,6 +30,7 @@ class Plain(Algorithm):
     decoder_needs_label: bool = False
     binary_code: bool = False
     has_code: bool = True
+    has_prior: bool = True
     info = Info("plain", (1, Z + 1, 1), K)
     prior = Gaussian(Z, 0.1)
     networks, schedule, evaluations, pictures, players = {}, "alternating", (), (), ()
@@ -144,9 +145,7 @@ def test_a_family_without_a_code_says_so(use):
 
 @pytest.fixture(scope="module")
 def model():
-    algorithm = tiny_algorithm("cond_aae")
-    state = jax.jit(algorithm.init)(jax.random.key(0))
-    return Model(algorithm, state.params, state.stats)
+    return tiny_model("cond_aae")
 
 
 @pytest.fixture(scope="module")
@@ -184,13 +183,19 @@ def test_the_dimensions_that_vary_most_come_first():
     np.testing.assert_array_equal(found, [1, 2])
 
 
+def test_dimensions_are_moved_by_stds_of_the_prior_or_of_the_codes_where_none_draws_them():
+    pixels = np.zeros((20, 1, Z + 1, 1), np.uint8)
+    pixels[::2, 0, :Z, 0] = 102, 204, 51
+    split = Data(pixels, np.zeros(20, np.int32))
+    assert code_pictures.stride(plain(), split) == 0.1
+    np.testing.assert_allclose(code_pictures.stride(plain(has_prior=False), split), [0.2, 0.4, 0.1], atol=1e-6)
+
+
 @pytest.mark.parametrize("name", CODE_PICTURES)
 @pytest.mark.parametrize("config", ["aae", "cond_aae", "cluster_aae"])
 def test_every_picture_of_codes_is_drawn_for_every_kind_of_decoder(name, config, split):
-    algorithm = tiny_algorithm(config)
-    state = jax.jit(algorithm.init)(jax.random.key(0))
     dataset = Dataset("tiny", split, split, split, K)
-    picture = CODE_PICTURES[name](Model(algorithm, state.params, state.stats), dataset, split)
+    picture = CODE_PICTURES[name](tiny_model(config), dataset, split)
     assert picture.dtype == np.uint8
     assert picture.std() > 5
 

@@ -13,28 +13,14 @@ from jax import lax
 from jaxtyping import Array, Float
 
 
-class Conv(nn.Module):
-    """A convolution of `size` × `size` pixels, with a bias: output side (side + 2 padding - size) / stride + 1."""
+class Kernel(nn.Module):
+    """What a convolution and its transpose share: a kernel of [size, size, C, features] and a bias.
 
-    features: int
-    size: int
-    stride: int = 1
-    padding: int = 0
-    kernel_init: Callable = lecun_normal()
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w F"]:
-        shape = (self.size, self.size, x.shape[-1], self.features)
-        kernel = self.param("kernel", self.kernel_init, shape)
-        bias = self.param("bias", zeros, (self.features,))
-        return patches(x, self.size, self.stride, self.padding) @ kernel.reshape(-1, self.features) + bias
-
-
-class ConvTranspose(nn.Module):
-    """The transpose of such a convolution, with a bias: output side (side - 1) stride - 2 padding + size.
-
-    The kernel is [size, size, C, features]: pixel (i, j) of the input adds its product with kernel[a, b] to pixel
-    (i stride + a - padding, j stride + b - padding) of the output, as in PyTorch.
+    Attributes:
+      features: channels of the output.
+      size: side of the kernel, in pixels.
+      stride, padding: in pixels, on all sides.
+      kernel_init: what the kernel is drawn from.
     """
 
     features: int
@@ -43,11 +29,30 @@ class ConvTranspose(nn.Module):
     padding: int = 0
     kernel_init: Callable = lecun_normal()
 
+    def weights(self, channels: int) -> tuple[Float[Array, "K K C F"], Float[Array, "F"]]:
+        kernel = self.param("kernel", self.kernel_init, (self.size, self.size, channels, self.features))
+        return kernel, self.param("bias", zeros, (self.features,))
+
+
+class Conv(Kernel):
+    """A convolution, with a bias: output side (side + 2 padding - size) / stride + 1."""
+
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w F"]:
-        shape = (self.size, self.size, x.shape[-1], self.features)
-        kernel = self.param("kernel", self.kernel_init, shape)
-        bias = self.param("bias", zeros, (self.features,))
+        kernel, bias = self.weights(x.shape[-1])
+        return patches(x, self.size, self.stride, self.padding) @ kernel.reshape(-1, self.features) + bias
+
+
+class ConvTranspose(Kernel):
+    """The transpose of such a convolution, with a bias: output side (side - 1) stride - 2 padding + size.
+
+    Pixel (i, j) of the input adds its product with kernel[a, b] to pixel (i stride + a - padding, j stride + b -
+    padding) of the output, as in PyTorch.
+    """
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w F"]:
+        kernel, bias = self.weights(x.shape[-1])
         pieces = x @ kernel.transpose(2, 0, 1, 3).reshape(x.shape[-1], -1)
         pieces = pieces.reshape(*x.shape[:3], self.size, self.size, self.features)
         return overlaid(pieces, self.stride, self.padding) + bias
