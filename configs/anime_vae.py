@@ -23,6 +23,7 @@ def get_config(tokens: str = ""):
     config.hidden = (256,)
     config.shortcut = True  # 836 faces tell little more than principal components: ReLUs correct them
     config.dropout = 0.5
+    config.mixup = True
     config.likelihood, config.pixel_std = "gaussian", 0.1
     config.mirror = True
     config.input_noise = 0.1

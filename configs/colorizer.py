@@ -17,8 +17,8 @@ def get_config(tokens: str = ""):
     config.data.update({"source": "folder", "name": "anime_faces"})
     config.vae = ""  # the workdir of the VAE whose outputs are coloured; "": grey originals
     config.batch_size = 80
-    config.steps = 600
-    config.evaluate_every = config.checkpoint_every = 200
+    config.steps, config.log_every = 520, 20  # the tutorial's 40 epochs of 13 batches
+    config.evaluate_every = config.checkpoint_every = 260
     config.best_metric = "colour_mse"
     config.mirror = True
 
@@ -32,7 +32,7 @@ def get_config(tokens: str = ""):
     config.schedule = "simultaneous"
     config.rates = {"reconstruction": 1e-3}  # Adam
     config.decay = "cosine"
-    presets = {"digits": digits, "mnist": tinted, "published": published, "smoke": smoke}
+    presets = {"digits": tinted, "mnist": tinted, "published": published, "smoke": smoke}
     config = with_tokens(config, tokens, presets)
     config.data.channels = 0 if config.data.tint else 3
     return config
@@ -42,16 +42,12 @@ def tinted(config):
     """Grey images get a colour by class: what is to be coloured has to be read first."""
     config.data.tint, config.mirror = True, False
     config.dropout, config.coarseness = 0.2, 7
-
-
-def digits(config):
-    """Tinted, and longer: 1,400 images."""
-    tinted(config)
-    config.steps = 3000
+    config.steps, config.log_every = 3000, 100
     config.evaluate_every = config.checkpoint_every = 1000
 
 
 def published(config):
     """Two dense layers with nothing between, Adam at 1e-4, noise of one grey level, which is left out in testing."""
+    config.mirror = False
     config.painter, config.noise = "published", 1 / 255
     config.rates.reconstruction, config.decay, config.kernel_init = 1e-4, "none", "torch"
