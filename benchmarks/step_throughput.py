@@ -101,7 +101,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--configs", type=words, metavar="A,B", help="names in configs/ (default: all of them)")
     add("--tokens", type=words, default=[""], metavar="A,B+C",
         help="variants of each config: comma-separated, an empty one is the config itself, + joins the tokens of one, "
-        "so --tokens=,tutorial,mnist+tutorial are three (default: the config itself)")  # fmt: skip
+        "so --tokens=,tutorial,mnist+tutorial are three (default: the config itself; of a folder: digits)")  # fmt: skip
     add("--parallel", type=words, default=list(parallel.WAYS), metavar="A,B", help="jit, pmap (default: both)")
     add("--devices", type=count, metavar="N", help="use the first N devices (default: all)")
     add("--simulate", type=count, metavar="N", help="simulate N CPU devices; the rows say so")
@@ -131,7 +131,7 @@ def run(options: argparse.Namespace) -> list[dict]:
     """
     set_up_jax(options.simulate)
     cases = [
-        Case(config, tokens.replace("+", ","), way, options.devices, options.batch_size, options.steps, options.repeats)
+        Case(config, told(config, tokens), way, options.devices, options.batch_size, options.steps, options.repeats)
         for config in options.configs or records.recipes()
         for tokens in options.tokens
         for way in options.parallel
@@ -145,6 +145,13 @@ def run(options: argparse.Namespace) -> list[dict]:
         records.append(options.out, row)
         rows.append(row)
     return rows
+
+
+def told(config: str, tokens: str) -> str:
+    """Tokens as behind the config's name; the bundled digits where a folder of images would have to be at hand."""
+    if not tokens and records.recipe(config).data.source == "folder":
+        return "digits"
+    return tokens.replace("+", ",")
 
 
 def set_up_jax(simulate: int | None) -> None:

@@ -164,3 +164,9 @@ def test_a_broken_loss_is_recorded_as_null(tmp_path):
 def test_a_file_that_cannot_be_written_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"out=.* cannot be written \(Is a directory\); try another --out=FILE"):
         records.prepare(tmp_path)
+
+
+def test_configs_of_a_folder_of_images_are_measured_on_the_digits_unless_told():
+    assert step_throughput.told("anime_vae", "") == "digits"
+    assert step_throughput.told("anime_vae", "anime_faces+conv") == "anime_faces,conv"
+    assert step_throughput.told("cond_aae", "") == ""
