@@ -15,6 +15,7 @@ Likelihoods are of MNIST binarised once (our draw), in nats, by so many importan
 import argparse
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import NamedTuple
 
@@ -107,9 +108,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def measured(table: str, options: argparse.Namespace) -> Iterator[dict]:
     """The rows of a table, the baselines that no run holds included."""
     for row in TABLES[table]:
-        if options.only in row.name:
+        if fnmatch(row.name, options.only):
             yield summary(table, row, options, run(row, options))
-    if table == "faces" and not options.only:
+    if table == "faces" and options.only == "*":
         yield from principal_components(options)
 
 

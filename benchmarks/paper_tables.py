@@ -15,6 +15,7 @@ Published figures as printed in the paper; "(recalled)" marks one that was not c
 import argparse
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatch
 from typing import NamedTuple
 
 from benchmarks import records, tables
@@ -73,7 +74,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def measured(table: str, options: argparse.Namespace) -> Iterator[dict]:
     """The rows of a table."""
     for row in TABLES[table]:
-        if options.only in row.name:
+        if fnmatch(row.name, options.only):
             yield summary(table, row, options, run(row, options))
 
 

@@ -27,7 +27,7 @@ def parse(program: str, doc: str, tables: Iterable[str], argv: Sequence[str] | N
     add("tables", nargs="*", default=list(tables), metavar="TABLE", help=f"of {', '.join(tables)}; default: all")
     add("--budget", choices=BUDGETS, default="cpu")
     add("--seeds", type=int, default=3, metavar="N")
-    add("--only", default="", metavar="TEXT", help="of the tables, only the rows whose names contain this")
+    add("--only", default="*", metavar="PATTERN", help="of the tables, only the rows of such names: vae*, *conv*")
     add(
         "--override",
         action="append",
