@@ -80,8 +80,11 @@ TABLES = {
         Row("anime_vae", "anime_vae", "mse", "below 10 principal components"),
         Row("anime_vae:conv", "anime_vae:conv", "mse", "at most anime_vae's"),
         Row("anime_vae:tutorial", "anime_vae:tutorial", "mse", "measured beside"),
+        Row("anime_vae, codes' distance from the prior", "anime_vae", "prior_gap", "near two draws of the prior"),
+        Row("two draws of the prior", "anime_vae", "prior_gap_floor", "measured beside"),
         Row("anime_vae, active units", "anime_vae", "active_units", "≥ 9 of 10"),
         Row("anime_vae:tutorial, active units", "anime_vae:tutorial", "active_units", "measured beside"),
+        *(Row(f"anime_vae, {name}", "anime_vae", f"frechet_distance{behind}", "") for name, behind in SAMPLERS),
     ],
     "colours": [
         Row("colorizer, VAE's faces", "colorizer", "colour_mse", "below the published net's", vae="anime_vae"),

@@ -16,30 +16,35 @@ def get_config(tokens: str = ""):
     """The recipe, for a comma-separated list of tokens."""
     config = variational("vae.VAE")
     config.data.update({"source": "folder", "name": "anime_faces", "channels": 1})
-    config.steps = 5000
+    config.steps = 4000
     config.evaluate_every = config.checkpoint_every = 1000
     config.best_metric = "mse"
     config.latent_size = 10
     config.hidden = (256,)
     config.shortcut = True  # 836 faces tell little more than principal components: ReLUs correct them
-    config.dropout = 0.5
-    config.mixup = True
-    config.likelihood, config.pixel_std = "gaussian", 0.1
+    config.dropout = 0.6
+    config.likelihood = "gaussian"
+    config.pixel_std, config.learned_std = 1.0, True  # beginning large, it lets the KL lay out the codes first
+    config.centred = True
     config.mirror = True
-    config.input_noise = 0.1
-    config.rates.elbo = 3e-3
-    return with_tokens(config, tokens, {"conv": conv, "tutorial": tutorial, "smoke": smoke})
+    config.input_noise = 0.15
+    presets = {"digits": upright, "mnist": upright, "conv": conv, "tutorial": tutorial, "smoke": smoke}
+    return with_tokens(config, tokens, presets)
+
+
+def upright(config):
+    """A digit in the mirror is none."""
+    config.mirror = False
 
 
 def conv(config):
     """Convolutions correct the principal components; the last one only smooths what a dense layer draws."""
-    config.rates.elbo = 4e-3
     config.encoder_layers = (
         *(("fold", 2), ("conv", 16, 3, 2, 1), ("relu",)),
-        *(("dense", 256), ("relu",), ("dropout", 0.3)),
+        *(("dense", 256), ("relu",), ("dropout", 0.5)),
     )
     config.decoder_layers = (
-        *(("dense", 256), ("relu",), ("dropout", 0.3)),
+        *(("dense", 256), ("relu",), ("dropout", 0.5)),
         *(("seed", 4, 16), ("conv", 16, 3, 1, 1), ("unfold", 4)),
     )
 
@@ -59,7 +64,7 @@ def tutorial(config):
             *(("conv_transpose", 3, 6, 3, 0), ("relu",), ("conv_transpose", 1, 4, 1, 0)),
         )
     config.hidden, config.shortcut, config.dropout = (512, 96, 25), False, 0.0
-    config.mirror, config.shift, config.mixup, config.input_noise = False, 0, False, 0.0
-    config.pixel_std = 0.83
+    config.mirror, config.input_noise, config.centred = False, 0.0, False
+    config.pixel_std, config.learned_std = 0.83, False
     config.steps = 10_400
     config.rates.elbo, config.decay, config.kernel_init = 1e-4, "none", "torch"

@@ -98,7 +98,8 @@ def variational(algorithm: str) -> ConfigDict:
     config.latent_size = 20
     add_networks(config, hidden=(400, 400))
     config.likelihood = "bernoulli"  # or "gaussian", of std pixel_std
-    config.pixel_std, config.learned_std = 0.1, False
+    config.pixel_std, config.learned_std = 0.1, False  # learned_std: pixel_std is where it begins
+    config.centred = False  # images, Gaussian ones, are coded and drawn as distances from one learnt beside
     config.beta, config.free_bits = 1.0, 0.0
     config.draws = 1
     config.input_noise = 0.0  # of the pixels that the encoder sees in training

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxgen.networks import MLP, ConvClassifier
+from jaxgen.networks import MLP, Centre, ConvClassifier
 
 B, H, W, C, Z, K = 6, 8, 10, 3, 5, 4
 
@@ -104,13 +104,24 @@ def test_conv_classifier_gives_a_logit_a_class(image):
     assert network.init_with_output(jax.random.key(0), image, train=False)[0].shape == (B, K)
 
 
-def test_a_shortcut_adds_a_linear_map_of_the_input_to_the_first_outputs():
+def test_a_shortcut_is_a_linear_map_to_the_first_outputs_that_the_gate_lets_be_corrected():
     x = jax.random.normal(jax.random.key(0), (B, H, W, C))
     network = MLP((7,), (2, 3), shortcut=3)
     params = network.init(jax.random.key(1), x, train=False)["params"]
-    kernel = params["shortcut"]["kernel"]
-    rest = {name: value for name, value in params.items() if name != "shortcut"}
+    rest = {name: value for name, value in params.items() if name != "Shortcut_0"}
     without = MLP((7,), (2, 3)).apply({"params": rest}, x, train=False)
-    with_it = network.apply({"params": params}, x, train=False)
-    np.testing.assert_allclose(with_it[:, 0], without[:, 0] + x.reshape(B, -1) @ kernel, rtol=1e-5, atol=1e-5)
-    np.testing.assert_array_equal(with_it[:, 1], without[:, 1])
+    linear = x.reshape(B, -1) @ params["Shortcut_0"]["Dense_0"]["kernel"]
+    at_first = network.apply({"params": params}, x, train=False)
+    np.testing.assert_allclose(at_first[:, 0], linear, rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(at_first[:, 1], 0)
+    opened = network.apply({"params": rest | {"Shortcut_0": params["Shortcut_0"] | {"gate": 2.0}}}, x, train=False)
+    np.testing.assert_allclose(opened[:, 0], 2 * without[:, 0] + linear, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(opened[:, 1], 2 * without[:, 1], rtol=1e-6)
+
+
+def test_a_centre_begins_grey_and_moves_by_ten_times_its_parameter():
+    centre = Centre((H, W, C))
+    params = centre.init(jax.random.key(0), train=False)["params"]
+    np.testing.assert_array_equal(centre.apply({"params": params}, train=False), np.full((H, W, C), 0.5))
+    moved = jax.tree.map(lambda value: value + 0.01, params)
+    np.testing.assert_allclose(centre.apply({"params": moved}, train=False), np.full((H, W, C), 0.6), rtol=1e-6)

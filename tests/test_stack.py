@@ -62,10 +62,9 @@ def test_a_stack_with_a_shortcut_adds_a_linear_map_to_the_first_outputs():
     layers = (("conv", 3, 3, 2, 1), ("relu",))
     stack = Stack(layers, (2, 3), (6, 8, 1), shortcut=3)
     params = stack.init(jax.random.key(1), x, train=False)["params"]
-    rest = {name: value for name, value in params.items() if name != "shortcut"}
+    rest = {name: value for name, value in params.items() if name != "Shortcut_0"}
     without = Stack(layers, (2, 3), (6, 8, 1)).apply({"params": rest}, x, train=False)
-    with_it = stack.apply({"params": params}, x, train=False)
-    np.testing.assert_allclose(
-        with_it[:, 0], without[:, 0] + x.reshape(5, -1) @ params["shortcut"]["kernel"], rtol=1e-4
-    )
+    with_it = stack.apply({"params": rest | {"Shortcut_0": params["Shortcut_0"] | {"gate": 1.0}}}, x, train=False)
+    linear = x.reshape(5, -1) @ params["Shortcut_0"]["Dense_0"]["kernel"]
+    np.testing.assert_allclose(with_it[:, 0], without[:, 0] + linear, rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(with_it[:, 1], without[:, 1])

@@ -95,6 +95,22 @@ def test_the_learnt_pixel_std_is_moved_and_the_fixed_one_is_no_parameter():
     assert "pixel_log_std" not in started(likelihood="gaussian")[1].params
 
 
+def test_a_centred_vae_codes_the_distance_from_its_centre_and_an_untrained_one_draws_the_centre():
+    algorithm, state = started(likelihood="gaussian", centred=True, shortcut=True)
+    centre = {"tenth": jax.random.normal(jax.random.key(2), algorithm.info.image_shape) / 100}
+    params = state.params | {"centre": centre}
+    image = (0.5 + 10 * centre["tenth"])[None]
+    label = jnp.zeros(1, jnp.int32)
+    posterior = algorithm.posterior(params, state.stats, image, label)
+    np.testing.assert_allclose(posterior.mean, 0, atol=1e-5)
+    twice = [algorithm.posterior(params, state.stats, image + step, label).mean for step in (0.1, 0.2)]
+    np.testing.assert_allclose(twice[1], 2 * twice[0], rtol=1e-3, atol=1e-5)  # linear, until the gate opens
+    code = jax.random.normal(jax.random.key(3), (1, algorithm.latent_size))
+    np.testing.assert_allclose(algorithm.output(params, state.stats, code, label), image, atol=1e-6)
+    after, _ = make_update(algorithm.players)(state, tiny_batch(), jax.random.key(1))
+    assert not same(after.params["centre"], state.params["centre"])
+
+
 def test_the_kl_as_a_player_moves_the_encoder_alone():
     algorithm, state = started("separate_kl,smoke")
     elbo, kl = algorithm.players
@@ -126,6 +142,7 @@ def test_the_mean_code_is_the_posteriors_mean_and_encode_draws_around_it():
     ("change", "message"),
     [
         ({"likelihood": "poisson"}, 'likelihood="poisson" is unknown; choose one of bernoulli, gaussian'),
+        ({"centred": True}, 'centred=True needs likelihood="gaussian", here "bernoulli"; try'),
         ({"pixel_std": 0.0}, "pixel_std=0.0 must be positive; try"),
         ({"draws": 0}, "draws=0 must be at least 1"),
         ({"draws": 5, "beta": 2.0}, "draws=5 bounds .* beta=2.0 must be 1"),

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 
 import flax.linen as nn
+from flax.linen.initializers import zeros
 
 from jaxgen.networks import MLP, Stack
 from jaxgen.networks.stack import KINDS
@@ -16,7 +17,8 @@ def encoder_and_decoder(
 
     `config.encoder_layers` and `decoder_layers` (see `Stack`) where there are any; else MLPs of `config.hidden` units,
     in reverse order in the decoder, with `dropout`. If `shortcut`, with a linear map beside them: from pixels to the
-    code (of a code [2, Z], its mean), from the code to pixels.
+    code (of a code [2, Z], its mean), from the code to pixels. The latter starts at 0: what random codes would draw is
+    worse than nothing, and the encoder would make them small instead of telling.
 
     Raises:
       ValueError: a layer's kind is unknown.
@@ -26,6 +28,7 @@ def encoder_and_decoder(
     networks = {}
     for name, widths in (("encoder", hidden), ("decoder", hidden[::-1])):
         common = {"kernel_init": config.kernel_init, "shortcut": linear[name] if config.shortcut else 0}
+        common |= {"shortcut_init": zeros} if name == "decoder" else {}
         if layers := tuple(tuple(layer) for layer in config[f"{name}_layers"]):
             check_kinds(f"{name}_layers", layers)
             networks[name] = Stack(layers, shapes[name], image_shape, **common)

@@ -15,12 +15,13 @@ from jaxgen.algorithms import checks
 from jaxgen.algorithms.base import Algorithm
 from jaxgen.algorithms.nets import encoder_and_decoder
 from jaxgen.distributions import Gaussian, Prior, gaussian_kl_by_dimension
-from jaxgen.networks import Scalar
+from jaxgen.networks import Centre, Scalar
 from jaxgen.optimizers import decayed
 from jaxgen.players import Player
 from jaxgen.types import Info
 
 LIKELIHOODS = ("bernoulli", "gaussian")
+CONTRAST = 4.0  # what the encoder sees times this has a std of about 1, and so have its first codes
 LOG_STD_RANGE = (-7.0, 3.0)  # of q(z | x)
 EXPLORED = ("reconstructions_18", "interpolation", "interpolation_spherical", "traversal")  # pictures
 OPTIONS = ("schedule", "likelihood", "beta", "free_bits", "draws", "input_noise")
@@ -48,6 +49,9 @@ class VAE(Algorithm):
       free_bits: nats of KL, batch mean, that each dimension may cost before it is counted (Kingma et al. 2016, eq. 15).
       draws: codes drawn for each image in training.
       input_noise: std of the noise on the pixels that the encoder sees in training.
+
+    A `centred` one has a third network, "centre", an image: the encoder sees an image's distance from it, the decoder's
+    output is added to it, so that codes need tell no more than what differs from image to image.
     """
 
     info: Info
@@ -69,6 +73,8 @@ class VAE(Algorithm):
         check(config)
         prior = Gaussian(config.latent_size)
         networks = dict(encoder_and_decoder(config, info.image_shape, (2, prior.size)))
+        if config.centred:
+            networks["centre"] = Centre(info.image_shape)
         learnt = config.likelihood == "gaussian" and config.learned_std
         if learnt:
             networks["pixel_log_std"] = Scalar(config.pixel_std)
@@ -106,7 +112,7 @@ class VAE(Algorithm):
 
     def example_inputs(self):
         image, code, label = self.example_image(), jnp.zeros((1, self.latent_size)), jnp.zeros(1, jnp.int32)
-        learnt = {"pixel_log_std": ()} if "pixel_log_std" in self.networks else {}
+        learnt = {name: () for name in ("centre", "pixel_log_std") if name in self.networks}
         return learnt | {"encoder": (image, *self.told(label)), "decoder": (code, *self.told(label))}
 
     # The losses.
@@ -175,8 +181,7 @@ class VAE(Algorithm):
     def posterior(self, params, stats, image, label, rng=None) -> Posterior:
         """q(z | x) of each example."""
         rng = None if rng is None else jax.random.fold_in(rng, 1)
-        # Photographs lie around grey: uncentred, what they share drowns what tells them apart for thousands of steps.
-        seen = image - 0.5 if self.likelihood == "gaussian" else image
+        seen = CONTRAST * (image - self.centre(params, stats)) if "centre" in self.networks else image
         output = self.apply("encoder", params, stats, seen, *self.told(label), rng=rng)
         return Posterior(output[:, 0], jnp.clip(output[:, 1], *LOG_STD_RANGE))
 
@@ -189,7 +194,11 @@ class VAE(Algorithm):
 
     def output(self, params, stats, code, label, rng=None) -> Float[Array, "B H W C"]:
         """What the decoder says of codes [B, Z]: logits of the pixels, or their means."""
-        return self.apply("decoder", params, stats, code, *self.told(label), rng=rng)
+        drawn = self.apply("decoder", params, stats, code, *self.told(label), rng=rng)
+        return drawn + self.centre(params, stats) if "centre" in self.networks else drawn
+
+    def centre(self, params, stats) -> Float[Array, "H W C"]:
+        return self.apply("centre", params, stats)
 
     def pixel_nll(self, params, stats, output, image) -> Float[Array, " B"]:
         """-log p(x | z) of each example, in nats."""
@@ -270,6 +279,10 @@ def check(config) -> None:
     checks.at_least_0(config, "beta", "free_bits", "input_noise")
     if config.likelihood not in LIKELIHOODS:
         raise ValueError(f'likelihood="{config.likelihood}" is unknown; choose one of {", ".join(LIKELIHOODS)}')
+    if config.centred and config.likelihood != "gaussian":
+        raise ValueError(
+            f'centred=True needs likelihood="gaussian", here "{config.likelihood}"; try --config.centred=false'
+        )
     if not config.pixel_std > 0:
         raise ValueError(f"pixel_std={config.pixel_std} must be positive; try --config.pixel_std=0.1")
     if config.draws < 1:

@@ -2,6 +2,7 @@
 
 from jaxgen.networks.convolutional import ConvClassifier as ConvClassifier
 from jaxgen.networks.mlp import MLP as MLP
+from jaxgen.networks.mlp import Centre as Centre
 from jaxgen.networks.mlp import Scalar as Scalar
 from jaxgen.networks.painters import CoarsePainter as CoarsePainter
 from jaxgen.networks.painters import PublishedPainter as PublishedPainter

@@ -41,8 +41,8 @@ class MLP(nn.Module):
       modulated: whether the second input, beside being joined to the first, modulates every hidden layer before its
         ReLU.
       leak: the slope of a hidden unit below 0; 0 is the ReLU.
-      shortcut: to so many outputs, the first ones, a linear map of the input is added: what is linear need not be
-        learnt through ReLUs.
+      shortcut: to so many outputs, the first ones, a linear map of the input is added; see `Shortcut`.
+      shortcut_init: what its kernel is drawn from.
     """
 
     hidden: tuple[int, ...]
@@ -53,6 +53,7 @@ class MLP(nn.Module):
     modulated: bool = False
     leak: float = 0.0
     shortcut: int = 0
+    shortcut_init: Callable = lecun_normal()
 
     @nn.compact
     def __call__(self, *inputs: Float[Array, "B ..."], train: bool) -> Float[Array, "B ..."]:
@@ -65,15 +66,39 @@ class MLP(nn.Module):
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
         x = nn.Dense(math.prod(self.output_shape), kernel_init=last_init)(x)
         if self.shortcut:
-            x = with_shortcut(x, joined, self.shortcut, last_init)
+            x = Shortcut(self.shortcut, self.shortcut_init)(x, joined)
         return x.reshape(len(x), *self.output_shape)
 
 
-def with_shortcut(
-    x: Float[Array, "B N"], inputs: Float[Array, "B M"], count: int, kernel_init: Callable
-) -> Float[Array, "B N"]:
-    """Outputs with a linear map of the inputs added to the first `count` of them; called inside a compact module."""
-    return x.at[:, :count].add(nn.Dense(count, use_bias=False, kernel_init=kernel_init, name="shortcut")(inputs))
+class Shortcut(nn.Module):
+    """A linear map of the inputs, to the first `count` outputs, and x as its correction.
+
+    What is linear need not be learnt through ReLUs: x comes in by a gate that starts at 0 (ReZero, Bachlechner et al.
+    2021).
+    """
+
+    count: int
+    kernel_init: Callable
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B N"], inputs: Float[Array, "B M"]) -> Float[Array, "B N"]:
+        x = self.param("gate", zeros, ()) * x
+        return x.at[:, : self.count].add(nn.Dense(self.count, use_bias=False, kernel_init=self.kernel_init)(inputs))
+
+
+class Centre(nn.Module):
+    """An image, learnt, that begins grey (0.5); it has no input.
+
+    The parameter is a tenth of its distance from grey: so it arrives in tens of steps, before a decoder beside it has
+    learnt to draw the mean image out of codes, which would then have to lie away from 0.
+    """
+
+    image_shape: tuple[int, int, int]
+
+    @nn.compact
+    def __call__(self, *, train: bool) -> Float[Array, "H W C"]:
+        del train
+        return 0.5 + 10 * self.param("tenth", zeros, self.image_shape)
 
 
 class Scalar(nn.Module):

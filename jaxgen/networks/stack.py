@@ -1,14 +1,16 @@
 """A network spelled out as a tuple of layers, for convolutional encoders and decoders, the published ones included."""
 
 import math
+from collections.abc import Callable
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax.linen.initializers import lecun_normal
 from jaxtyping import Array, Float
 
 from jaxgen.networks.convolutions import Conv, ConvTranspose
-from jaxgen.networks.mlp import INITIALISERS, with_shortcut
+from jaxgen.networks.mlp import INITIALISERS, Shortcut
 
 Layer = tuple  # a kind and its numbers
 KINDS = ("conv", "conv_transpose", "pool", "fold", "unfold", "dense", "seed", "reshape", "relu", "dropout")
@@ -32,7 +34,8 @@ class Stack(nn.Module):
         itself where it has as many numbers, or what a last dense layer makes of it.
       image_shape: H, W, C, which "seed" grows from.
       kernel_init: a name in INITIALISERS.
-      shortcut: to so many outputs, the first ones, a linear map of the input is added.
+      shortcut: to so many outputs, the first ones, a linear map of the input is added; see `Shortcut`.
+      shortcut_init: what its kernel is drawn from.
     """
 
     layers: tuple[Layer, ...]
@@ -40,13 +43,14 @@ class Stack(nn.Module):
     image_shape: tuple[int, int, int]
     kernel_init: str = "he_normal"
     shortcut: int = 0
+    shortcut_init: Callable = lecun_normal()
 
     @nn.compact
     def __call__(self, *inputs: Float[Array, "B ..."], train: bool) -> Float[Array, "B ..."]:
         x = self._through_layers(*inputs, train=train)
         if self.shortcut:
             joined = jnp.concatenate([flat(value) for value in inputs], axis=-1)
-            x = with_shortcut(flat(x), joined, self.shortcut, INITIALISERS[self.kernel_init][1])
+            x = Shortcut(self.shortcut, self.shortcut_init)(flat(x), joined)
         return x.reshape(len(x), *self.output_shape)
 
     def _through_layers(self, *inputs, train: bool):
