@@ -41,10 +41,10 @@ def conv(config):
     """Convolutions correct the principal components; the last one only smooths what a dense layer draws."""
     config.encoder_layers = (
         *(("fold", 2), ("conv", 16, 3, 2, 1), ("relu",)),
-        *(("dense", 256), ("relu",), ("dropout", 0.5)),
+        *(("dense", 256), ("relu",), ("dropout", 0.6)),
     )
     config.decoder_layers = (
-        *(("dense", 256), ("relu",), ("dropout", 0.5)),
+        *(("dense", 256), ("relu",), ("dropout", 0.6)),
         *(("seed", 4, 16), ("conv", 16, 3, 1, 1), ("unfold", 4)),
     )
 
