@@ -28,4 +28,5 @@ def mnist(config):
 def tutorial(config):
     """784-1000-1000-2 and back, ReLU, sigmoid, mean squared error, Adam at 1e-3 throughout."""
     config.hidden = (1000, 1000)
-    config.noise, config.decay, config.kernel_init = 0.0, "none", "torch"
+    config.pixel_loss, config.noise = "squared_error", 0.0
+    config.decay, config.kernel_init = "none", "torch"

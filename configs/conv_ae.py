@@ -45,5 +45,5 @@ def tutorial(config):
         *(("reshape", 2, 2, 8), ("conv_transpose", 16, 3, 2, 0), ("relu",)),
         *(("conv_transpose", 8, 5, 3, 1), ("relu",), ("conv_transpose", 1, 2, 2, 1)),
     )
-    config.signed, config.weight_decay = True, 1e-5
+    config.pixel_loss, config.signed, config.weight_decay = "squared_error", True, 1e-5
     config.decay, config.kernel_init = "none", "torch"

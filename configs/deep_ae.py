@@ -26,5 +26,5 @@ def mnist(config):
 
 def tutorial(config):
     """Pixels in [-1, 1] by a tanh, Adam at 1e-3 throughout with an L2 penalty of 1e-5."""
-    config.signed, config.weight_decay = True, 1e-5
+    config.pixel_loss, config.signed, config.weight_decay = "squared_error", True, 1e-5
     config.decay, config.kernel_init = "none", "torch"

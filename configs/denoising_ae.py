@@ -29,4 +29,4 @@ def mnist(config):
 def tutorial(config):
     """The published nets, ReLU, sigmoid, mean squared error, Adam at 1e-3 throughout."""
     config.hidden, config.latent_size = (1000, 1000), 32
-    config.decay, config.kernel_init = "none", "torch"
+    config.pixel_loss, config.decay, config.kernel_init = "squared_error", "none", "torch"

@@ -29,4 +29,4 @@ def tutorial(config):
     """Bits passed straight through and nothing else: no noise, Adam at 1e-3 throughout."""
     config.hidden = (1000, 1000)
     config.noise = config.code_noise = 0.0
-    config.decay, config.kernel_init = "none", "torch"
+    config.pixel_loss, config.decay, config.kernel_init = "squared_error", "none", "torch"

@@ -79,6 +79,7 @@ def autoencoder(algorithm: str) -> ConfigDict:
     config.best_metric = "mse"
     config.latent_size = 2
     add_networks(config, hidden=(500, 500))
+    config.pixel_loss = "cross_entropy"  # or "squared_error"
     config.signed = False  # pixels in [-1, 1] by a tanh, not in [0, 1] by a sigmoid
     config.noise, config.masking = 0.0, 0.0  # of the pixels that the encoder sees in training
     config.code_noise = 0.0

@@ -25,6 +25,43 @@ def test_the_tutorials_loss_is_the_squared_error_of_pixels_between_minus_1_and_1
     assert float(metrics["mse"]) == pytest.approx(float(loss) / 4, rel=1e-5)
 
 
+def test_a_pixel_saturated_black_has_a_slope_by_cross_entropy_and_none_by_its_squared_error():
+    """Of conv_ae on MNIST two seeds in five stayed all black, at an error of .114, by the squared error."""
+    slopes = {}
+    for pixel_loss in ("cross_entropy", "squared_error"):
+        algorithm, state = started("ae", pixel_loss=pixel_loss)
+        params = jax.tree.map(jnp.zeros_like, state.params)
+        params["decoder"]["Dense_2"]["bias"] -= 40.0
+        slope, _ = jax.grad(algorithm.reconstruct, has_aux=True)(params, state.stats, tiny_batch(), jax.random.key(1))
+        slopes[pixel_loss] = float(np.abs(slope["decoder"]["Dense_2"]["bias"]).max())
+    assert slopes["squared_error"] < 1e-12
+    assert slopes["cross_entropy"] > 0.1 / (H * W * C)  # a pixel's mean grey over the number of pixels
+
+
+def test_the_cross_entropy_is_that_of_grey_pixels_as_probabilities_a_pixel():
+    algorithm, state = started("ae", noise=0.0)
+    batch = tiny_batch()
+    loss, (metrics, _) = algorithm.reconstruct(state.params, state.stats, batch, jax.random.key(1))
+    drawn = algorithm.decode(
+        state.params, state.stats, algorithm.apply("encoder", state.params, state.stats, batch.image), batch.label
+    )
+    x, p = np.asarray(batch.image, np.float64), np.asarray(drawn, np.float64)
+    assert float(loss) == pytest.approx(-(x * np.log(p) + (1 - x) * np.log(1 - p)).mean(), rel=1e-4)
+    assert float(metrics["mse"]) == pytest.approx(np.square(x - p).mean(), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"pixel_loss": "mse"}, 'pixel_loss="mse" is unknown; choose one of cross_entropy, squared_error'),
+        ({"signed": True}, 'signed=True needs pixel_loss="squared_error", here "cross_entropy"; try'),
+    ],
+)
+def test_losses_that_do_not_fit_are_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        tiny_algorithm("ae", **change)
+
+
 def test_weight_decay_is_an_l2_penalty_in_the_gradient():
     """PyTorch's Adam(weight_decay=w) is Adam on the gradient plus w times the parameters."""
     algorithm, state = started("deep_ae", weight_decay=0.3)

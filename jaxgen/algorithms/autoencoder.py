@@ -1,6 +1,7 @@
 """Autoencoders without a prior: plain, denoising (Vincent et al. 2008), and with codes of bits."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 
 import flax.linen as nn
@@ -18,17 +19,20 @@ from jaxgen.optimizers import decayed
 from jaxgen.players import Player
 from jaxgen.types import Info
 
-OPTIONS = ("schedule", "signed", "noise", "masking", "code_noise")
+PIXEL_LOSSES = ("cross_entropy", "squared_error")
+OPTIONS = ("schedule", "pixel_loss", "signed", "noise", "masking", "code_noise")
 
 
 @dataclasses.dataclass(frozen=True)
 class Autoencoder(Algorithm):
-    """Encoder and decoder that one player, reconstruction, moves down the squared error of the pixels.
+    """Encoder and decoder that one player, reconstruction, moves down the loss of the pixels.
 
     Nothing draws the codes to a distribution: `prior`, N(0, I), is only what a sampler fitted afterwards is compared
     with.
 
     Attributes:
+      pixel_loss: "cross_entropy" in nats, a pixel's mean, or "squared_error". Both are least where a pixel is its mean
+        given the code; the error of a sigmoid or tanh has no slope where it is saturated: all black, for good.
       signed: the networks see and make pixels in [-1, 1], by a tanh, as tutorials do; else in [0, 1], by a sigmoid.
       noise: std of the Gaussian noise on the pixels that the encoder sees in training.
       masking: the share of pixels that are black in what it sees; with both, each image suffers one, by a fair coin.
@@ -40,6 +44,7 @@ class Autoencoder(Algorithm):
     networks: Mapping[str, nn.Module]
     optimizers: Mapping[str, optax.GradientTransformation]  # by player
     schedule: str
+    pixel_loss: str
     signed: bool
     noise: float
     masking: float
@@ -53,6 +58,7 @@ class Autoencoder(Algorithm):
         checks.widths(config, "hidden")
         checks.shares(config, "dropout", "masking")
         checks.at_least_0(config, "noise", "code_noise", "weight_decay")
+        check_loss(config)
         prior = cls.make_prior(config.latent_size)
         networks = encoder_and_decoder(config, info.image_shape, (prior.size,))
         rate = decayed(config.rates.reconstruction, config.steps, config.decay)
@@ -85,10 +91,13 @@ class Autoencoder(Algorithm):
     def reconstruct(self, params, stats, batch, rng):
         corruption_rng, code_rng, encoder_rng, decoder_rng = jax.random.split(rng, 4)
         seen = self.corrupted(batch.image, corruption_rng)
-        output = self.apply("encoder", params, stats, self.scaled(seen), rng=encoder_rng)
-        code = self.training_code(output, code_rng)
-        drawn = self.pixels(self.apply("decoder", params, stats, code, rng=decoder_rng))
-        mse = objectives.squared_error(drawn, batch.image).mean()
+        told = self.apply("encoder", params, stats, self.scaled(seen), rng=encoder_rng)
+        code = self.training_code(told, code_rng)
+        output = self.apply("decoder", params, stats, code, rng=decoder_rng)
+        mse = objectives.squared_error(self.pixels(output), batch.image).mean()
+        if self.pixel_loss == "cross_entropy":
+            nats = objectives.bernoulli_nll(output, batch.image).mean() / math.prod(self.info.image_shape)
+            return nats, ({"nats": nats, "mse": mse}, stats)
         loss = 4 * mse if self.signed else mse  # of pixels in [-1, 1]: weight decay is weighed against it
         return loss, ({"mse": mse}, stats)
 
@@ -189,6 +198,16 @@ class HashAutoencoder(Autoencoder):
 
     def code(self, output):
         return (output > 0).astype(jnp.float32)
+
+
+def check_loss(config) -> None:
+    """Raises a ValueError where the loss is unknown, or pixels in [-1, 1] are to be taken as probabilities."""
+    if config.pixel_loss not in PIXEL_LOSSES:
+        raise ValueError(f'pixel_loss="{config.pixel_loss}" is unknown; choose one of {", ".join(PIXEL_LOSSES)}')
+    if config.signed and config.pixel_loss != "squared_error":
+        raise ValueError(
+            f'signed=True needs pixel_loss="squared_error", here "{config.pixel_loss}"; try --config.signed=false'
+        )
 
 
 def noised(image: Float[Array, "B H W C"], rng: Array, std: float) -> Float[Array, "B H W C"]:
