@@ -20,6 +20,7 @@ def get_config(tokens: str = ""):
 
 def mnist(config):
     """40 of the tutorials' 100 epochs."""
+    config.rates.reconstruction = 2e-3
     config.steps = 17_200
     config.evaluate_every = config.checkpoint_every = 4300
 
@@ -27,4 +28,5 @@ def mnist(config):
 def tutorial(config):
     """Pixels in [-1, 1] by a tanh, Adam at 1e-3 throughout with an L2 penalty of 1e-5."""
     config.pixel_loss, config.signed, config.weight_decay = "squared_error", True, 1e-5
+    config.rates.reconstruction = 1e-3
     config.decay, config.kernel_init = "none", "torch"
