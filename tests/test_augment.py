@@ -53,7 +53,7 @@ def test_dynamic_binarisation_draws_each_pixel_by_its_grey():
 
 
 def test_the_config_says_which_and_by_default_there_is_none():
-    config = read_config("vae")
+    config = read_config("ae")
     assert not any(Augmentation.from_config(config))
     config.mirror, config.shift, config.data.binarisation = True, 2, "dynamic"
     assert Augmentation.from_config(config) == Augmentation(mirror=True, shift=2, binarise=True)
