@@ -15,7 +15,6 @@ Likelihoods are of MNIST binarised once (our draw), in nats, by so many importan
 import argparse
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import NamedTuple
 
@@ -110,9 +109,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def measured(table: str, options: argparse.Namespace) -> Iterator[dict]:
     """The rows of a table, the baselines that no run holds included."""
-    for row in TABLES[table]:
-        if fnmatch(row.name, options.only):
-            yield summary(table, row, options, run(row, options))
+    for row in tables.chosen(TABLES[table], options):
+        yield summary(table, row, options, run(row, options))
     if table == "faces" and options.only == "*":
         yield from principal_components(options)
 
@@ -122,7 +120,7 @@ def run(row: Row, options: argparse.Namespace) -> dict:
     if row.vae:
         vae = Row(row.vae, row.vae, "mse", "")
         run(vae, options)
-    return records.finished_run(row.config, folder(row, options), overrides(row, options))
+    return records.finished_run(row.config, folder(row, options), tuple(overrides(row, options)))
 
 
 def folder(row: Row, options: argparse.Namespace) -> Path:

@@ -15,7 +15,6 @@ Published figures as printed in the paper; "(recalled)" marks one that was not c
 import argparse
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from fnmatch import fnmatch
 from typing import NamedTuple
 
 from benchmarks import records, tables
@@ -73,9 +72,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def measured(table: str, options: argparse.Namespace) -> Iterator[dict]:
     """The rows of a table."""
-    for row in TABLES[table]:
-        if fnmatch(row.name, options.only):
-            yield summary(table, row, options, run(row, options))
+    for row in tables.chosen(TABLES[table], options):
+        yield summary(table, row, options, run(row, options))
 
 
 def run(row: Row, options: argparse.Namespace) -> dict:
@@ -83,7 +81,7 @@ def run(row: Row, options: argparse.Namespace) -> dict:
     overrides = [*(f"{key}={value}" for key, value in values(row, options).items()), *options.override]
     name, _, tokens = row.config.partition(":")
     folder = options.workdir / "-".join([name, *filter(None, tokens.split(",")), *overrides])
-    return records.finished_run(row.config, folder, overrides)
+    return records.finished_run(row.config, folder, tuple(overrides))
 
 
 def values(row: Row, options: argparse.Namespace) -> dict[str, object]:

@@ -1,5 +1,6 @@
 """What every benchmark shares: the recipes to measure, the record of a row, the table on the screen. No timing here."""
 
+import functools
 import importlib.util
 import json
 import math
@@ -45,8 +46,9 @@ def _get_config(path: Path) -> Callable[[str], ConfigDict]:
     return module.get_config
 
 
-def finished_run(config: str, folder: Path, overrides: Iterable[str]) -> dict:
-    """What results.json says of a run of launch.py, which is trained or resumed if it has not ended.
+@functools.cache
+def finished_run(config: str, folder: Path, overrides: tuple[str, ...]) -> dict:
+    """What results.json says of a run of launch.py, which is trained or resumed if it has not ended; asked for once.
 
     Args:
       config: a config's name, and its tokens after a colon.

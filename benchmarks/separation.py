@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(tokens: str, seed: str, overrides: Sequence[str], workdir: Path) -> dict:
     """What results.json says of one run, which is trained if it has not been."""
     folder = workdir / "-".join(["cond_aae", *filter(None, tokens.split("+")), *overrides, f"seed{seed}"])
-    return records.finished_run(f"cond_aae:{tokens.replace('+', ',')}", folder, [*overrides, f"seed={seed}"])
+    return records.finished_run(f"cond_aae:{tokens.replace('+', ',')}", folder, (*overrides, f"seed={seed}"))
 
 
 def summary(tokens: str, overrides: Sequence[str], seeds: Sequence[str], results: Sequence[dict]) -> dict:

@@ -4,6 +4,7 @@ import argparse
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 
 from benchmarks import records
@@ -60,21 +61,27 @@ def run(
     Returns:
       The exit status: 2 for a user's mistake, else that of the first run that fails.
     """
-    rows = []
     try:
         options = parse()
         records.prepare(options.out)
+    except ValueError as error:  # a fault of ours, later on, keeps its traceback
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    rows = []
+    try:
         for table in options.tables:
             for row in measured(table, options):
                 records.append(options.out, row)
                 rows.append(row)
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
     except subprocess.CalledProcessError as error:
         return error.returncode
     print(records.table(rows, columns))
     return 0
+
+
+def chosen(rows: Iterable, options: argparse.Namespace) -> list:
+    """The rows of a table whose names --only asks for."""
+    return [row for row in rows if fnmatch(row.name, options.only)]
 
 
 def summary(table: str, name: str, metric: str, ours: str, options: argparse.Namespace, results: Mapping) -> dict:

@@ -120,10 +120,8 @@ def test_codes_of_the_faces_recipe_lie_where_the_prior_does_after_few_steps():
     dataset = load_dataset(config.data)
     algorithm, mesh = algorithms.build(config, dataset.info), parallel.data_mesh(jax.devices()[:1])
     steps = parallel.compile_steps(training.make_step(algorithm), mesh, "jit")
-    state, data = (
-        parallel.compile_init(algorithm.init, mesh)(jax.random.key(0)),
-        parallel.replicate(dataset.train, mesh),
-    )
+    state = parallel.compile_init(algorithm.init, mesh)(jax.random.key(0))
+    data = parallel.replicate(dataset.train, mesh)
     index = training.training_indices(config, dataset.train.label, 0, config.steps)
     state, _ = steps(state, data, index, parallel.replicate(jax.random.key(1), mesh))
     codes = Model(algorithm, state.params, state.stats).encode(as_images(dataset.validation.image))

@@ -4,6 +4,7 @@ import importlib
 
 from jaxgen.algorithms import checks
 from jaxgen.algorithms.base import Algorithm as Algorithm
+from jaxgen.networks.mlp import INITIALISERS
 from jaxgen.players import check_schedule
 from jaxgen.types import Info
 
@@ -23,5 +24,5 @@ def build(config, info: Info) -> Algorithm:
             "for example --config.algorithm=aae.ConditionalAAE"
         ) from error
     check_schedule(config.schedule)  # here, before a workdir is made
-    checks.initialiser(config)
+    checks.one_of(config, "kernel_init", INITIALISERS)
     return algorithm.from_config(config, info)

@@ -202,8 +202,7 @@ class HashAutoencoder(Autoencoder):
 
 def check_loss(config) -> None:
     """Raises a ValueError where the loss is unknown, or pixels in [-1, 1] are to be taken as probabilities."""
-    if config.pixel_loss not in PIXEL_LOSSES:
-        raise ValueError(f'pixel_loss="{config.pixel_loss}" is unknown; choose one of {", ".join(PIXEL_LOSSES)}')
+    checks.one_of(config, "pixel_loss", PIXEL_LOSSES)
     if config.signed and config.pixel_loss != "squared_error":
         raise ValueError(
             f'signed=True needs pixel_loss="squared_error", here "{config.pixel_loss}"; try --config.signed=false'

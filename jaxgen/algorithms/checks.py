@@ -1,13 +1,14 @@
 """Checks of a config's values: each raises a ValueError that says the rule and the way out."""
 
-from jaxgen.networks.mlp import INITIALISERS
+from collections.abc import Iterable
+
 from jaxgen.types import Info
 
 
-def initialiser(config) -> None:
-    """Raises a ValueError where the networks' first weights are to come from an unknown distribution."""
-    if config.kernel_init not in INITIALISERS:
-        raise ValueError(f'kernel_init="{config.kernel_init}" is unknown; choose one of {", ".join(INITIALISERS)}')
+def one_of(config, key: str, choices: Iterable[str]) -> None:
+    """Raises a ValueError where a value is none of those it can be."""
+    if config[key] not in choices:
+        raise ValueError(f'{key}="{config[key]}" is unknown; choose one of {", ".join(choices)}')
 
 
 def classes(info: Info) -> None:

@@ -146,8 +146,7 @@ def check(config, info: Info) -> None:
     checks.widths(config, "hidden")
     checks.shares(config, "dropout")
     checks.at_least_0(config, "noise")
-    if config.painter not in PAINTERS:
-        raise ValueError(f'painter="{config.painter}" is unknown; choose one of {", ".join(PAINTERS)}')
+    checks.one_of(config, "painter", PAINTERS)
     if config.coarseness < 1:
         raise ValueError(f"coarseness={config.coarseness} must be at least 1 pixel; try --config.coarseness=5")
     if info.image_shape[-1] != 3:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 
 import flax.linen as nn
-from flax.linen.initializers import zeros
+from flax.linen.initializers import lecun_normal, zeros
 
 from jaxgen.networks import MLP, Stack
 from jaxgen.networks.stack import KINDS
@@ -24,11 +24,12 @@ def encoder_and_decoder(
       ValueError: a layer's kind is unknown.
     """
     hidden, shapes = tuple(config.hidden), {"encoder": code_shape, "decoder": image_shape}
+    starts = {"encoder": lecun_normal(), "decoder": zeros}  # of the shortcuts
     linear = {"encoder": code_shape[-1], "decoder": math.prod(image_shape)}
     networks = {}
     for name, widths in (("encoder", hidden), ("decoder", hidden[::-1])):
-        common = {"kernel_init": config.kernel_init, "shortcut": linear[name] if config.shortcut else 0}
-        common |= {"shortcut_init": zeros} if name == "decoder" else {}
+        common = {"kernel_init": config.kernel_init, "shortcut_init": starts[name]}
+        common["shortcut"] = linear[name] if config.shortcut else 0
         if layers := tuple(tuple(layer) for layer in config[f"{name}_layers"]):
             check_kinds(f"{name}_layers", layers)
             networks[name] = Stack(layers, shapes[name], image_shape, **common)

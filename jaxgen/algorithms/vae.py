@@ -277,8 +277,7 @@ def check(config) -> None:
     checks.widths(config, "hidden")
     checks.shares(config, "dropout")
     checks.at_least_0(config, "beta", "free_bits", "input_noise")
-    if config.likelihood not in LIKELIHOODS:
-        raise ValueError(f'likelihood="{config.likelihood}" is unknown; choose one of {", ".join(LIKELIHOODS)}')
+    checks.one_of(config, "likelihood", LIKELIHOODS)
     if config.centred and config.likelihood != "gaussian":
         raise ValueError(
             f'centred=True needs likelihood="gaussian", here "{config.likelihood}"; try --config.centred=false'
