@@ -18,7 +18,7 @@ import numpy as np
 from flax.traverse_util import unflatten_dict
 
 from jaxgen.quiet_orbax import no_log, orbax
-from jaxgen.trees import blank, checksum, kind, leaves_by_path, place, plain
+from jaxgen.trees import blank, checksum, difference, leaves_by_path, place, plain
 from jaxgen.types import TrainState
 
 LOGGER = logging.getLogger("jaxgen")
@@ -238,13 +238,11 @@ class Checkpoints:
     def _fit(self, leaves: dict[str, np.ndarray], target: Any, step: int) -> Any:
         """The leaves in the target's tree, on the target's devices."""
         wanted = leaves_by_path(target)
-        for path in [*wanted, *leaves]:
-            there, here = kind(leaves.get(path)), kind(wanted.get(path))
-            if there != here:
-                raise ValueError(
-                    f"checkpoint at step {step} in {self._directory} belongs to another model: {path} is {there} "
-                    f"there, {here} here; choose another --workdir, or the config that it was made with"
-                )
+        if differs := difference(leaves, wanted):
+            raise ValueError(
+                f"checkpoint at step {step} in {self._directory} belongs to another model: {differs}; "
+                "choose another --workdir, or the config that it was made with"
+            )
         placed = [place(leaves[path], leaf) for path, leaf in wanted.items()]
         return jax.tree.unflatten(jax.tree.structure(target), placed)
 

@@ -42,6 +42,7 @@ def common(algorithm: str) -> ConfigDict:
     config.repeat_edge = False  # … or the edge again
     config.mixup = False  # … are mixed with one another by pairs
     config.batch_size = 100
+    config.start_from = ""  # the workdir of a run whose networks training begins with, its optimisers fresh
     config.steps = 1000
     config.parallel = "jit"  # or "pmap"
     config.log_every = 100  # steps a dispatch: metrics come back once per so many steps

@@ -6,6 +6,7 @@ A lone copy is trained as it is; several have one more axis in front of every ar
 import operator
 import statistics
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -65,6 +66,11 @@ def indices(one: Callable[[int, np.ndarray], Int32[np.ndarray, "S B"]], label: n
 def split(state: TrainState, count: int) -> list[TrainState]:
     """The copies one by one."""
     return [state] if count == 1 else [jax.tree.map(operator.itemgetter(i), state) for i in range(count)]
+
+
+def join(copies: Sequence) -> Any:
+    """What `split` takes apart, of any trees."""
+    return copies[0] if len(copies) == 1 else jax.tree.map(lambda *each: jnp.stack(each), *copies)
 
 
 def mean(metrics: Sequence[dict[str, float]]) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 from ml_collections import ConfigDict
@@ -11,7 +12,8 @@ from jaxgen import workdir as workdirs
 from jaxgen.algorithms import Algorithm
 from jaxgen.checkpoints import Checkpoints, newest_meta
 from jaxgen.model import Model
-from jaxgen.types import Info
+from jaxgen.trees import difference, leaves_by_path
+from jaxgen.types import Info, Params, Stats
 
 
 def load_model(workdir: str | os.PathLike, step: int | str | None = None, seed: int | None = None) -> Model:
@@ -56,6 +58,32 @@ def accompanied(algorithm: Algorithm) -> Algorithm:
             f"{name} cannot open the model that it works with: {reason}; train that one first, with --workdir={workdir}"
         ) from error
     return algorithm.with_companion(model)
+
+
+class Networks(NamedTuple):
+    """Every network's parameters and statistics, of each copy where a run has several."""
+
+    params: dict[str, Params]
+    stats: dict[str, Stats]
+
+
+def inherited(config, algorithm: Algorithm) -> Networks | None:
+    """The networks of the run `config.start_from`, those of each of our seeds; None without one.
+
+    Raises:
+      ValueError: that run cannot be opened, lacks one of our seeds, or has other networks.
+    """
+    if not config.start_from:
+        return None
+    models = [load_model(config.start_from, seed=seed) for seed in copies.seeds_of(config)]
+    theirs = copies.join([Networks(model.params, model.stats) for model in models])
+    state = jax.eval_shape(copies.init(algorithm.init, config.seeds), copies.keys(config))
+    ours = leaves_by_path(Networks(state.params, state.stats))
+    if differs := difference(leaves_by_path(theirs), ours):
+        raise ValueError(
+            f"start_from={config.start_from} is a run of other networks: {differs}; give both the same sizes"
+        )
+    return theirs
 
 
 def copy_of(config, seed: int | None) -> int:

@@ -18,7 +18,7 @@ from jaxgen.checkpoints import Checkpoints
 from jaxgen.config import validate
 from jaxgen.data import Augmentation, Dataset, batch_indices, gather, load_dataset, with_labelled
 from jaxgen.figures import curves
-from jaxgen.loading import accompanied
+from jaxgen.loading import Networks, accompanied, inherited
 from jaxgen.model import Model
 from jaxgen.players import make_update, rng_of_step
 from jaxgen.telemetry import Telemetry
@@ -87,6 +87,7 @@ def run(config: ConfigDict, workdir: str | Path) -> dict:
     dataset = load_dataset(config.data)
     seen = copies.seen(dataset.train, config, dataset.num_classes)
     algorithm = accompanied(algorithms.build(config, dataset.info))
+    networks = inherited(config, algorithm)
     evaluation.check(config, algorithm)
     best = (f"validation/{config.best_metric}", "min")
     with (
@@ -94,7 +95,7 @@ def run(config: ConfigDict, workdir: str | Path) -> dict:
         Checkpoints(workdir / "checkpoints", config.keep_checkpoints, best) as checkpoints,
     ):
         this = Run(config, dataset, seen, algorithm, mesh, workdir, checkpoints)
-        state, start, seconds = restore_or_init(this)
+        state, start, seconds = restore_or_init(this, networks)
         finished = workdirs.read_results(workdir)
         if finished and finished["step"] == start == config.steps:
             print(f"The run in {workdir} is complete ({start} steps). For another: --workdir=DIR")
@@ -105,12 +106,13 @@ def run(config: ConfigDict, workdir: str | Path) -> dict:
             return finish(this, state, seconds, telemetry)
 
 
-def restore_or_init(this: Run) -> tuple[TrainState, int, float]:
-    """The state to begin with, its step, and the seconds of training behind it."""
+def restore_or_init(this: Run, networks: Networks | None) -> tuple[TrainState, int, float]:
+    """The state to begin with, by a fresh run's `networks` where there are some; its step, the seconds behind it."""
     init, rng = copies.init(this.algorithm.init, this.config.seeds), copies.keys(this.config)
     restored = this.checkpoints.restore(parallel.like(jax.eval_shape(init, rng), this.mesh))
     if restored is None:
-        return parallel.compile_init(init, this.mesh)(rng), 0, 0.0
+        state = parallel.compile_init(init, this.mesh)(rng)
+        return state.replace(**parallel.replicate(networks, this.mesh)._asdict()) if networks else state, 0, 0.0
     return restored.state, restored.step, restored.meta["seconds"]
 
 
@@ -195,7 +197,7 @@ def log_training(metrics, step: int, until: int, batch_size: int, dispatched: fl
     telemetry.log(until, {name: float(values.mean()) for name, values in fetched.items()}, images_per_s=rate)
 
 
-def refuse_non_finite(metrics: Mapping[str, float | np.ndarray], step: int, split: str) -> None:
+def refuse_non_finite(metrics: Mapping[str, np.number | np.ndarray | float], step: int, split: str) -> None:
     for name, value in metrics.items():
         if not np.all(np.isfinite(value)):  # of several copies, each its own
             raise NonFiniteLossError(

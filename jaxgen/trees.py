@@ -31,6 +31,15 @@ def kind(leaf: Any) -> str:
     return "absent" if leaf is None else f"{leaf.dtype}{list(leaf.shape)}"
 
 
+def difference(there: dict[str, Any], here: dict[str, Any]) -> str | None:
+    """The first path whose leaves differ in kind, and how; None where the trees agree."""
+    for path in [*here, *there]:
+        kinds = kind(there.get(path)), kind(here.get(path))
+        if kinds[0] != kinds[1]:
+            return f"{path} is {kinds[0]} there, {kinds[1]} here"
+    return None
+
+
 def blank(leaf: Any) -> np.ndarray:
     """An array of the leaf's shape and dtype that takes no memory: as a target, it asks Orbax for numpy arrays."""
     return np.broadcast_to(np.empty((), leaf.dtype), leaf.shape)

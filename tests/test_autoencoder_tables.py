@@ -18,14 +18,14 @@ ROWS = [
 def test_every_row_is_a_recipe_that_can_be_run(row, budget):
     config = records.recipe(*row.config.partition(":")[::2])
     for key, value in autoencoder_tables.values(row, autoencoder_tables.parse(["--budget", budget])).items():
-        config[key] = ast.literal_eval(value) if isinstance(value, str) else value  # locked: an unknown key raises
+        config.update_from_flattened_dict({key: ast.literal_eval(value) if isinstance(value, str) else value})
     validate(config)
 
 
 def test_rows_share_a_workdir_exactly_where_they_share_a_run():
     options = autoencoder_tables.parse(["--override=data.path=/somewhere"])
     rows = [row for rows in autoencoder_tables.TABLES.values() for row in rows]
-    runs = {(row.config, row.vae, row.cpu_steps) for row in rows}
+    runs = {(row.config, row.vae, row.cpu_steps, row.start is None) for row in rows}
     assert len({autoencoder_tables.folder(row, options) for row in rows}) == len(runs)
     assert not any("somewhere" in str(autoencoder_tables.folder(row, options)) for row in rows)
 
@@ -34,6 +34,16 @@ def test_a_colorizer_on_a_vaes_faces_is_told_the_vaes_workdir():
     options = autoencoder_tables.parse(["--override=data.path=/faces", "--workdir=here"])
     row = autoencoder_tables.TABLES["colours"][0]
     assert autoencoder_tables.overrides(row, options) == ["seeds=3", "data.path=/faces", "vae=here/anime_vae-seeds=3"]
+
+
+def test_the_run_that_goes_on_by_the_weighted_bound_begins_with_the_vaes_networks(monkeypatch):
+    ran = []
+    monkeypatch.setattr(records, "finished_run", lambda config, workdir, overrides: ran.append((workdir, overrides)))
+    row = next(row for row in autoencoder_tables.TABLES["likelihood"] if row.start)
+    autoencoder_tables.run(row, autoencoder_tables.parse(["--workdir=here"]))
+    (first, vae), (_, weighted) = ran
+    assert "draws=50" in set(weighted) - set(vae)
+    assert weighted[-1] == f"start_from={first}"
 
 
 def test_an_unknown_table_is_refused_in_one_line(capsys):
