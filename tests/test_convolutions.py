@@ -56,3 +56,31 @@ def same_with_gradients(one, other, params):
     np.testing.assert_allclose(one(params, X), other(params, X), rtol=1e-4, atol=1e-5)
     slopes = [jax.grad(lambda p, f=f: jnp.square(f(p, X)).sum())(params)["kernel"] for f in (one, other)]
     np.testing.assert_allclose(*slopes, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("layer", [Conv, ConvTranspose])
+def test_gradients_of_gradients_are_those_of_xlas_own(layer):
+    """What a penalty on a critic's slope descends: that of the image, in turn, by image and by kernel."""
+    x = jax.random.normal(jax.random.key(0), (2, 8, 9, 3))
+    ours = layer(4, 4, 2, 1)
+    params = ours.init(jax.random.key(1), x)["params"]
+
+    def theirs(params, x):
+        if layer is Conv:
+            around = [(1, 1)] * 2
+            y = jax.lax.conv_general_dilated(
+                x, params["kernel"], (2, 2), around, dimension_numbers=("NHWC", "HWIO", "NHWC")
+            )
+            return y + params["bias"]
+        turned = params["kernel"][::-1, ::-1]
+        y = jax.lax.conv_general_dilated(
+            x, turned, (1, 1), [(2, 2)] * 2, lhs_dilation=(2, 2), dimension_numbers=("NHWC", "HWIO", "NHWC")
+        )
+        return y + params["bias"]
+
+    def penalty(apply):
+        return lambda params, x: (jax.grad(lambda x: jnp.tanh(apply(params, x)).sum())(x) ** 2).sum()
+
+    found = jax.grad(penalty(lambda params, x: ours.apply({"params": params}, x)), (0, 1))(params, x)
+    expected = jax.grad(penalty(theirs), (0, 1))(params, x)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), found, expected)

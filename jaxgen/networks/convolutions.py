@@ -1,16 +1,38 @@
-"""Convolutions as matrix products, forwards and backwards: on a CPU many times as fast as XLA's own at small sizes.
+"""Convolutions and their transposes, with gradients of every order that XLA is fast at.
 
-A convolution is a product of the patches, side by side, with the kernel; its transpose is a product with the kernel,
-whose pieces are then laid over one another. What is differentiated is slices, pads and products.
+A convolution is linear in the image and in the kernel. So there are three maps, and the gradients of each are the other
+two:
+
+    convolve(x, k)           images by kernel
+    transpose(y, k)          its adjoint in x: the transposed convolution
+    kernel_product(x, y)     its adjoint in k: what the gradient of a kernel is
+
+Left to itself, differentiation gives some of these as convolutions of dilated images or with axes out of order. On a
+CPU XLA is slow at the former, and inside a loop over steps it leaves the latter to naive loops: a gradient of a kernel
+took 3 s where 16 ms do (64 images of 16 × 16 × 64, a kernel of 4 × 4 to 128 channels, stride 2, one core). Every
+platform is given the same form, with the axes in order.
 """
 
 from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
 
 import flax.linen as nn
-import jax.numpy as jnp
+import jax
 from flax.linen.initializers import lecun_normal, zeros
 from jax import lax
 from jaxtyping import Array, Float
+
+Images, Kernels = Float[Array, "B H W C"], Float[Array, "K K C F"]
+
+
+class Shape(NamedTuple):
+    """What the three maps have in common."""
+
+    image: tuple[int, ...]  # of x
+    kernel: tuple[int, ...]
+    stride: int
+    padding: int
 
 
 class Kernel(nn.Module):
@@ -21,6 +43,7 @@ class Kernel(nn.Module):
       size: side of the kernel, in pixels.
       stride, padding: in pixels, on all sides.
       kernel_init: what the kernel is drawn from.
+      use_bias: whether there is one.
     """
 
     features: int
@@ -28,10 +51,11 @@ class Kernel(nn.Module):
     stride: int = 1
     padding: int = 0
     kernel_init: Callable = lecun_normal()
+    use_bias: bool = True
 
-    def weights(self, channels: int) -> tuple[Float[Array, "K K C F"], Float[Array, "F"]]:
+    def weights(self, channels: int) -> tuple[Kernels, Float[Array, " F"] | float]:
         kernel = self.param("kernel", self.kernel_init, (self.size, self.size, channels, self.features))
-        return kernel, self.param("bias", zeros, (self.features,))
+        return kernel, self.param("bias", zeros, (self.features,)) if self.use_bias else 0.0
 
 
 class Conv(Kernel):
@@ -40,7 +64,7 @@ class Conv(Kernel):
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w F"]:
         kernel, bias = self.weights(x.shape[-1])
-        return patches(x, self.size, self.stride, self.padding) @ kernel.reshape(-1, self.features) + bias
+        return convolve(x, kernel, Shape(x.shape, kernel.shape, self.stride, self.padding)) + bias
 
 
 class ConvTranspose(Kernel):
@@ -53,31 +77,59 @@ class ConvTranspose(Kernel):
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w F"]:
         kernel, bias = self.weights(x.shape[-1])
-        pieces = x @ kernel.transpose(2, 0, 1, 3).reshape(x.shape[-1], -1)
-        pieces = pieces.reshape(*x.shape[:3], self.size, self.size, self.features)
-        return overlaid(pieces, self.stride, self.padding) + bias
+        high, wide = ((side - 1) * self.stride - 2 * self.padding + self.size for side in x.shape[1:3])
+        kernel = kernel.swapaxes(2, 3)  # of the convolution from our output to our input
+        shape = Shape((len(x), high, wide, self.features), kernel.shape, self.stride, self.padding)
+        return transpose(x, kernel, shape) + bias
 
 
-def patches(x: Float[Array, "B H W C"], size: int, stride: int, padding: int) -> Float[Array, "B h w P"]:
-    """The patches of a convolution as channels, row by row: P = size · size · C."""
-    x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
-    high, wide = ((side - size) // stride + 1 for side in x.shape[1:3])
-    corners = [(row, column) for row in range(size) for column in range(size)]
-    parts = [
-        x[:, row : row + stride * (high - 1) + 1 : stride, column : column + stride * (wide - 1) + 1 : stride]
-        for row, column in corners
-    ]
-    return jnp.concatenate(parts, axis=-1)
+# What XLA is given: channels last, the kernel's features last.
+_convolution = partial(lax.conv_general_dilated, dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
-def overlaid(pieces: Float[Array, "B H W K K F"], stride: int, padding: int) -> Float[Array, "B h w F"]:
-    """Pieces of K × K pixels, `stride` apart, added up; `padding` pixels are cut off all around."""
-    _, height, width, size, _, _ = pieces.shape
-    zero = jnp.zeros((), pieces.dtype)
-    total = 0.0
-    for row in range(size):
-        for column in range(size):
-            around = [(row, size - 1 - row, stride - 1), (column, size - 1 - column, stride - 1)]
-            total += lax.pad(pieces[:, :, :, row, column], zero, [(0, 0, 0), *around, (0, 0, 0)])
-    high, wide = ((side - 1) * stride + size - 2 * padding for side in (height, width))
-    return total[:, padding : padding + high, padding : padding + wide]
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def convolve(x: Images, kernel: Kernels, shape: Shape) -> Float[Array, "B h w F"]:
+    """The convolution of images."""
+    around, stride = [(shape.padding, shape.padding)] * 2, (shape.stride, shape.stride)
+    return _convolution(x, kernel, stride, around)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def transpose(y: Float[Array, "B h w F"], kernel: Kernels, shape: Shape) -> Images:
+    """The adjoint of `convolve` in x."""
+    size, stride = shape.kernel[0], shape.stride
+    before = size - 1 - shape.padding
+    sides = zip(shape.image[1:3], y.shape[1:3], strict=True)
+    around = [(before, large + size - 2 - before - (small - 1) * stride) for large, small in sides]
+    turned = kernel[::-1, ::-1].swapaxes(2, 3)
+    return _convolution(y, turned, (1, 1), around, lhs_dilation=(stride, stride))
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def kernel_product(x: Images, y: Float[Array, "B h w F"], shape: Shape) -> Kernels:
+    """The adjoint of `convolve` in the kernel."""
+    size, stride, before = shape.kernel[0], shape.stride, shape.padding
+    sides = zip(x.shape[1:3], y.shape[1:3], strict=True)
+    around = [(before, size + (small - 1) * stride - large - before) for large, small in sides]
+    by_channel, by_pixel = x.transpose(3, 1, 2, 0), y.transpose(1, 2, 0, 3)
+    product = _convolution(by_channel, by_pixel, (1, 1), around, rhs_dilation=(stride, stride))
+    return product.transpose(1, 2, 0, 3)
+
+
+def _with_inputs(of: Callable) -> Callable:
+    """A map of two arrays, and the two for its gradients."""
+    return lambda a, b, shape: (of(a, b, shape), (a, b))
+
+
+convolve.defvjp(
+    _with_inputs(convolve),
+    lambda shape, saved, g: (transpose(g, saved[1], shape), kernel_product(saved[0], g, shape)),
+)
+transpose.defvjp(
+    _with_inputs(transpose),
+    lambda shape, saved, g: (convolve(g, saved[1], shape), kernel_product(g, saved[0], shape)),
+)
+kernel_product.defvjp(
+    _with_inputs(kernel_product),
+    lambda shape, saved, g: (transpose(saved[1], g, shape), convolve(saved[0], g, shape)),
+)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import flax.linen as nn
 import jax.numpy as jnp
-from flax.linen.initializers import he_normal, lecun_normal, variance_scaling, zeros
+from flax.linen.initializers import he_normal, lecun_normal, normal, variance_scaling, zeros
 from jaxtyping import Array, Float
 
 TORCH = variance_scaling(1 / 3, "fan_in", "uniform")  # what torch.nn.Linear draws its kernel from
@@ -14,6 +14,7 @@ INITIALISERS = {
     "he_normal": (he_normal(), lecun_normal()),
     "lecun_normal": (lecun_normal(), lecun_normal()),
     "torch": (TORCH, TORCH),
+    "dcgan": (normal(0.02), normal(0.02)),  # Radford et al. 2016, section 4
 }
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax
@@ -11,9 +12,20 @@ from jaxtyping import Array, Float
 
 from jaxgen.networks.convolutions import Conv, ConvTranspose
 from jaxgen.networks.mlp import INITIALISERS, Shortcut
+from jaxgen.networks.normalisation import batch_norm
 
 Layer = tuple  # a kind and its numbers
-KINDS = ("conv", "conv_transpose", "pool", "fold", "unfold", "dense", "seed", "reshape", "relu", "dropout")
+KINDS = (
+    *("conv", "conv_transpose", "pool", "average_pool", "fold", "unfold", "dense", "seed", "reshape"),
+    *("relu", "leaky_relu", "batch_norm", "dropout"),
+)
+
+
+class At(NamedTuple):
+    """What a layer has to know of where it stands."""
+
+    train: bool
+    bias: bool  # False before a batch_norm, which takes any bias away: the optimiser would let it drift
 
 
 class Stack(nn.Module):
@@ -22,10 +34,11 @@ class Stack(nn.Module):
     Layers, sizes in pixels:
       ("conv", features, size, stride, padding): output side (side + 2 padding - size) / stride + 1.
       ("conv_transpose", features, size, stride, padding): output side (side - 1) stride - 2 padding + size.
-      ("pool", size, stride): the maximum of each window.
+      ("pool", size, stride), ("average_pool", size, stride): the maximum, or the mean, of each window.
       ("fold", n): blocks of n × n pixels become channels, black beyond the edge; ("unfold", n) is its inverse. They
         let convolutions work at a low resolution, where they cost little.
-      ("dense", features), ("reshape", height, width, features), ("relu",), ("dropout", share).
+      ("dense", features), ("reshape", height, width, features), ("relu",), ("leaky_relu", slope), ("dropout", share).
+      ("batch_norm",): by the batch, of all devices, in training, else by its running mean; see `normalisation`.
       ("seed", n, features): dense, to an n-th of the image's height and width (rounded up).
 
     Attributes:
@@ -36,6 +49,7 @@ class Stack(nn.Module):
       kernel_init: a name in INITIALISERS.
       shortcut: to so many outputs, the first ones, a linear map of the input is added; see `Shortcut`.
       shortcut_init: what its kernel is drawn from.
+      spectral: whether every kernel is divided by its largest singular value (Miyato et al. 2018, arXiv 1802.05957).
     """
 
     layers: tuple[Layer, ...]
@@ -44,6 +58,7 @@ class Stack(nn.Module):
     kernel_init: str = "he_normal"
     shortcut: int = 0
     shortcut_init: Callable = lecun_normal()
+    spectral: bool = False
 
     @nn.compact
     def __call__(self, *inputs: Float[Array, "B ..."], train: bool) -> Float[Array, "B ..."]:
@@ -55,52 +70,66 @@ class Stack(nn.Module):
 
     def _through_layers(self, *inputs, train: bool):
         x = inputs[0] if len(inputs) == 1 else jnp.concatenate([flat(value) for value in inputs], axis=-1)
-        for kind, *numbers in self.layers:
-            x = getattr(self, f"_{kind}")(x, *numbers, train=train)
+        following = [*(kind for kind, *_ in self.layers[1:]), None]
+        for (kind, *numbers), after in zip(self.layers, following, strict=True):
+            x = getattr(self, f"_{kind}")(x, *numbers, at=At(train, after != "batch_norm"))
         if x.ndim == 4 and len(self.output_shape) == 3:
             return cut(x, self.output_shape)
         if math.prod(x.shape[1:]) != math.prod(self.output_shape):
-            x = nn.Dense(math.prod(self.output_shape), kernel_init=INITIALISERS[self.kernel_init][1])(flat(x))
+            last = nn.Dense(math.prod(self.output_shape), kernel_init=INITIALISERS[self.kernel_init][1])
+            x = self._weigh(last, flat(x), train)
         return x
 
-    def _conv(self, x, *numbers: int, train: bool):
-        del train
-        return Conv(*numbers, kernel_init=self._init())(x)
+    def _weigh(self, layer: nn.Module, x, train: bool):
+        """The output of a layer that has a kernel."""
+        return nn.SpectralNorm(layer)(x, update_stats=train) if self.spectral else layer(x)
 
-    def _conv_transpose(self, x, *numbers: int, train: bool):
-        del train
-        return ConvTranspose(*numbers, kernel_init=self._init())(x)
+    def _conv(self, x, *numbers: int, at: At):
+        return self._weigh(Conv(*numbers, kernel_init=self._init(), use_bias=at.bias), x, at.train)
 
-    def _pool(self, x, size: int, stride: int, train: bool):
-        del train
+    def _conv_transpose(self, x, *numbers: int, at: At):
+        return self._weigh(ConvTranspose(*numbers, kernel_init=self._init(), use_bias=at.bias), x, at.train)
+
+    def _pool(self, x, size: int, stride: int, at: At):
+        del at
         return nn.max_pool(x, (size, size), (stride, stride))
 
-    def _fold(self, x, side: int, train: bool):
-        del train
+    def _average_pool(self, x, size: int, stride: int, at: At):
+        del at
+        return nn.avg_pool(x, (size, size), (stride, stride))
+
+    def _fold(self, x, side: int, at: At):
+        del at
         return fold(x, side)
 
-    def _unfold(self, x, side: int, train: bool):
-        del train
+    def _unfold(self, x, side: int, at: At):
+        del at
         return unfold(x, side)
 
-    def _dense(self, x, features: int, train: bool):
-        del train
-        return nn.Dense(features, kernel_init=self._init())(flat(x))
+    def _dense(self, x, features: int, at: At):
+        return self._weigh(nn.Dense(features, kernel_init=self._init(), use_bias=at.bias), flat(x), at.train)
 
-    def _seed(self, x, shrink: int, features: int, train: bool):
+    def _seed(self, x, shrink: int, features: int, at: At):
         height, width = (-(-side // shrink) for side in self.image_shape[:2])
-        return self._dense(x, height * width * features, train=train).reshape(len(x), height, width, features)
+        return self._dense(x, height * width * features, at=at).reshape(len(x), height, width, features)
 
-    def _reshape(self, x, *shape: int, train: bool):
-        del train
+    def _reshape(self, x, *shape: int, at: At):
+        del at
         return x.reshape(len(x), *shape)
 
-    def _relu(self, x, train: bool):
-        del train
+    def _relu(self, x, at: At):
+        del at
         return jax.nn.relu(x)
 
-    def _dropout(self, x, share: float, train: bool):
-        return nn.Dropout(share, deterministic=not train)(x)
+    def _leaky_relu(self, x, slope: float, at: At):
+        del at
+        return jax.nn.leaky_relu(x, slope)
+
+    def _batch_norm(self, x, at: At):
+        return batch_norm(train=at.train)(x)
+
+    def _dropout(self, x, share: float, at: At):
+        return nn.Dropout(share, deterministic=not at.train)(x)
 
     def _init(self):
         return INITIALISERS[self.kernel_init][0]

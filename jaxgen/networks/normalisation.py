@@ -1,0 +1,24 @@
+"""Batch normalisation that is one over all devices, however they are told their share of the batch."""
+
+import flax.linen as nn
+import jax
+
+AXIS = "data"  # the axis that the steps are mapped over under pmap; see parallel.py
+
+
+def batch_norm(train: bool) -> nn.BatchNorm:
+    """Batch normalisation (Ioffe & Szegedy 2015) by the whole batch in training, else by running statistics.
+
+    Under jit a batch split over devices is one array; under pmap each device sees its share, and the statistics are
+    averaged over them. The running ones keep 0.99 of themselves a step.
+    """
+    return nn.BatchNorm(use_running_average=not train, momentum=0.99, axis_name=AXIS if is_mapped() else None)
+
+
+def is_mapped() -> bool:
+    """Whether what is being traced is mapped over devices, each with its share of the batch."""
+    try:
+        jax.lax.axis_size(AXIS)
+    except NameError:
+        return False
+    return True
