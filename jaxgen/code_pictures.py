@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from jaxgen import figures
+from jaxgen import figures, latent
 from jaxgen.data import Dataset
 from jaxgen.model import Labels, Model
 from jaxgen.types import Data
@@ -130,7 +130,30 @@ def labels_in_turn(model: Model, count: int) -> Int[np.ndarray, "{count}"] | Non
     return np.arange(count) % model.algorithm.num_labels if model.algorithm.decoder_needs_label else None
 
 
+def drawn_paths(model: Model, count: int = PAIRS, spherical: bool = True) -> Float[np.ndarray, "N S H W C"]:
+    """Decoded paths between pairs of codes drawn from the prior, each under one label where the decoder needs one."""
+    codes, labels = model.prior_codes(2 * count, seed=0), labels_in_turn(model, count)
+    path = latent.spherical_path if spherical else latent.linear_path
+    steps = np.stack([path(codes[2 * number], codes[2 * number + 1], INTERIOR + 2) for number in range(count)])
+    flat_labels = None if labels is None else np.repeat(labels, INTERIOR + 2)
+    images = model.decode(steps.reshape(-1, steps.shape[-1]), flat_labels)
+    return images.reshape(*steps.shape[:2], *images.shape[1:])
+
+
+def drawn_interpolation(model: Model, dataset: Dataset, split: Data) -> figures.Picture:
+    """What the decoder makes of the way between drawn codes: a row is a pair."""
+    del dataset, split
+    return drawn_path_rows(drawn_paths(model))
+
+
+def drawn_path_rows(decoded: Float[np.ndarray, "N S H W C"]) -> figures.Picture:
+    """A row is a path, its share of the way over each column."""
+    steps = decoded.shape[1] - 1
+    return figures.captioned(decoded, ["0", *(f"{step}/{steps}" for step in range(1, steps)), "1"])
+
+
 CODE_PICTURES = {
+    "drawn_interpolation": drawn_interpolation,
     "interpolation": interpolation,
     "interpolation_spherical": partial(interpolation, spherical=True),
     "traversal": traversal,

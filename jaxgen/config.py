@@ -111,6 +111,28 @@ def variational(algorithm: str) -> ConfigDict:
     return config
 
 
+def adversarial(algorithm: str) -> ConfigDict:
+    """What the recipes of `algorithms/gan.py` share, for the bundled digits."""
+    config = common(algorithm)
+    config.best_metric = "frechet_distance"
+    config.latent_size = 100
+    config.generator_layers = config.critic_layers = ()  # see networks/stack.py; empty: a DCGAN's of `width`
+    config.width = 32  # channels of the layers next to the image; twice as many with every halving of the side
+    config.critic_norm = False  # batch normalisation in a DCGAN's critic
+    config.spectral = False  # spectral normalisation of the critic
+    config.kernel_init = "dcgan"
+    config.game = "non_saturating"  # or least_squares, hinge, wasserstein; see games.py
+    config.critic_steps = 1  # the critic's moves for one of the generator's, each on its share of the batch
+    config.r1, config.slope_penalty = 0.0, 0.0  # weights in the critic's loss
+    config.average = 0.999  # of the generator's parameters; 0: none
+    config.schedule = "simultaneous"
+    config.rates = {"critic": 3e-4, "generator": 3e-4}  # Adam
+    config.momentum = 0.5  # Adam's b1
+    config.decay = "none"
+    config.snapshot_epochs = (1, 15, 30, 50, 70, 100)  # at whose ends the same codes are drawn again
+    return config
+
+
 def with_tokens(config: ConfigDict, tokens: str, presets: dict[str, Callable[[ConfigDict], None]]) -> ConfigDict:
     """Applies comma-separated presets: a data set's name, or one of the recipe's own. Data sets come first.
 

@@ -4,8 +4,7 @@ A lone copy is trained as it is; several have one more axis in front of every ar
 """
 
 import operator
-import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -15,6 +14,8 @@ from jaxtyping import Int32
 
 from jaxgen.data import hide_labels
 from jaxgen.types import Data, TrainState
+
+Measure = float | list[float]
 
 
 def seeds_of(config) -> range:
@@ -73,13 +74,13 @@ def join(copies: Sequence) -> Any:
     return copies[0] if len(copies) == 1 else jax.tree.map(lambda *each: jnp.stack(each), *copies)
 
 
-def mean(metrics: Sequence[dict[str, float]]) -> dict[str, float]:
+def mean(metrics: Sequence[Mapping[str, Measure]]) -> dict[str, Measure]:
     """The mean over copies, by name."""
-    return {name: statistics.fmean(each[name] for each in metrics) for name in metrics[0]}
+    return {name: np.mean([each[name] for each in metrics], axis=0).tolist() for name in metrics[0]}
 
 
-def std(metrics: Sequence[dict[str, float]]) -> dict[str, float]:
+def std(metrics: Sequence[Mapping[str, Measure]]) -> dict[str, Measure]:
     """The standard deviation (n - 1) over copies, by name; {} of a lone one."""
     if len(metrics) == 1:
         return {}
-    return {name: statistics.stdev(each[name] for each in metrics) for name in metrics[0]}
+    return {name: np.std([each[name] for each in metrics], axis=0, ddof=1).tolist() for name in metrics[0]}

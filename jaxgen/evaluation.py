@@ -5,15 +5,14 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
+from ml_collections import ConfigDict
 
-from jaxgen import samplers
+from jaxgen import quality
 from jaxgen.algorithms import Algorithm
 from jaxgen.algorithms.autoencoder import noised
-from jaxgen.data import Dataset, as_images, fingerprint, padded_batches, permutation
+from jaxgen.data import Dataset, as_images, padded_batches
 from jaxgen.metrics import clusters, parzen, separation
-from jaxgen.metrics.classifier import Classifier, trained_classifier
 from jaxgen.metrics.codes import active_units
-from jaxgen.metrics.frechet import frechet_distance, kernel_distance_of_features
 from jaxgen.metrics.gap import kernel_distance
 from jaxgen.metrics.images import psnr, ssim
 from jaxgen.metrics.likelihood import IMAGES_AT_ONCE, bounds
@@ -22,15 +21,27 @@ from jaxgen.metrics.separation import Codes
 from jaxgen.model import Model
 from jaxgen.types import Batch, Data, Metrics
 
+WATCHED = 2000  # images drawn, at most, to be measured as training goes on
 GAP_SAMPLES = 2000  # the kernel distance takes time and memory quadratic in this
 
 
-def report(model: Model, dataset: Dataset, config) -> dict[str, float]:
+def report(model: Model, dataset: Dataset, config) -> quality.Measures:
     """All measures that the model's family lists, on the split `config.evaluation.split`; the test split: use once."""
     metrics = {}
     for name in model.algorithm.evaluations:
         metrics |= EVALUATIONS[name](model, dataset, config)
     return metrics
+
+
+def watch(model: Model, dataset: Dataset, config, measures: Callable) -> dict[str, float]:
+    """What is measured on the validation split as training goes on: of each example, and what the family watches."""
+    metrics = mean_measures(measures, model.params, model.stats, dataset.validation)
+    options = {"split": "validation", "samplers": ("prior",)}
+    options["quality_samples"] = min(config.evaluation.quality_samples, WATCHED)
+    config = ConfigDict({**config, "evaluation": {**config.evaluation, **options}})
+    for name in model.algorithm.watched:
+        metrics |= EVALUATIONS[name](model, dataset, config)
+    return {name: value for name, value in metrics.items() if not isinstance(value, list)}
 
 
 def held_out(dataset: Dataset, config) -> Data:
@@ -48,8 +59,9 @@ def check(config, algorithm: Algorithm) -> None:
     image, one = algorithm.example_image(), jnp.zeros(1, jnp.int32)
     batch = Batch(image, one, jnp.ones(1))
     measures = jax.eval_shape(algorithm.evaluate, state.params, state.stats, batch, jax.random.key(0))
-    if config.best_metric not in measures:
-        known = ", ".join(sorted(measures))
+    known = {*measures, *(quality.WATCHED if "sample_quality" in algorithm.watched else ())}
+    if config.best_metric not in known:
+        known = ", ".join(sorted(known))
         raise ValueError(f'best_metric="{config.best_metric}" is not measured; choose one of {known}')
 
 
@@ -118,7 +130,7 @@ def clustering(model: Model, dataset: Dataset, config) -> dict[str, float]:
 def separate(model: Model, dataset: Dataset, config) -> dict[str, float]:
     """Separation of style and content; see `jaxgen.metrics.separation`."""
     options = config.evaluation
-    judge = classifier_of(dataset, options.classifier_steps)
+    judge = quality.classifier_of(dataset, options.classifier_steps)
     data = held_out(dataset, config)
     train, others = codes_of(model, dataset.train), codes_of(model, data)
     prior = model.prior_codes(options.samples_per_class, seed=config.seed)
@@ -204,34 +216,14 @@ def as_bits(*codes: np.ndarray) -> list[np.ndarray]:
     return [(each > midpoint).astype(np.int32) for each in codes]
 
 
-def sample_quality(model: Model, dataset: Dataset, config) -> dict[str, float]:
-    """Distances of drawn images from the held-out ones by the classifier's features; see `metrics.frechet`.
-
-    `frechet_distance` and `kernel_distance` of codes drawn from the prior, and the same with a fitted sampler's name
-    behind them. Beside them that of as many training images, which no model can be expected to undercut: the Fréchet
-    distance of finite sets is above 0, the more the fewer they are. Labels, where a code needs one, come as in the
-    split.
-    """
-    judge = classifier_of(dataset, config.evaluation.classifier_steps)
-    data, train = held_out(dataset, config), dataset.train
-    count = min(config.evaluation.quality_samples, len(train.image))
-    some = train.image[permutation(config.seed, 0, len(train.image))[:count]]  # a file may hold them by class
-    expected, floor = judge.features(as_images(data.image)), judge.features(as_images(some))
-    metrics = {"frechet_distance_floor": frechet_distance(floor, expected)}
-    for name in config.evaluation.samplers:
-        drawn = samplers.draw_with(model, train, name, count, config.seed, labels_to_draw(model, data, count))
-        found, behind = judge.features(drawn), "" if name == samplers.PRIOR else f"_{name}"
-        metrics[f"frechet_distance{behind}"] = frechet_distance(found, expected)
-        metrics[f"kernel_distance{behind}"] = kernel_distance_of_features(found, expected)
-    return metrics
+def sample_quality(model: Model, dataset: Dataset, config) -> quality.Measures:
+    """How near drawn images are to the held-out ones, and how varied; see `quality.report`."""
+    return quality.report(model, dataset, held_out(dataset, config), config)
 
 
-def labels_to_draw(model: Model, data: Data, count: int) -> np.ndarray | None:
-    """The labels of a split over and over, or the categories read there; None where a code needs none."""
-    if not model.algorithm.decoder_needs_label:
-        return None
-    found = model.categorise(as_images(data.image)) if model.algorithm.reads_category else data.label
-    return np.resize(found, count)
+def critic(model: Model, dataset: Dataset, config) -> dict[str, float]:
+    """What the critic says of the split, which it was not trained on, and of drawn images; see `GAN.evaluate`."""
+    return mean_measures(compile_measures(model.algorithm), model.params, model.stats, held_out(dataset, config))
 
 
 def denoising(model: Model, dataset: Dataset, config) -> dict[str, float]:
@@ -250,6 +242,7 @@ EVALUATIONS = {
     "image_quality": image_quality,
     "retrieval": retrieve,
     "sample_quality": sample_quality,
+    "critic": critic,
     "parzen": parzen_window,
     "reconstruction": reconstruction,
     "likelihood": likelihood,
@@ -264,9 +257,3 @@ EVALUATIONS = {
 
 def codes_of(model: Model, data: Data) -> Codes:
     return Codes(model.encode(as_images(data.image), data.label), data.label)
-
-
-def classifier_of(dataset: Dataset, steps: int) -> Classifier:
-    """The data set's independent classifier: trained on its training split at the first call, then cached."""
-    key = f"{dataset.name}-{fingerprint(dataset.train)[:16]}"
-    return trained_classifier(dataset.train, dataset.num_classes, steps, key)

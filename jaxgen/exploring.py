@@ -3,7 +3,8 @@
 Each mode writes its pictures into the workdir and says which.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +26,9 @@ RECONSTRUCTED, WALKS, ANCHORS, BETWEEN = 40, 8, 5, 11
 SHOWN_FRAMES = 12  # of a walk, in its still picture
 STRENGTHS = (-1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0)  # of an attribute's direction
 MOST_ATTRIBUTES = 16
+PATHS = ("linear", "spherical")
+
+Paths = Mapping[str, Float[np.ndarray, "N S H W C"]]
 
 
 class Opened(NamedTuple):
@@ -44,23 +48,38 @@ def opened(config, workdir: str | Path) -> Opened:
 
 
 def interpolate(config, workdir: str | Path, options: Options = DEFAULTS) -> list[Path]:
-    """Seven images between each of eight pairs, on the straight line and on the sphere, and a moving one of them."""
+    """Seven images between each of eight pairs, on the straight line and on the sphere, and a moving one of them.
+
+    The pairs are of images; of drawn codes, where images have none.
+    """
     this = _with_code(config, workdir, "interpolate")
-    first, second = _pairs(this, options)
-    decoded = {
-        name: code_pictures.paths(this.model, first, second, name == "spherical") for name in ("linear", "spherical")
-    }
-    written = [
-        _png(this, f"interpolate_{name}", code_pictures.path_rows(first, second, each))
-        for name, each in decoded.items()
-    ]
+    between = _between_images if this.model.algorithm.encodes else _between_draws
+    decoded, rows = between(this, options)
+    written = [_png(this, f"interpolate_{name}", rows(each)) for name, each in decoded.items()]
     moving = decoded["spherical" if options.spherical else "linear"]
     return _said([*written, _gif(this, "interpolate", moving.swapaxes(0, 1))])
 
 
+def _between_images(this: Opened, options: Options) -> tuple[Paths, Callable]:
+    first, second = _pairs(this, options)
+    decoded = {name: code_pictures.paths(this.model, first, second, name == "spherical") for name in PATHS}
+    return decoded, partial(code_pictures.path_rows, first, second)
+
+
+def _between_draws(this: Opened, options: Options) -> tuple[Paths, Callable]:
+    if options.images:
+        raise ValueError(
+            f"images={options.images} have no codes: {type(this.model.algorithm).__name__} encodes no images; leave "
+            "--images out for paths between drawn codes"
+        )
+    count = options.count or code_pictures.PAIRS
+    decoded = {name: code_pictures.drawn_paths(this.model, count, name == "spherical") for name in PATHS}
+    return decoded, code_pictures.drawn_path_rows
+
+
 def traverse(config, workdir: str | Path, options: Options = DEFAULTS) -> list[Path]:
     """One image's code with one dimension at a time moved, a row each."""
-    this = _with_code(config, workdir, "traverse")
+    this = _with_encoder(config, workdir, "traverse")
     (image, *_), labels = _images(this, options, 1)
     label = None if labels is None else labels[:1]
     dims = code_pictures.widest_dims(this.model, this.held_out, options.count or code_pictures.MOST_DIMS)
@@ -96,6 +115,7 @@ def walk(config, workdir: str | Path, options: Options = DEFAULTS) -> list[Path]
 def reconstruct(config, workdir: str | Path, options: Options = DEFAULTS) -> list[Path]:
     """Images above what the decoder makes of their codes; `reconstruct.npz` holds both, and the codes."""
     this = opened(config, workdir)
+    _check_encodes(this.model, "reconstruct")
     images, labels = _images(this, options, options.count or RECONSTRUCTED)
     arrays = {"images": images, "reconstructions": this.model.reconstruct(images, labels)}
     if this.model.algorithm.has_code:
@@ -112,7 +132,7 @@ def attributes(config, workdir: str | Path, options: Options = DEFAULTS) -> list
       ValueError: the data set has no two classes whose means could differ.
     """
     del options
-    this = _with_code(config, workdir, "attributes")
+    this = _with_encoder(config, workdir, "attributes")
     classes = np.unique(this.dataset.train.label[this.dataset.train.label >= 0])
     if len(classes) < 2:
         raise ValueError(
@@ -151,6 +171,20 @@ def _with_code(config, workdir: str | Path, mode: str) -> Opened:
 def _check_code(model: Model, mode: str) -> None:
     if not model.algorithm.has_code:
         raise ValueError(f"{type(model.algorithm).__name__} has no code, which --mode={mode} needs")
+
+
+def _with_encoder(config, workdir: str | Path, mode: str) -> Opened:
+    this = _with_code(config, workdir, mode)
+    _check_encodes(this.model, mode)
+    return this
+
+
+def _check_encodes(model: Model, mode: str) -> None:
+    if not model.algorithm.encodes:
+        raise ValueError(
+            f"{type(model.algorithm).__name__} encodes no images, which --mode={mode} needs; choose sample, walk or "
+            "interpolate"
+        )
 
 
 def _images(this: Opened, options: Options, count: int) -> Some:

@@ -49,7 +49,7 @@ class Model:
         Raises:
           ValueError: the images have another shape, range or dtype than the model was trained on.
         """
-        self._needs_code()
+        self._needs_encoder()
         images = self._checked_images(images)
         labels = self._labels(labels, len(images))
         return self._in_chunks(self._encode, images, labels, jax.random.key(seed))
@@ -60,7 +60,7 @@ class Model:
         Raises:
           ValueError: the family has no code, or the images are not as for `encode`.
         """
-        self._needs_code()
+        self._needs_encoder()
         images = self._checked_images(images)
         return self._in_chunks(self._mean_code, images, self._labels(labels, len(images)))
 
@@ -195,6 +195,12 @@ class Model:
         if not self.algorithm.has_code:
             name = type(self.algorithm).__name__
             raise ValueError(f"{name} has no code to draw, move or interpolate; it colours: model.colour(images)")
+
+    def _needs_encoder(self) -> None:
+        self._needs_code()
+        if not self.algorithm.encodes:
+            name = type(self.algorithm).__name__
+            raise ValueError(f"{name} encodes no images; it draws them: model.sample(count), model.decode(codes)")
 
     def _decode_grid(self, codes: Float[np.ndarray, "R S Z"], labels: Labels) -> Float[np.ndarray, "R S H W C"]:
         """Decodes rows of codes; `labels` are one for each row, one for all, or None."""

@@ -136,7 +136,18 @@ def coloured_traversal(model: Model, dataset: Dataset, split: Data) -> np.ndarra
     return figures.captioned(coloured.reshape(*grey.shape[:-1], 3), None, [f"z{dim}" for dim in range(len(grey))])
 
 
+def real(model: Model, dataset: Dataset, split: Data, side: int = 10) -> np.ndarray:
+    """Images of the split, to set beside drawn ones; one of each class after another where a decoder needs labels."""
+    del dataset
+    count = side * side
+    some = first_of_each(split, count) if model.algorithm.decoder_needs_label else np.arange(len(split.label))
+    images = as_images(split.image[some[:count]])
+    blank = np.ones((-len(images) % side, *images.shape[1:]), np.float32)
+    return figures.grid(np.concatenate([images, blank]).reshape(-1, side, *images.shape[1:]), scale=2)
+
+
 PICTURES = {
+    "real": real,
     "clusters": cluster_rows,
     "walk": code_plane,
     "prior_styles": prior_styles,

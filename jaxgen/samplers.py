@@ -187,12 +187,16 @@ def fitted(model: Model, train: Data, name: str, workdir: str | os.PathLike | No
     the decoder has learnt to decode. In a workdir it is kept as `samplers/NAME-STEP.npz`, and found there again.
 
     Raises:
-      ValueError: no sampler has that name, or the model's family has no code.
+      ValueError: no sampler has that name, or the model's family has no code, or none of images.
     """
     if name == PRIOR:
         return None
     if not model.algorithm.has_code:
         raise ValueError(f"{type(model.algorithm).__name__} has no code to draw, so no sampler; use --sampler=prior")
+    if not model.algorithm.encodes:
+        raise ValueError(
+            f"{type(model.algorithm).__name__} encodes no images that a sampler could be fitted to; use --sampler=prior"
+        )
     path = None if workdir is None else Path(workdir) / "samplers" / f"{name}-{model.step}.npz"
     found = path and load(path, fingerprint(model))
     if found:

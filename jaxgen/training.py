@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxgen import algorithms, copies, evaluation, parallel, pictures
+from jaxgen import algorithms, copies, evaluation, parallel, pictures, snapshots
 from jaxgen import workdir as workdirs
 from jaxgen.algorithms import Algorithm
 from jaxgen.checkpoints import Checkpoints
@@ -136,13 +136,15 @@ def train(this: Run, state: TrainState, start: int, seconds: float, telemetry: T
             index = training_indices(config, this.seen.label, step, until)
             state, metrics = steps(state, data, index, rng)
             log_training(metrics, step, until, config.batch_size, dispatched, telemetry)
-            step = until
+            step, before = until, step
             last = step == config.steps or stop.signum
             evaluate, save = (last or step % every == 0 for every in (config.evaluate_every, config.checkpoint_every))
             if evaluate or save:
                 validation = validate_copies(this, state, measures)
                 refuse_non_finite(validation, step, "validation")
                 telemetry.log(step, validation, split="validation")
+            if snapshots.due(config, len(dataset.train.image), before, step, evaluate):
+                snapshots.take(first_model(this, state), this.workdir, step)
             if evaluate and not last:
                 draw_figures(this, state, step, dataset.validation, telemetry)
             if save:
@@ -165,13 +167,9 @@ def training_indices(config, label: np.ndarray, start: int, stop: int) -> np.nda
 
 
 def validate_copies(this: Run, state: TrainState, measures: Callable) -> dict[str, float]:
-    """The family's measures on the validation split, mean over the copies."""
-    return copies.mean(
-        [
-            evaluation.mean_measures(measures, each.params, each.stats, this.dataset.validation)
-            for each in copies.split(state, this.config.seeds)
-        ]
-    )
+    """What is watched on the validation split, mean over the copies."""
+    models = [Model(this.algorithm, each.params, each.stats) for each in copies.split(state, this.config.seeds)]
+    return copies.mean([evaluation.watch(model, this.dataset, this.config, measures) for model in models])
 
 
 def save_checkpoint(this: Run, state: TrainState, validation: dict[str, float], seconds: float) -> None:
@@ -208,11 +206,17 @@ def refuse_non_finite(metrics: Mapping[str, np.number | np.ndarray | float], ste
 
 def draw_figures(this: Run, state: TrainState, step: int, split: Data, telemetry: Telemetry) -> None:
     """Writes the family's pictures of a split, of the first copy, and the curves so far."""
-    first = copies.split(state, this.config.seeds)[0]
-    model = Model(this.algorithm, first.params, first.stats)
-    for name, image in pictures.draw(model, this.dataset, split).items():
+    drawn = pictures.draw(first_model(this, state), this.dataset, split)
+    epochs = snapshots.rows(this.config, len(this.dataset.train.image), this.workdir)
+    for name, image in (drawn if epochs is None else {**drawn, "epochs": epochs}).items():
         telemetry.figure(step, name, image)
     telemetry.figure(step, "curves", curves(telemetry.history))
+
+
+def first_model(this: Run, state: TrainState) -> Model:
+    """The first copy, to be used."""
+    first = copies.split(state, this.config.seeds)[0]
+    return Model(this.algorithm, first.params, first.stats)
 
 
 def finish(this: Run, state: TrainState, seconds: float, telemetry: Telemetry) -> dict:
@@ -220,6 +224,7 @@ def finish(this: Run, state: TrainState, seconds: float, telemetry: Telemetry) -
     split, config = this.config.evaluation.split, this.config.to_dict()
     telemetry.message(f"Evaluating on the {split} split")
     draw_figures(this, state, config["steps"], evaluation.held_out(this.dataset, this.config), telemetry)
+    snapshots.write_moving(this.workdir, this.workdir / "figures" / "epochs.gif")
     models = [
         Model(this.algorithm, each.params, each.stats, config, int(each.step))
         for each in copies.split(state, this.config.seeds)
@@ -247,8 +252,9 @@ def write_results(
         "versions": workdirs.versions(),
     }
     workdirs.write_json(workdir / "results.json", results)
-    telemetry.log(step, metrics, split=split)
-    shown = {name: f"{value:.4g} ± {spread[name]:.2g}" if spread else value for name, value in metrics.items()}
+    single = {name: value for name, value in metrics.items() if not isinstance(value, list)}
+    telemetry.log(step, single, split=split)
+    shown = {name: f"{value:.4g} ± {spread[name]:.2g}" if spread else value for name, value in single.items()}
     of = f", mean ± std of {len(models)} seeds" if spread else ""
     telemetry.table(f"{dataset.name}, {split} split, step {step}{of}", shown)
     return results

@@ -19,7 +19,10 @@ VARIANTS = [(name, "smoke") for name in CONFIGS]
 VARIANTS += [("cond_aae", f"{tokens},smoke") for tokens in ("tutorial", "separate_kl", "mnist")]
 VARIANTS += [("vae", f"{tokens},smoke") for tokens in ("weighted", "conditional", "separate_kl")]
 VARIANTS += [("anime_vae", "conv,smoke"), ("aae", "mixture,labelled,smoke"), ("cluster_aae", "plane,smoke")]
-LOSSES = ("nll", "negative_bound", "distortion", "mse")  # a player's, whichever it has
+VARIANTS += [
+    (name, f"{tokens},smoke") for name, tokens in (("gan", "conditional"), ("gan", "tutorial"), ("dcgan", "batch_norm"))
+]
+LOSSES = ("nll", "negative_bound", "distortion", "mse", "loss")  # a player's, whichever it has
 every_config = pytest.mark.parametrize(("name", "tokens"), VARIANTS)
 
 
@@ -89,7 +92,7 @@ def test_the_steps_compile_once(name, tokens):
 
 
 @every_config
-def test_the_reconstruction_loss_falls_on_one_batch(name, tokens):
+def test_the_reconstruction_or_else_the_first_players_loss_falls_on_one_batch(name, tokens):
     algorithm, state = start(name, tokens)
     player = next((p for p in algorithm.players if p.name == "reconstruction"), algorithm.players[0])
     player = Player(player.name, player.networks, optax.adam(3e-3), player.loss)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from helpers import C, H, K, W, read_config
 
-from jaxgen import algorithms, evaluation
+from jaxgen import algorithms, evaluation, quality
 from jaxgen.config import validate
 from jaxgen.data import Dataset, load_dataset
 from jaxgen.model import Model
@@ -36,7 +36,7 @@ class Stub(Model):
     """A model that says what it is told to, without any network."""
 
     def __init__(self, needs_label=False, reads_category=False):
-        self.algorithm = SimpleNamespace(decoder_needs_label=needs_label, reads_category=reads_category)
+        self.algorithm = SimpleNamespace(decoder_needs_label=needs_label, reads_category=reads_category, encodes=True)
 
 
 def by_label(dataset, values):
@@ -80,8 +80,16 @@ def test_retrieval_searches_the_first_training_images_alone(dataset, config):
 
 def read_pixels(monkeypatch):
     """Stands in for the classifier: features are the first pixels of an image."""
-    judge = SimpleNamespace(features=lambda images: images.reshape(len(images), -1)[:, :3])
-    monkeypatch.setattr(evaluation, "classifier_of", lambda *_: judge)
+
+    class Judge:
+        def features(self, images):
+            return images.reshape(len(images), -1)[:, :3]
+
+        def __call__(self, images):
+            return np.zeros(len(images), int)
+
+    judge = Judge()
+    monkeypatch.setattr(quality, "classifier_of", lambda *_: judge)
 
 
 def test_sample_quality_of_the_held_out_images_themselves_is_0_and_of_grey_ones_is_not(dataset, config, monkeypatch):
@@ -100,7 +108,7 @@ def test_each_sampler_is_judged_under_its_name_and_the_prior_without(dataset, co
     read_pixels(monkeypatch)
     images, grey = evaluation.as_images(dataset.test.image), np.full((28, H, W, C), 0.5, np.float32)
     drawn = {"prior": grey, "mixture": np.concatenate([images] * 2)}
-    monkeypatch.setattr(evaluation.samplers, "draw_with", lambda model, train, name, *_: drawn[name])
+    monkeypatch.setattr(quality.samplers, "draw_with", lambda model, train, name, *_: drawn[name])
     config.evaluation.samplers = ("prior", "mixture")
     found = evaluation.EVALUATIONS["sample_quality"](Stub(), dataset, config)
     assert found["frechet_distance_mixture"] < 0.01 < found["frechet_distance"]

@@ -30,13 +30,15 @@ class Algorithm(abc.ABC):
     networks: Mapping[str, nn.Module]
     schedule: str
     evaluations: tuple[str, ...]  # names in jaxgen.evaluation.EVALUATIONS
+    watched: tuple[str, ...] = ()  # those that are made on the validation split as training goes on, too
     pictures: tuple[str, ...]  # names in jaxgen.pictures.PICTURES
     decoder_needs_label: bool
     reads_category: bool = False  # whether `categorise` is there
     has_prior: bool = True  # whether training draws the codes to `prior`
     companion_workdir: str = ""  # the run of a trained model that it works with; see `loading.accompanied`
     protocol: Mapping[str, str] = MappingProxyType({})  # what its numbers rest on, for `results.json`
-    has_code: bool = True  # whether images have codes at all
+    has_code: bool = True  # whether there are codes at all
+    encodes: bool = True  # whether images have codes: a generator makes images of codes, and knows no way back
     colours: bool = False  # whether `colour` is there
     binary_code: bool = False  # whether a code consists of 0s and 1s
 
@@ -95,6 +97,16 @@ class Algorithm(abc.ABC):
         variables = {"params": params[name], **stats[name]}
         rngs = None if rng is None else {"dropout": rng}
         return self.networks[name].apply(variables, *inputs, train=rng is not None, rngs=rngs)
+
+    def train_apply(
+        self, name: str, params: ParamsByNetwork, stats: StatsByNetwork, *inputs: Array, rng: Array
+    ) -> tuple[Array, StatsByNetwork]:
+        """A network's output in training, dropout on and normalised by the batch, and all statistics after it."""
+        variables = {"params": params[name], **stats[name]}
+        output, changed = self.networks[name].apply(
+            variables, *inputs, train=True, rngs={"dropout": rng}, mutable=list(stats[name])
+        )
+        return output, {**stats, name: dict(changed)}
 
     def one_hot(self, label: Int[Array, " B"]) -> Float[Array, "B K"]:
         """Labels as one-hot rows; an unknown label (-1) is all zeros."""

@@ -43,3 +43,58 @@ def check_kinds(key: str, layers: tuple[tuple, ...]) -> None:
     for kind, *_ in layers:
         if kind not in KINDS:
             raise ValueError(f'{key} has a layer of kind "{kind}"; choose from {", ".join(KINDS)}')
+
+
+def critic_and_generator(config, image_shape: tuple[int, int, int], scores: int) -> Mapping[str, nn.Module]:
+    """The two networks of a GAN, by name: `config.generator_layers` and `critic_layers` (see `Stack`).
+
+    Where they are empty, those of a DCGAN (Radford et al. 2016) of `config.width` for images of that size; see
+    `doublings`.
+
+    Raises:
+      ValueError: a layer's kind is unknown, the width is below 1, or the images are too small for such a net.
+    """
+    layers = {name: tuple(tuple(layer) for layer in config[f"{name}_layers"]) for name in ("generator", "critic")}
+    if not all(layers.values()):
+        made = dict(zip(("generator", "critic"), dcgan_layers(config, image_shape), strict=True))
+        layers = {name: its or made[name] for name, its in layers.items()}
+    for name, its in layers.items():
+        check_kinds(f"{name}_layers", its)
+    common = {"image_shape": image_shape, "kernel_init": config.kernel_init}
+    return {
+        "generator": Stack(layers["generator"], image_shape, **common),
+        "critic": Stack(layers["critic"], (scores,), spectral=config.spectral, **common),
+    }
+
+
+def dcgan_layers(config, image_shape: tuple[int, int, int]) -> tuple[tuple, tuple]:
+    """A DCGAN's generator and critic: every layer halves the channels and doubles the side, or the reverse."""
+    if config.width < 1:
+        raise ValueError(f"width={config.width} must be at least 1; try --config.width=32")
+    times = doublings(min(image_shape[:2]))
+    generator: list[tuple] = [("seed", 2**times, config.width * 2 ** (times - 1)), ("batch_norm",), ("relu",)]
+    for turn in range(times - 1, 0, -1):
+        generator += [("conv_transpose", config.width * 2 ** (turn - 1), 4, 2, 1), ("batch_norm",), ("relu",)]
+    generator.append(("conv_transpose", image_shape[-1], 4, 2, 1))
+    critic: list[tuple] = []
+    for turn in range(times):
+        normalised = [("batch_norm",)] if config.critic_norm and turn else []  # not on pixels
+        critic += [("conv", config.width * 2**turn, 4, 2, 1), *normalised, ("leaky_relu", 0.2)]
+    return tuple(generator), tuple(critic)
+
+
+def doublings(side: int) -> int:
+    """How often a DCGAN doubles its side on the way to an image: from 4 to 7 pixels, 7 for 28, 4 for 32 and 64.
+
+    Raises:
+      ValueError: the image is smaller than 8 pixels.
+    """
+    if side < 8:
+        raise ValueError(
+            f"images of {side} pixels are too small for a net that doubles 4; they must have 8: "
+            "--config.data.size=8 or more, or spell layers out: --config.generator_layers, --config.critic_layers"
+        )
+    times = 1
+    while -(-side // 2**times) > 7:
+        times += 1
+    return times

@@ -1,0 +1,52 @@
+"""The DCGAN: convolutions of stride 2 and their transposes, for images of 28, 32, 64 … pixels, grey or colour.
+
+    python launch.py --config=configs/dcgan.py                    bundled digits
+    python launch.py --config=configs/dcgan.py:mnist              MNIST
+    python launch.py --config=configs/dcgan.py:mnist,conditional  told the digit
+    python launch.py --config=configs/dcgan.py:faces --config.data.path=DIR   any folder of images, made 64 × 64
+
+Radford et al. 2016. Tokens: a data set (digits, mnist, …), faces, conditional, batch_norm (in the critic too, as there,
+and no penalty), smoke. As many layers as the images need; --config.width says how wide those next to the image are.
+"""
+
+from jaxgen.config import adversarial, smoke, with_tokens
+
+
+def get_config(tokens: str = ""):
+    """The recipe, for a comma-separated list of tokens."""
+    config = adversarial("gan.GAN")
+    config.batch_size = 64
+    config.steps, config.evaluate_every, config.checkpoint_every = 2000, 500, 500
+    config.latent_size = 50
+    config.rates = {"critic": 1e-3, "generator": 1e-3}
+    config.momentum, config.decay = 0.0, "cosine"
+    config.r1 = 0.3
+    presets = {"mnist": mnist, "faces": faces, "conditional": conditional, "batch_norm": batch_norm, "smoke": smoke}
+    return with_tokens(config, tokens, presets)
+
+
+def mnist(config):
+    """12 epochs."""
+    config.steps = 10_000
+    config.evaluate_every = config.checkpoint_every = 1000
+
+
+def faces(config):
+    """Colour images of 64 × 64 pixels out of a folder."""
+    config.data.update({"source": "folder", "name": "faces", "size": 64, "channels": 3})
+    config.mirror = True
+    config.latent_size = 100
+    config.steps = 20_000
+    config.evaluate_every = config.checkpoint_every = 1000
+
+
+def conditional(config):
+    """Told the label."""
+    config.algorithm = "gan.ConditionalGAN"
+
+
+def batch_norm(config):
+    """The paper's critic and rates."""
+    config.critic_norm, config.r1 = True, 0.0
+    config.momentum, config.decay = 0.5, "none"
+    config.rates.update({"critic": 2e-4, "generator": 2e-4})

@@ -1,0 +1,50 @@
+"""The fully connected GAN.
+
+    python launch.py --config=configs/gan.py                    bundled digits
+    python launch.py --config=configs/gan.py:mnist              MNIST
+    python launch.py --config=configs/gan.py:mnist,conditional  told the digit (cgan)
+    python launch.py --config=configs/gan.py:mnist,tutorial     the tutorial's recipe, at as many steps
+
+Goodfellow et al. 2014. Tokens: a data set (digits, mnist, …), conditional, tutorial, smoke. Other games:
+--config.game=least_squares, hinge, or wasserstein with --config.slope_penalty=10 and --config.critic_steps=5.
+"""
+
+from jaxgen.config import adversarial, smoke, with_tokens
+
+
+def get_config(tokens: str = ""):
+    """The recipe, for a comma-separated list of tokens."""
+    config = adversarial("gan.GAN")
+    config.steps, config.evaluate_every, config.checkpoint_every = 4000, 1000, 1000
+    config.generator_layers = (("dense", 256), ("batch_norm",), ("relu",)) * 2
+    config.critic_layers = (("dense", 256), ("leaky_relu", 0.2)) * 2
+    config.kernel_init = "he_normal"
+    config.latent_size = 50
+    config.rates = {"critic": 2e-3, "generator": 2e-3}
+    config.momentum, config.decay = 0.0, "cosine"
+    config.r1 = 0.3
+    presets = {"mnist": mnist, "conditional": conditional, "tutorial": tutorial, "smoke": smoke}
+    return with_tokens(config, tokens, presets)
+
+
+def mnist(config):
+    """100 epochs."""
+    config.batch_size = 128
+    config.steps, config.log_every = 43_000, 200
+    config.evaluate_every = config.checkpoint_every = 4300
+
+
+def conditional(config):
+    """Told the label."""
+    config.algorithm = "gan.ConditionalGAN"
+
+
+def tutorial(config):
+    """The published nets and rates: Adam at 3e-4 with b1 .9, no mean of the parameters."""
+    config.generator_layers = (("dense", 256), ("relu",), ("dense", 256), ("relu",))
+    config.critic_layers = (("dense", 256), ("leaky_relu", 0.2)) * 2
+    config.batch_size = 128
+    config.kernel_init, config.latent_size = "torch", 100
+    config.rates.update({"critic": 3e-4, "generator": 3e-4})
+    config.decay = "none"
+    config.schedule, config.momentum, config.average, config.r1 = "alternating", 0.9, 0.0, 0.0

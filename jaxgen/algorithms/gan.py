@@ -1,0 +1,239 @@
+"""Generative adversarial networks (Goodfellow et al. 2014): a generator draws what a critic can not tell from data."""
+
+import dataclasses
+from collections.abc import Mapping
+from functools import partial
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float
+
+from jaxgen import objectives
+from jaxgen.algorithms import checks
+from jaxgen.algorithms.base import Algorithm
+from jaxgen.algorithms.nets import critic_and_generator
+from jaxgen.distributions import Gaussian, Prior
+from jaxgen.games import GAMES, slope_penalty
+from jaxgen.optimizers import decayed
+from jaxgen.players import Player
+from jaxgen.types import Batch, Info
+
+OPTIONS = ("schedule", "game", "critic_steps", "r1", "slope_penalty", "average")
+AVERAGE = "average"  # where, among the statistics, the generator's mean parameters are
+
+
+@dataclasses.dataclass(frozen=True)
+class GAN(Algorithm):
+    """Generative adversarial network; `ConditionalGAN` is told the label.
+
+    Two players: the critic moves down its loss of telling real images from drawn ones, `critic_steps` times a step,
+    each time by its share of the batch; the generator, once, down its loss of being told apart. Under the schedule
+    "simultaneous" both see the same drawn images, which are made once.
+
+    Networks see and make pixels in [-1, 1].
+
+    Attributes:
+      game: whose losses, one of `games.GAMES`.
+      critic_steps: the critic's moves before each of the generator's; they divide the batch.
+      r1: weight of ½ ‖∇ critic‖² at real images (Mescheder et al. 2018, section 4.1); 0: none.
+      slope_penalty: weight of (‖∇ critic‖ - 1)² between reals and fakes (Gulrajani et al. 2017); 0: none.
+      average: the share of itself that the running mean of the generator's parameters, which draws what is shown and
+        measured, keeps a step (Yazıcı et al. 2019, arXiv 1806.04498); 0: no mean, the parameters themselves.
+    """
+
+    info: Info
+    prior: Prior
+    networks: Mapping[str, nn.Module]
+    optimizers: Mapping[str, optax.GradientTransformation]  # by player
+    schedule: str
+    game: str
+    critic_steps: int
+    r1: float
+    slope_penalty: float
+    average: float
+
+    encodes = False
+    decoder_needs_label = False
+    evaluations = ("sample_quality", "critic")
+    watched = ("sample_quality",)
+    pictures = ("real", "random_100", "drawn_interpolation")
+
+    @classmethod
+    def from_config(cls, config, info: Info) -> "GAN":
+        check(config)
+        prior = Gaussian(config.latent_size)
+        networks = critic_and_generator(config, info.image_shape, cls.scores(info))
+        optimizers = {
+            name: optax.adam(decayed(config.rates[name], config.steps, config.decay), b1=config.momentum)
+            for name in ("critic", "generator")
+        }
+        return cls(info, prior, networks, optimizers, **{name: config[name] for name in OPTIONS})
+
+    @classmethod
+    def scores(cls, info: Info) -> int:
+        """How many numbers the critic says of an image."""
+        del info
+        return 1
+
+    @property
+    def players(self) -> tuple[Player, ...]:
+        critic, generator = (self.optimizers[name] for name in ("critic", "generator"))
+        return (
+            *(Player("critic", ("critic",), critic, partial(self.tell, turn)) for turn in range(self.critic_steps)),
+            Player("generator", ("generator",), generator, self.fool),
+        )
+
+    def example_inputs(self):
+        label = jnp.zeros(1, jnp.int32)
+        return {
+            "generator": (jnp.zeros((1, self.latent_size)), *self.told(label)),
+            "critic": (self.example_image(),),
+        }
+
+    def init(self, rng):
+        state = super().init(rng)
+        if not self.average:
+            return state
+        return state.replace(stats={**state.stats, AVERAGE: state.params["generator"]})
+
+    # The losses.
+
+    def tell(self, turn: int, params, stats, batch, rng):
+        """The critic's loss on its share of the batch."""
+        batch = share(batch, turn, self.critic_steps)
+        fake, _ = self.drawn(params, stats, batch.label, rng)
+        real_rng, fake_rng, between_rng = jax.random.split(jax.random.fold_in(rng, 2), 3)
+        image = 2 * batch.image - 1
+        real_logits, after = self.logits(params, stats, image, batch.label, real_rng)
+        fake_logits, after = self.logits(params, after, fake, batch.label, fake_rng)
+        loss = GAMES[self.game].critic(real_logits, fake_logits).mean()
+        metrics = {"loss": loss, "d_real": said_real(real_logits), "d_fake": said_real(fake_logits)}
+
+        def score(image):
+            return self.logits(params, stats, image, batch.label, between_rng)[0]
+
+        if self.r1:
+            metrics["r1"] = objectives.gradient_penalty(score, image).mean()
+            loss = loss + self.r1 * metrics["r1"]
+        if self.slope_penalty:
+            metrics["slope_penalty"] = slope_penalty(score, image, fake, between_rng).mean()
+            loss = loss + self.slope_penalty * metrics["slope_penalty"]
+        return loss, (metrics, after)
+
+    def fool(self, params, stats, batch, rng):
+        """The generator's loss; its running mean takes in the parameters that made the images."""
+        batch = share(batch, 0, self.critic_steps)
+        fake, after = self.drawn(params, stats, batch.label, rng)
+        logits, _ = self.logits(params, stats, fake, batch.label, jax.random.fold_in(rng, 3))
+        loss = GAMES[self.game].generator(logits).mean()
+        if self.average:
+            kept = self.average
+            mean = jax.tree.map(lambda old, new: kept * old + (1 - kept) * new, stats[AVERAGE], params["generator"])
+            after = {**after, AVERAGE: jax.lax.stop_gradient(mean)}
+        return loss, ({"loss": loss}, after)
+
+    # The networks' parts, in training.
+
+    def told(self, label) -> tuple[Array, ...]:
+        """What the generator sees of the label."""
+        return (self.one_hot(label),) if self.decoder_needs_label else ()
+
+    def drawn(self, params, stats, label, rng) -> tuple[Float[Array, "B H W C"], dict]:
+        """Images in [-1, 1] of codes from the prior, and the statistics after them."""
+        code = self.prior.sample(jax.random.fold_in(rng, 0), len(label))
+        rng = jax.random.fold_in(rng, 1)
+        output, after = self.train_apply("generator", params, stats, code, *self.told(label), rng=rng)
+        return jnp.tanh(output), after
+
+    def logits(self, params, stats, image, label, rng) -> tuple[Float[Array, " B"], dict]:
+        """How real images in [-1, 1] seem, and the statistics after them."""
+        said, after = self.train_apply("critic", params, stats, image, rng=rng)
+        return self.heard(said, label), after
+
+    def heard(self, said: Float[Array, "B S"], label) -> Float[Array, " B"]:
+        """The logit in what the critic says."""
+        del label
+        return said[:, 0]
+
+    # What the loop, the evaluation and `jaxgen.load` use.
+
+    def encode(self, params, stats, image, label, rng):
+        del params, stats, image, label, rng
+        raise ValueError(f"{type(self).__name__} encodes no image; it draws: model.sample(count)")
+
+    def decode(self, params, stats, code, label):
+        if self.average:
+            params = {**params, "generator": stats[AVERAGE]}
+        return (jnp.tanh(self.apply("generator", params, stats, code, *self.told(label))) + 1) / 2
+
+    def evaluate(self, params, stats, batch, rng):
+        """`d_real`, `d_fake`: the probability of being real that the critic gives new images and drawn ones."""
+        fake = 2 * self.decode(params, stats, self.prior.sample(rng, len(batch.label)), batch.label) - 1
+        images = {"d_real": 2 * batch.image - 1, "d_fake": fake}
+        said = {name: self.apply("critic", params, stats, each) for name, each in images.items()}
+        return {name: jax.nn.sigmoid(self.heard(each, batch.label)) for name, each in said.items()}
+
+
+@dataclasses.dataclass(frozen=True)
+class ConditionalGAN(GAN):
+    """GAN told the label (Mirza & Osindero 2014): the generator beside its code, the critic by projection.
+
+    The critic gives one number for every class beside the one for all; a logit is the sum of the latter and the
+    label's (Miyato & Koyama 2018, eq. 3).
+    """
+
+    decoder_needs_label = True
+
+    @classmethod
+    def from_config(cls, config, info: Info) -> "ConditionalGAN":
+        checks.classes(info)
+        return super().from_config(config, info)
+
+    @classmethod
+    def scores(cls, info):
+        return 1 + info.num_classes
+
+    def heard(self, said, label):
+        return said[:, 0] + (said[:, 1:] * self.one_hot(label)).sum(-1)
+
+
+def share(batch: Batch, turn: int, turns: int) -> Batch:
+    """The part of a batch that is one turn's; every device's share of the batch bears as much to it."""
+    return jax.tree.map(lambda x: x.reshape(len(x) // turns, turns, *x.shape[1:])[:, turn], batch)
+
+
+def said_real(logits: Float[Array, " B"]) -> Float[Array, ""]:
+    """The mean probability of being real."""
+    return jax.nn.sigmoid(logits).mean()
+
+
+def check(config) -> None:
+    """Refuses values that no model could be built with, or that would be ignored.
+
+    Raises:
+      ValueError: naming the value, the rule and the way out.
+    """
+    checks.one_of(config, "game", GAMES)
+    checks.at_least_0(config, "r1", "slope_penalty")
+    checks.shares(config, "average", "momentum")
+    steps, batch_size = config.critic_steps, config.batch_size
+    if steps < 1 or batch_size % steps:
+        way_out = f"try --config.critic_steps=5 --config.batch_size={5 * 64}"
+        raise ValueError(f"critic_steps={steps} must be at least 1 and divide batch_size={batch_size}; {way_out}")
+    if steps > 1 and config.schedule != "alternating":
+        raise ValueError(
+            f'critic_steps={steps} needs schedule="alternating", here "{config.schedule}": of moves at one point there '
+            "can be one; try --config.schedule=alternating"
+        )
+    if config.game == "wasserstein" and not (config.slope_penalty or config.r1 or config.spectral):
+        raise ValueError(
+            'game="wasserstein" needs a critic that is not steep: slope_penalty=0, r1=0 and spectral=False leave it '
+            "free; try --config.slope_penalty=10.0"
+        )
+    if config.slope_penalty and ("batch_norm",) in (tuple(layer) for layer in config.critic_layers):
+        raise ValueError(
+            f"slope_penalty={config.slope_penalty} is of each image by itself, which a critic with batch_norm does not "
+            "see; try --config.slope_penalty=0.0"
+        )

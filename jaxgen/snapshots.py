@@ -1,0 +1,64 @@
+"""The same codes drawn again as training goes on: a row for each of some epochs, and a moving picture.
+
+Each snapshot is a file of its own in the workdir, so that a run that was cut off loses none.
+"""
+
+import io
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from jaxgen import figures
+from jaxgen.code_pictures import labels_in_turn
+from jaxgen.files import write_atomically
+from jaxgen.model import Model
+
+FOLDER = "snapshots"
+SIDE = 10  # of the moving picture's grid, and images in a row of the still one
+FRAME_MS = 500
+
+
+def due(config, examples: int, start: int, stop: int, evaluated: bool) -> bool:
+    """Whether one of `config.snapshot_epochs` ends in the steps after `start`, up to `stop`, or the model is shown."""
+    epochs = config.get("snapshot_epochs", ())
+    return any(evaluated or start < last_step(config, examples, epoch) <= stop for epoch in epochs)
+
+
+def last_step(config, examples: int, epoch: int) -> int:
+    """The step that ends an epoch of so many examples."""
+    return math.ceil(epoch * examples / config.batch_size)
+
+
+def take(model: Model, workdir: Path, step: int) -> None:
+    """Draws the codes and keeps the images, uint8 [SIDE², H, W, C]; where the decoder needs labels, these in turn."""
+    drawn = model.sample(SIDE * SIDE, labels_in_turn(model, SIDE * SIDE), seed=0)
+    file = io.BytesIO()
+    np.save(file, np.round(255 * drawn).astype(np.uint8))
+    folder = workdir / FOLDER
+    folder.mkdir(exist_ok=True)
+    write_atomically(folder / f"{step:09d}.npy", file.getvalue())
+
+
+def taken(workdir: Path) -> Iterator[tuple[int, np.ndarray]]:
+    """Steps and images in [0, 1], in order."""
+    for path in sorted((workdir / FOLDER).glob("*.npy")):
+        yield int(path.stem), np.load(path, allow_pickle=False).astype(np.float32) / 255
+
+
+def rows(config, examples: int, workdir: Path) -> figures.Picture | None:
+    """The first codes at each of `config.snapshot_epochs` so far, a row each; None before the first."""
+    found, shown = list(taken(workdir)), {}
+    for epoch in config.get("snapshot_epochs", ()):
+        later = [images for step, images in found if step >= last_step(config, examples, epoch)]
+        if later:
+            shown[f"epoch {epoch}"] = later[0][:SIDE]
+    return figures.captioned(np.stack(list(shown.values())), None, list(shown)) if shown else None
+
+
+def write_moving(workdir: Path, path: Path) -> None:
+    """Writes all snapshots as a GIF, where there are some."""
+    frames = [figures.grid(images.reshape(SIDE, SIDE, *images.shape[1:]), scale=2) for _, images in taken(workdir)]
+    if frames:
+        figures.write_gif(path, frames, FRAME_MS)

@@ -1,0 +1,151 @@
+"""Generative adversarial networks: games against their papers' values, moves, the running mean, what is refused."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import B, read_config, same, tiny_algorithm, tiny_batch
+
+from jaxgen import algorithms
+from jaxgen.algorithms.gan import AVERAGE, share
+from jaxgen.games import GAMES, slope_penalty
+from jaxgen.players import make_update
+from jaxgen.types import Info
+
+
+def started(tokens="smoke", name="gan", **changes):
+    algorithm = tiny_algorithm(name, tokens, **changes)
+    return algorithm, jax.jit(algorithm.init)(jax.random.key(0))
+
+
+def updated(algorithm, state, steps=1):
+    update = jax.jit(make_update(algorithm.players, algorithm.schedule))
+    for step in range(steps):
+        state, metrics = update(state, tiny_batch(), jax.random.key(step))
+    return state, metrics
+
+
+@pytest.mark.parametrize(
+    ("game", "critic", "generator"),
+    [
+        ("non_saturating", np.log1p(np.exp(-2.0)) + np.log1p(np.exp(-1.0)), np.log1p(np.exp(1.0))),
+        ("least_squares", 0.5 * (1 + 1), 0.5 * 4),
+        ("hinge", 0.0 + 0.0, 1.0),
+        ("wasserstein", -3.0, 1.0),
+    ],
+)
+def test_games_of_a_real_at_2_and_a_fake_at_minus_1(game, critic, generator):
+    real, fake = jnp.array([2.0]), jnp.array([-1.0])
+    assert float(GAMES[game].critic(real, fake)[0]) == pytest.approx(critic, rel=1e-6)
+    assert float(GAMES[game].generator(fake)[0]) == pytest.approx(generator, rel=1e-6)
+
+
+@pytest.mark.parametrize("game", GAMES)
+def test_a_critic_gains_by_raising_reals_and_a_generator_by_raising_fakes(game):
+    real, fake = jnp.array([0.1]), jnp.array([0.2])
+    by_real, by_fake = jax.grad(lambda r, f: GAMES[game].critic(r, f).sum(), (0, 1))(real, fake)
+    assert by_real[0] < 0 < by_fake[0]
+    assert jax.grad(lambda f: GAMES[game].generator(f).sum())(fake)[0] < 0
+
+
+@pytest.mark.parametrize(("slope", "penalty"), [(1.0, 0.0), (3.0, 4.0), (0.0, 1.0)])
+def test_the_slope_penalty_is_of_the_distance_from_1(slope, penalty):
+    direction = jnp.array([0.6, 0.8])
+    found = slope_penalty(lambda x: slope * x @ direction, jnp.ones((B, 2)), jnp.zeros((B, 2)), jax.random.key(0))
+    np.testing.assert_allclose(found, penalty, atol=1e-4)
+
+
+def test_a_flat_critic_has_a_finite_gradient_of_its_slope_penalty():
+    def penalty(weight):
+        return slope_penalty(
+            lambda x: (weight * x).sum(-1), jnp.ones((B, 2)), jnp.zeros((B, 2)), jax.random.key(0)
+        ).sum()
+
+    assert np.isfinite(jax.grad(penalty)(jnp.zeros(2))).all()
+
+
+def test_the_running_mean_keeps_its_share_of_itself():
+    """Under simultaneous moves the parameters that made the images are those before the move."""
+    algorithm, state = started(average=0.9)
+    assert same(state.stats[AVERAGE], state.params["generator"])
+    first, _ = updated(algorithm, state)
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-6), first.stats[AVERAGE], state.params["generator"])
+    second, _ = jax.jit(make_update(algorithm.players, algorithm.schedule))(first, tiny_batch(), jax.random.key(1))
+    old, new = (jax.tree.leaves(each)[0] for each in (first.stats[AVERAGE], first.params["generator"]))
+    np.testing.assert_allclose(jax.tree.leaves(second.stats[AVERAGE])[0], 0.9 * old + 0.1 * new, rtol=1e-5, atol=1e-7)
+
+
+def test_images_are_drawn_by_the_running_mean_where_there_is_one():
+    code = jax.random.normal(jax.random.key(5), (3, 50))
+    for average, moved in ((0.9, False), (0.0, True)):
+        algorithm, state = started(average=average)
+        params = {**state.params, "generator": jax.tree.map(lambda x: x + 0.1, state.params["generator"])}
+        before, after = (algorithm.decode(each, state.stats, code, None) for each in (state.params, params))
+        assert (not np.array_equal(before, after)) == moved
+
+
+def test_the_critics_moves_share_the_batch_out_and_each_is_one():
+    parts = [share(tiny_batch(), turn, 3) for turn in range(3)]
+    images = np.concatenate([part.image for part in parts])
+    assert all(part.image.shape[0] == B // 3 for part in parts)
+    assert sorted(images.sum((1, 2, 3))) == pytest.approx(sorted(np.asarray(tiny_batch().image.sum((1, 2, 3)))))
+    algorithm, state = started(critic_steps=3, batch_size=6, schedule="alternating")
+    moved, _ = updated(algorithm, state)
+    counts = [x for x in jax.tree.leaves(moved.opt_states["critic"]) if x.dtype == jnp.int32]
+    assert all(int(count) == 3 for count in counts)
+    assert int(moved.step) == 1
+
+
+@pytest.mark.parametrize("tokens", ["conditional,smoke", "smoke"])
+@pytest.mark.parametrize("options", [{"r1": 1.0}, {"slope_penalty": 10.0, "game": "wasserstein"}, {"spectral": True}])
+def test_penalties_and_spectral_norms_train(tokens, options):
+    algorithm, state = started(tokens, name="dcgan", width=4, **options)
+    moved, metrics = updated(algorithm, state, 2)
+    assert all(np.isfinite(value) for value in metrics.values())
+    assert not same(state.params["critic"], moved.params["critic"])
+
+
+def test_a_spectral_critic_has_kernels_of_norm_at_most_about_1():
+    algorithm, state = started(spectral=True, r1=0.0)
+    state, _ = updated(algorithm, state, 30)
+    images = jax.random.normal(jax.random.key(0), (2, *algorithm.info.image_shape))
+    said, _ = algorithm.logits(state.params, state.stats, images, None, jax.random.key(0))
+    assert abs(float(said[0] - said[1])) <= 1.1 * float(jnp.linalg.norm(images[0] - images[1]))
+
+
+def test_the_projection_critic_adds_the_labels_own_score():
+    algorithm, _ = started("conditional,smoke")
+    said = jnp.array([[1.0, 10.0, 20.0, 30.0, 40.0]])
+    assert float(algorithm.heard(said, jnp.array([2]))[0]) == 31.0
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"game": "chess"}, 'game="chess"'),
+        ({"critic_steps": 0}, "critic_steps=0"),
+        ({"critic_steps": 5, "batch_size": 64}, "divide batch_size=64"),
+        ({"critic_steps": 2, "batch_size": 64}, 'needs schedule="alternating"'),
+        ({"game": "wasserstein", "r1": 0.0}, "not steep"),
+        ({"r1": -1.0}, "r1=-1.0"),
+        ({"average": 1.0}, "average=1.0"),
+        ({"critic_layers": (("pol", 2),)}, '"pol"'),
+    ],
+)
+def test_what_no_gan_can_be_built_with_is_refused_in_one_line(options, said):
+    with pytest.raises(ValueError, match=said.replace("(", r"\(")) as refused:
+        started(**options)
+    assert "\n" not in str(refused.value)
+
+
+def test_images_too_small_for_a_dcgan_are_refused():
+    with pytest.raises(ValueError, match="images of 4 pixels are too small"):
+        algorithms.build(read_config("dcgan"), Info("tiny", (4, 4, 1), 4))
+
+
+def test_a_generator_encodes_nothing_and_says_so():
+    algorithm, state = started()
+    with pytest.raises(ValueError, match="encodes no image"):
+        algorithm.encode(state.params, state.stats, tiny_batch().image, None, None)
