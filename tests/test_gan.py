@@ -140,6 +140,12 @@ def test_what_no_gan_can_be_built_with_is_refused_in_one_line(options, said):
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize("options", [{"critic_norm": True}, {"critic_layers": (("batch_norm",),)}])
+def test_a_slope_penalty_is_refused_where_the_critic_sees_a_batch(options):
+    with pytest.raises(ValueError, match="is of each image by itself"):
+        started(name="dcgan", slope_penalty=10.0, **options)
+
+
 def test_images_too_small_for_a_dcgan_are_refused():
     with pytest.raises(ValueError, match="images of 4 pixels are too small"):
         algorithms.build(read_config("dcgan"), Info("tiny", (4, 4, 1), 4))

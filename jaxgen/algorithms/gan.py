@@ -232,7 +232,8 @@ def check(config) -> None:
             'game="wasserstein" needs a critic that is not steep: slope_penalty=0, r1=0 and spectral=False leave it '
             "free; try --config.slope_penalty=10.0"
         )
-    if config.slope_penalty and ("batch_norm",) in (tuple(layer) for layer in config.critic_layers):
+    kinds = [kind for kind, *_ in config.critic_layers] or ["batch_norm"] * config.critic_norm
+    if config.slope_penalty and "batch_norm" in kinds:
         raise ValueError(
             f"slope_penalty={config.slope_penalty} is of each image by itself, which a critic with batch_norm does not "
             "see; try --config.slope_penalty=0.0"
