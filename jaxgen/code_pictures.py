@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from jaxgen import figures, latent
+from jaxgen import figures
 from jaxgen.data import Dataset
 from jaxgen.model import Labels, Model
 from jaxgen.types import Data
@@ -121,8 +121,7 @@ def first_reconstructions(model: Model, dataset: Dataset, split: Data, count: in
 def random_grid(model: Model, dataset: Dataset, split: Data, side: int) -> figures.Picture:
     """Decoded draws from the prior, side × side of them; the labels in turn where the decoder needs one."""
     del dataset, split
-    images = model.sample(side * side, labels_in_turn(model, side * side), seed=0)
-    return figures.grid(images.reshape(side, side, *images.shape[1:]), scale=2)
+    return figures.tiled(model.sample(side * side, labels_in_turn(model, side * side), seed=0), side)
 
 
 def labels_in_turn(model: Model, count: int) -> Int[np.ndarray, "{count}"] | None:
@@ -132,12 +131,9 @@ def labels_in_turn(model: Model, count: int) -> Int[np.ndarray, "{count}"] | Non
 
 def drawn_paths(model: Model, count: int = PAIRS, spherical: bool = True) -> Float[np.ndarray, "N S H W C"]:
     """Decoded paths between pairs of codes drawn from the prior, each under one label where the decoder needs one."""
-    codes, labels = model.prior_codes(2 * count, seed=0), labels_in_turn(model, count)
-    path = latent.spherical_path if spherical else latent.linear_path
-    steps = np.stack([path(codes[2 * number], codes[2 * number + 1], INTERIOR + 2) for number in range(count)])
-    flat_labels = None if labels is None else np.repeat(labels, INTERIOR + 2)
-    images = model.decode(steps.reshape(-1, steps.shape[-1]), flat_labels)
-    return images.reshape(*steps.shape[:2], *images.shape[1:])
+    codes, labels = model.prior_codes(2 * count, seed=0).reshape(count, 2, -1), labels_in_turn(model, count)
+    labels = [None] * count if labels is None else labels
+    return np.stack([model.path(*ends, INTERIOR, spherical, label) for ends, label in zip(codes, labels, strict=True)])
 
 
 def drawn_interpolation(model: Model, dataset: Dataset, split: Data) -> figures.Picture:

@@ -4,7 +4,7 @@ A lone copy is trained as it is; several have one more axis in front of every ar
 """
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -13,9 +13,7 @@ import numpy as np
 from jaxtyping import Int32
 
 from jaxgen.data import hide_labels
-from jaxgen.types import Data, TrainState
-
-Measure = float | list[float]
+from jaxgen.types import Data, Measures, TrainState
 
 
 def seeds_of(config) -> range:
@@ -74,12 +72,12 @@ def join(copies: Sequence) -> Any:
     return copies[0] if len(copies) == 1 else jax.tree.map(lambda *each: jnp.stack(each), *copies)
 
 
-def mean(metrics: Sequence[Mapping[str, Measure]]) -> dict[str, Measure]:
+def mean(metrics: Sequence[Measures]) -> Measures:
     """The mean over copies, by name."""
     return {name: np.mean([each[name] for each in metrics], axis=0).tolist() for name in metrics[0]}
 
 
-def std(metrics: Sequence[Mapping[str, Measure]]) -> dict[str, Measure]:
+def std(metrics: Sequence[Measures]) -> Measures:
     """The standard deviation (n - 1) over copies, by name; {} of a lone one."""
     if len(metrics) == 1:
         return {}

@@ -1,6 +1,7 @@
 """Measures of a model, by the names that an algorithm lists in `evaluations`."""
 
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -19,13 +20,13 @@ from jaxgen.metrics.likelihood import IMAGES_AT_ONCE, bounds
 from jaxgen.metrics.retrieval import mean_average_precision, pca_sign_codes
 from jaxgen.metrics.separation import Codes
 from jaxgen.model import Model
-from jaxgen.types import Batch, Data, Metrics
+from jaxgen.types import Batch, Data, Measures, Metrics
 
 WATCHED = 2000  # images drawn, at most, to be measured as training goes on
 GAP_SAMPLES = 2000  # the kernel distance takes time and memory quadratic in this
 
 
-def report(model: Model, dataset: Dataset, config) -> quality.Measures:
+def report(model: Model, dataset: Dataset, config) -> Measures:
     """All measures that the model's family lists, on the split `config.evaluation.split`; the test split: use once."""
     metrics = {}
     for name in model.algorithm.evaluations:
@@ -41,7 +42,7 @@ def watch(model: Model, dataset: Dataset, config, measures: Callable) -> dict[st
     config = ConfigDict({**config, "evaluation": {**config.evaluation, **options}})
     for name in model.algorithm.watched:
         metrics |= EVALUATIONS[name](model, dataset, config)
-    return {name: value for name, value in metrics.items() if not isinstance(value, list)}
+    return quality.single(metrics)
 
 
 def held_out(dataset: Dataset, config) -> Data:
@@ -85,10 +86,10 @@ def mean_measures(sums: Callable, params, stats, data: Data, batch_size: int = 5
     return {name: value / len(data.image) for name, value in total.items()}
 
 
-def reconstruction(model: Model, dataset: Dataset, config) -> dict[str, float]:
-    """`mse` of pixels in [0, 1], and `nll` in nats where the family has a likelihood of pixels; mean over the split."""
+def of_each(model: Model, dataset: Dataset, config, names: tuple[str, ...]) -> dict[str, float]:
+    """Those of the measures of each example that the family has, mean over the split."""
     measures = mean_measures(compile_measures(model.algorithm), model.params, model.stats, held_out(dataset, config))
-    return {name: measures[name] for name in ("mse", "nll") if name in measures}
+    return {name: measures[name] for name in names if name in measures}
 
 
 def likelihood(model: Model, dataset: Dataset, config) -> dict[str, float]:
@@ -216,14 +217,9 @@ def as_bits(*codes: np.ndarray) -> list[np.ndarray]:
     return [(each > midpoint).astype(np.int32) for each in codes]
 
 
-def sample_quality(model: Model, dataset: Dataset, config) -> quality.Measures:
+def sample_quality(model: Model, dataset: Dataset, config) -> Measures:
     """How near drawn images are to the held-out ones, and how varied; see `quality.report`."""
     return quality.report(model, dataset, held_out(dataset, config), config)
-
-
-def critic(model: Model, dataset: Dataset, config) -> dict[str, float]:
-    """What the critic says of the split, which it was not trained on, and of drawn images; see `GAN.evaluate`."""
-    return mean_measures(compile_measures(model.algorithm), model.params, model.stats, held_out(dataset, config))
 
 
 def denoising(model: Model, dataset: Dataset, config) -> dict[str, float]:
@@ -242,9 +238,9 @@ EVALUATIONS = {
     "image_quality": image_quality,
     "retrieval": retrieve,
     "sample_quality": sample_quality,
-    "critic": critic,
+    "critic": partial(of_each, names=("d_real", "d_fake")),  # see `GAN.evaluate`
     "parzen": parzen_window,
-    "reconstruction": reconstruction,
+    "reconstruction": partial(of_each, names=("mse", "nll")),  # pixels in [0, 1]; nats, where pixels have a likelihood
     "likelihood": likelihood,
     "separation": separate,
     "prior_gap": gap,

@@ -214,9 +214,7 @@ def _pairs(this: Opened, options: Options) -> tuple[Some, Some]:
 
 def _tiled(images: Float[np.ndarray, "N H W C"]) -> figures.Picture:
     """A frame: images in rows of up to four."""
-    columns = min(4, len(images))
-    blank = np.ones((-len(images) % columns, *images.shape[1:]), images.dtype)
-    return figures.grid(np.concatenate([images, blank]).reshape(-1, columns, *images.shape[1:]), scale=2)
+    return figures.tiled(images, min(4, len(images)))
 
 
 def _png(this: Opened, name: str, picture: figures.Picture) -> Path:

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxgen.objectives import critic_loss, fooling_loss, sum_over_pixels
+from jaxgen.objectives import critic_loss, fooling_loss, squared_slope
 
 Logits = Float[Array, " B"]
 
@@ -42,6 +42,5 @@ def slope_penalty(score: Callable, real: Float[Array, "B *pixels"], fake: Float[
     `score` takes images to logits one by one, [B, ...] -> [B].
     """
     share = jax.random.uniform(rng, (len(real), *[1] * (real.ndim - 1)))
-    slope = jax.grad(lambda x: score(x).sum())(share * real + (1 - share) * fake)
-    length = jnp.sqrt(sum_over_pixels(jnp.square(slope)) + 1e-12)  # whose own slope at 0 is so 0
+    length = jnp.sqrt(squared_slope(score, share * real + (1 - share) * fake) + 1e-12)  # whose own slope at 0 is so 0
     return jnp.square(length - 1)

@@ -111,12 +111,17 @@ class Model:
         """
         images = np.stack([image_a, image_b])
         labels = self.labels_of(images, labels)
+        return self.path(*self.mean_codes(images, labels), interior, spherical, labels)
+
+    def path(
+        self, code_a: ArrayLike, code_b: ArrayLike, interior: int = 7, spherical: bool = False, labels: Labels = None
+    ) -> Float[np.ndarray, "{interior}+2 H W C"]:
+        """Decodes a path between two codes, as `interpolate` does."""
         path = latent.spherical_path if spherical else latent.linear_path
         path = latent.bit_path if self.algorithm.binary_code else path
-        codes = path(*self.mean_codes(images, labels), interior + 2)
         if labels is not None and np.ndim(labels):
             labels = np.asarray(labels)[(np.arange(interior + 2) > (interior + 1) / 2).astype(int)]
-        return self.decode(codes, labels)
+        return self.decode(path(np.asarray(code_a), np.asarray(code_b), interior + 2), labels)
 
     def traverse(
         self,

@@ -58,8 +58,13 @@ def gradient_penalty(score: Callable, at: Float[Array, "B *shape"]) -> Float[Arr
     Without it a critic goes on pulling where real and fake already agree, and the game circles its equilibrium.
     `score` takes examples to logits, [B, ...] -> [B], one by one. No gradient goes to whoever made `at`.
     """
+    return 0.5 * squared_slope(score, at)
+
+
+def squared_slope(score: Callable, at: Float[Array, "B *shape"]) -> Float[Array, " B"]:
+    """‖∇ score‖² at each example; no gradient goes to whoever made `at`."""
     slope = jax.grad(lambda x: score(x).sum())(jax.lax.stop_gradient(at))
-    return 0.5 * sum_over_pixels(jnp.square(slope))
+    return sum_over_pixels(jnp.square(slope))
 
 
 def penalised(

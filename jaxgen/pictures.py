@@ -141,9 +141,7 @@ def real(model: Model, dataset: Dataset, split: Data, side: int = 10) -> np.ndar
     del dataset
     count = side * side
     some = first_of_each(split, count) if model.algorithm.decoder_needs_label else np.arange(len(split.label))
-    images = as_images(split.image[some[:count]])
-    blank = np.ones((-len(images) % side, *images.shape[1:]), np.float32)
-    return figures.grid(np.concatenate([images, blank]).reshape(-1, side, *images.shape[1:]), scale=2)
+    return figures.tiled(as_images(split.image[some[:count]]), side)
 
 
 PICTURES = {

@@ -1,7 +1,7 @@
 """How good and how varied the images are that a model draws, by an independent classifier's features."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 
@@ -11,16 +11,14 @@ from jaxgen.metrics.classifier import Classifier, trained_classifier
 from jaxgen.metrics.coverage import COLLAPSED, diversity, precision_and_recall
 from jaxgen.metrics.frechet import frechet_distance, kernel_distance_of_features
 from jaxgen.model import Model
-from jaxgen.types import Data
-
-Measures = Mapping[str, float | list[float]]
+from jaxgen.types import Data, Measures
 
 WATCHED = ("frechet_distance", "kernel_distance")  # smaller is better: what a checkpoint can be the best by
 
 log = logging.getLogger("jaxgen")
 
 
-def report(model: Model, dataset: Dataset, data: Data, config) -> dict[str, float | list[float]]:
+def report(model: Model, dataset: Dataset, data: Data, config) -> Measures:
     """Distances of drawn images from those of a split by the classifier's features, and what else they tell.
 
     `frechet_distance` and `kernel_distance` (`metrics.frechet`) of codes drawn from the prior, and the same with a
@@ -50,7 +48,7 @@ def variety(
     found: np.ndarray,
     expected: np.ndarray,
     num_classes: int,
-) -> dict[str, float | list[float]]:
+) -> Measures:
     """`precision`, `recall`, `diversity` (`metrics.coverage`); `collapsed`, 1 where that is low; `class_shares`.
 
     Those are the shares of the drawn images that the classifier takes for each class, where there is more than one,
@@ -65,6 +63,11 @@ def variety(
         return metrics
     shares = np.bincount(classify(drawn), minlength=num_classes) / len(drawn)
     return {**metrics, "class_share_min": float(shares.min()), "class_shares": shares.tolist()}
+
+
+def single(metrics: Measures) -> dict[str, float]:
+    """Those that are one number: what is logged and tabled."""
+    return {name: value for name, value in metrics.items() if not isinstance(value, list)}
 
 
 def labels_to_draw(model: Model, data: Data, count: int) -> np.ndarray | None:

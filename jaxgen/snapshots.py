@@ -59,6 +59,6 @@ def rows(config, examples: int, workdir: Path) -> figures.Picture | None:
 
 def write_moving(workdir: Path, path: Path) -> None:
     """Writes all snapshots as a GIF, where there are some."""
-    frames = [figures.grid(images.reshape(SIDE, SIDE, *images.shape[1:]), scale=2) for _, images in taken(workdir)]
+    frames = [figures.tiled(images, SIDE) for _, images in taken(workdir)]
     if frames:
         figures.write_gif(path, frames, FRAME_MS)

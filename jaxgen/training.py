@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxgen import algorithms, copies, evaluation, parallel, pictures, snapshots
+from jaxgen import algorithms, copies, evaluation, parallel, pictures, quality, snapshots
 from jaxgen import workdir as workdirs
 from jaxgen.algorithms import Algorithm
 from jaxgen.checkpoints import Checkpoints
@@ -252,7 +252,7 @@ def write_results(
         "versions": workdirs.versions(),
     }
     workdirs.write_json(workdir / "results.json", results)
-    single = {name: value for name, value in metrics.items() if not isinstance(value, list)}
+    single = quality.single(metrics)
     telemetry.log(step, single, split=split)
     shown = {name: f"{value:.4g} ± {spread[name]:.2g}" if spread else value for name, value in single.items()}
     of = f", mean ± std of {len(models)} seeds" if spread else ""

@@ -3,7 +3,7 @@
 Shape letters: B batch, H W C image, Z code, K classes, N samples, D devices, S steps.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import flax.struct
@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Int
 Params = Any  # a tree of arrays
 Stats = Any  # a tree of arrays: batch statistics, {} where a network keeps none
 Metrics = dict[str, jax.Array]  # scalars by name
+Measures = Mapping[str, float | list[float]]  # of an evaluation, by name; a list is one of each class
 LossFn = Callable[..., tuple[jax.Array, tuple[Metrics, dict[str, Stats]]]]
 
 

@@ -1,4 +1,4 @@
-"""Convolutions as matrix products equal XLA's own, forwards and backwards."""
+"""Our convolutions equal XLA's own, forwards and backwards."""
 
 import jax
 import jax.numpy as jnp

@@ -38,6 +38,13 @@ def grid(images: ArrayLike, padding: int = 2, scale: int = 1) -> Picture:
     return np.pad(canvas, ((padding, 0), (padding, 0), (0, 0)), constant_values=WHITE)
 
 
+def tiled(images: ArrayLike, columns: int) -> Picture:
+    """Images [N, H, W, C] in rows of so many, twice as large; the last row is filled up with white."""
+    images = _checked("images", images, "N H W C")
+    blank = np.ones((-len(images) % columns, *images.shape[1:]), images.dtype)
+    return grid(np.concatenate([images, blank]).reshape(-1, columns, *images.shape[1:]), scale=2)
+
+
 def captioned(
     images: ArrayLike, headings: list[str] | None = None, marks: list[str] | None = None, scale: int = 2
 ) -> Picture:
