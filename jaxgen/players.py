@@ -21,7 +21,8 @@ Update = Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Metrics]]
 class Player:
     """One optimiser, the networks that it moves and the loss that it descends.
 
-    `loss(params, stats, batch, rng)` sees every network and returns (scalar, (metrics, new stats)).
+    `loss(params, stats, batch, draws)` sees every network and returns (scalar, (metrics, new stats)); its draws are an
+    rng, unless the update is told what to draw.
     """
 
     name: str
@@ -35,13 +36,18 @@ def init_opt_states(players: tuple[Player, ...], params: dict[str, Params]) -> d
     return {player.name: player.tx.init(select(params, player.networks)) for player in players}
 
 
-def make_update(players: tuple[Player, ...], schedule: str = "alternating", axis_name: str | None = None) -> Update:
+def make_update(
+    players: tuple[Player, ...],
+    schedule: str = "alternating",
+    axis_name: str | None = None,
+    draw: Callable[[Batch, jax.Array], Any] = lambda batch, rng: rng,
+) -> Update:
     """Builds `update(state, batch, rng) -> (state, metrics)`, one move of every player.
 
     Schedules:
       alternating: players move in turn, each seeing the moves before.
-      simultaneous: every gradient is taken at the same point, with the same rng, and then all move. Players that
-        need the same forward pass (same network, input and rng) share it: the compiler merges the two.
+      simultaneous: every gradient is taken at the same point, with the same draws, and then all move. Players that
+        need the same forward pass (same network, input and draws) share it: the compiler merges the two.
       accumulating: alternating, but every loss is differentiated for every network and gradients add up over the
         players of a step, as in a PyTorch loop that calls zero_grad once a step. A mistake, kept to be measured.
 
@@ -49,6 +55,8 @@ def make_update(players: tuple[Player, ...], schedule: str = "alternating", axis
       players: who moves, in order.
       schedule: one of SCHEDULES.
       axis_name: the mapped axis over which gradients, metrics and statistics are averaged, under pmap.
+      draw: makes, of a batch and an rng, what losses get in the rng's place. The draw of an array is a loop, of which
+        the compiler does not merge two; what a shared forward pass begins with has to be drawn here.
 
     Raises:
       ValueError: the schedule is unknown.
@@ -58,7 +66,7 @@ def make_update(players: tuple[Player, ...], schedule: str = "alternating", axis
 
     def update(state: TrainState, batch: Batch, rng: jax.Array) -> tuple[TrainState, Metrics]:
         rng = rng_of_step(rng, state, axis_name)
-        state, metrics = turn(players, state, batch, rng, axis_name)
+        state, metrics = turn(players, state, batch, rng, axis_name, draw)
         return state.replace(step=state.step + 1), metrics
 
     return update
@@ -76,19 +84,19 @@ def check_schedule(schedule: str) -> None:
         raise ValueError(f'schedule="{schedule}" is unknown; choose one of {", ".join(SCHEDULES)}')
 
 
-def alternate(players, state, batch, rng, axis_name):
+def alternate(players, state, batch, rng, axis_name, draw):
     metrics = {}
     for player, player_rng in zip(players, jax.random.split(rng, len(players)), strict=True):
-        gradient, its_metrics, stats = gradient_of(player, player.networks, state, batch, player_rng, axis_name)
+        gradient, its_metrics, stats = gradient_of(player, player.networks, state, batch, draw(batch, player_rng), axis_name)
         state = step_down(player, gradient, state, state.params).replace(stats=stats)
         metrics |= its_metrics
     return state, metrics
 
 
-def simultaneous(players, state, batch, rng, axis_name):
-    before, metrics = state, {}
+def simultaneous(players, state, batch, rng, axis_name, draw):
+    before, metrics, draws = state, {}, draw(batch, rng)
     for player in players:
-        gradient, its_metrics, stats = gradient_of(player, player.networks, before, batch, rng, axis_name)
+        gradient, its_metrics, stats = gradient_of(player, player.networks, before, batch, draws, axis_name)
         changed = {name: new for name, new in stats.items() if new is not before.stats[name]}
         state = step_down(player, gradient, state, before.params)
         state = state.replace(stats={**state.stats, **changed})
@@ -96,11 +104,11 @@ def simultaneous(players, state, batch, rng, axis_name):
     return state, metrics
 
 
-def accumulate(players, state, batch, rng, axis_name):
+def accumulate(players, state, batch, rng, axis_name, draw):
     metrics, accumulated = {}, jax.tree.map(jax.numpy.zeros_like, state.params)
     for player, player_rng in zip(players, jax.random.split(rng, len(players)), strict=True):
         names = tuple(state.params)
-        gradient, its_metrics, stats = gradient_of(player, names, state, batch, player_rng, axis_name)
+        gradient, its_metrics, stats = gradient_of(player, names, state, batch, draw(batch, player_rng), axis_name)
         accumulated = jax.tree.map(jax.numpy.add, accumulated, gradient)
         state = step_down(player, select(accumulated, player.networks), state, state.params).replace(stats=stats)
         metrics |= its_metrics
@@ -108,12 +116,12 @@ def accumulate(players, state, batch, rng, axis_name):
 
 
 def gradient_of(
-    player: Player, networks: tuple[str, ...], state: TrainState, batch: Batch, rng: jax.Array, axis_name: str | None
+    player: Player, networks: tuple[str, ...], state: TrainState, batch: Batch, draws: Any, axis_name: str | None
 ) -> tuple[dict[str, Params], Metrics, dict[str, Stats]]:
     """The gradient of the player's loss with respect to `networks`, its metrics by "player/name", the new stats."""
 
     def loss_of(mine):
-        loss, (metrics, stats) = player.loss({**state.params, **mine}, state.stats, batch, rng)
+        loss, (metrics, stats) = player.loss({**state.params, **mine}, state.stats, batch, draws)
         # Averaged inside as well as outside: right under pmap and under either check of shard_map.
         return mean_over(loss, axis_name), (metrics, stats)
 

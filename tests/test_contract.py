@@ -33,7 +33,7 @@ def start(name, tokens):
 
 
 def one_update(algorithm, state, players=None, seed=1):
-    update = jax.jit(make_update(players or algorithm.players, algorithm.schedule))
+    update = jax.jit(make_update(players or algorithm.players, algorithm.schedule, draw=algorithm.shared_draws))
     return update(state, tiny_batch(algorithm.info.image_shape[-1]), jax.random.key(seed))
 
 
@@ -97,7 +97,7 @@ def test_the_reconstruction_or_else_the_first_players_loss_falls_on_one_batch(na
     player = next((p for p in algorithm.players if p.name == "reconstruction"), algorithm.players[0])
     player = Player(player.name, player.networks, optax.adam(3e-3), player.loss)
     state = state.replace(opt_states={player.name: player.tx.init({n: state.params[n] for n in player.networks})})
-    update = jax.jit(make_update((player,)))
+    update = jax.jit(make_update((player,), draw=algorithm.shared_draws))
     losses = []
     batch = tiny_batch(channels_of(name))
     for _ in range(150):  # a KL of weight 1 falls first, and takes some 60 steps

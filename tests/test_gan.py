@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import B, read_config, same, tiny_algorithm, tiny_batch
+from helpers import B, C, H, W, read_config, same, tiny_algorithm, tiny_batch
 
 from jaxgen import algorithms
 from jaxgen.algorithms.gan import AVERAGE, share
@@ -21,7 +21,7 @@ def started(tokens="smoke", name="gan", **changes):
 
 
 def updated(algorithm, state, steps=1):
-    update = jax.jit(make_update(algorithm.players, algorithm.schedule))
+    update = jax.jit(make_update(algorithm.players, algorithm.schedule, draw=algorithm.shared_draws))
     for step in range(steps):
         state, metrics = update(state, tiny_batch(), jax.random.key(step))
     return state, metrics
@@ -40,6 +40,16 @@ def test_games_of_a_real_at_2_and_a_fake_at_minus_1(game, critic, generator):
     real, fake = jnp.array([2.0]), jnp.array([-1.0])
     assert float(GAMES[game].critic(real, fake)[0]) == pytest.approx(critic, rel=1e-6)
     assert float(GAMES[game].generator(fake)[0]) == pytest.approx(generator, rel=1e-6)
+
+
+def test_simultaneous_players_share_the_forward_passes_of_what_is_drawn():
+    def flops(schedule):
+        algorithm, state = started(schedule=schedule, generator_layers=(("dense", 1000),), critic_layers=(("dense", 10),))
+        update = jax.jit(make_update(algorithm.players, schedule, draw=algorithm.shared_draws))
+        return update.lower(state, tiny_batch(), jax.random.key(0)).compile().cost_analysis()["flops"]
+
+    of_the_generator = 2 * B * 1000 * H * W * C  # its last layer, one way
+    assert flops("alternating") - flops("simultaneous") > 0.9 * of_the_generator
 
 
 @pytest.mark.parametrize("game", GAMES)
@@ -72,7 +82,7 @@ def test_the_running_mean_keeps_its_share_of_itself():
     assert same(state.stats[AVERAGE], state.params["generator"])
     first, _ = updated(algorithm, state)
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-6), first.stats[AVERAGE], state.params["generator"])
-    second, _ = jax.jit(make_update(algorithm.players, algorithm.schedule))(first, tiny_batch(), jax.random.key(1))
+    second, _ = jax.jit(make_update(algorithm.players, algorithm.schedule, draw=algorithm.shared_draws))(first, tiny_batch(), jax.random.key(1))
     old, new = (jax.tree.leaves(each)[0] for each in (first.stats[AVERAGE], first.params["generator"]))
     np.testing.assert_allclose(jax.tree.leaves(second.stats[AVERAGE])[0], 0.9 * old + 0.1 * new, rtol=1e-5, atol=1e-7)
 

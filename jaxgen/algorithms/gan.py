@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -18,8 +19,9 @@ from jaxgen.distributions import Gaussian, Prior
 from jaxgen.games import GAMES, slope_penalty
 from jaxgen.optimizers import decayed
 from jaxgen.players import Player
-from jaxgen.types import Batch, Info
+from jaxgen.types import Info
 
+Draws = tuple[Float[Array, "B Z"], Array]  # codes from the prior, and an rng for the rest
 OPTIONS = ("schedule", "game", "critic_steps", "r1", "slope_penalty", "average")
 AVERAGE = "average"  # where, among the statistics, the generator's mean parameters are
 
@@ -98,12 +100,17 @@ class GAN(Algorithm):
             return state
         return state.replace(stats={**state.stats, AVERAGE: state.params["generator"]})
 
+    def shared_draws(self, batch, rng) -> Draws:
+        code_rng, rng = jax.random.split(rng)
+        return self.prior.sample(code_rng, len(batch.label)), rng
+
     # The losses.
 
-    def tell(self, turn: int, params, stats, batch, rng):
+    def tell(self, turn: int, params, stats, batch, draws: Draws):
         """The critic's loss on its share of the batch."""
-        batch = share(batch, turn, self.critic_steps)
-        fake, _ = self.drawn(params, stats, batch.label, rng)
+        batch, code = share((batch, draws[0]), turn, self.critic_steps)
+        rng = draws[1]
+        fake, _ = self.drawn(params, stats, code, batch.label, rng)
         real_rng, fake_rng, between_rng = jax.random.split(jax.random.fold_in(rng, 2), 3)
         image = 2 * batch.image - 1
         real_logits, after = self.logits(params, stats, image, batch.label, real_rng)
@@ -122,10 +129,11 @@ class GAN(Algorithm):
             loss = loss + self.slope_penalty * metrics["slope_penalty"]
         return loss, (metrics, after)
 
-    def fool(self, params, stats, batch, rng):
+    def fool(self, params, stats, batch, draws: Draws):
         """The generator's loss; its running mean takes in the parameters that made the images."""
-        batch = share(batch, 0, self.critic_steps)
-        fake, after = self.drawn(params, stats, batch.label, rng)
+        batch, code = share((batch, draws[0]), 0, self.critic_steps)
+        rng = draws[1]
+        fake, after = self.drawn(params, stats, code, batch.label, rng)
         logits, _ = self.logits(params, stats, fake, batch.label, jax.random.fold_in(rng, 3))
         loss = GAMES[self.game].generator(logits).mean()
         if self.average:
@@ -140,9 +148,8 @@ class GAN(Algorithm):
         """What the generator sees of the label."""
         return (self.one_hot(label),) if self.decoder_needs_label else ()
 
-    def drawn(self, params, stats, label, rng) -> tuple[Float[Array, "B H W C"], dict]:
-        """Images in [-1, 1] of codes from the prior, and the statistics after them."""
-        code = self.prior.sample(jax.random.fold_in(rng, 0), len(label))
+    def drawn(self, params, stats, code, label, rng) -> tuple[Float[Array, "B H W C"], dict]:
+        """Images in [-1, 1] of codes, and the statistics after them."""
         rng = jax.random.fold_in(rng, 1)
         output, after = self.train_apply("generator", params, stats, code, *self.told(label), rng=rng)
         return jnp.tanh(output), after
@@ -199,8 +206,8 @@ class ConditionalGAN(GAN):
         return said[:, 0] + (said[:, 1:] * self.one_hot(label)).sum(-1)
 
 
-def share(batch: Batch, turn: int, turns: int) -> Batch:
-    """The part of a batch that is one turn's; every device's share of the batch bears as much to it."""
+def share(batch: Any, turn: int, turns: int) -> Any:
+    """The part of arrays [B, ...] that is one turn's; every device's share of the batch bears as much to it."""
     return jax.tree.map(lambda x: x.reshape(len(x) // turns, turns, *x.shape[1:])[:, turn], batch)
 
 
