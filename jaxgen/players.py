@@ -40,7 +40,7 @@ def make_update(
     players: tuple[Player, ...],
     schedule: str = "alternating",
     axis_name: str | None = None,
-    draw: Callable[[Batch, jax.Array], Any] = lambda batch, rng: rng,
+    draw: Callable[[Batch, jax.Array], Any] | None = None,
 ) -> Update:
     """Builds `update(state, batch, rng) -> (state, metrics)`, one move of every player.
 
@@ -56,7 +56,7 @@ def make_update(
       schedule: one of SCHEDULES.
       axis_name: the mapped axis over which gradients, metrics and statistics are averaged, under pmap.
       draw: makes, of a batch and an rng, what losses get in the rng's place. The draw of an array is a loop, of which
-        the compiler does not merge two; what a shared forward pass begins with has to be drawn here.
+        the compiler does not merge two; what a shared forward pass begins with has to be drawn here. None: the rng.
 
     Raises:
       ValueError: the schedule is unknown.
@@ -66,10 +66,15 @@ def make_update(
 
     def update(state: TrainState, batch: Batch, rng: jax.Array) -> tuple[TrainState, Metrics]:
         rng = rng_of_step(rng, state, axis_name)
-        state, metrics = turn(players, state, batch, rng, axis_name, draw)
+        state, metrics = turn(players, state, batch, rng, axis_name, draw or the_rng)
         return state.replace(step=state.step + 1), metrics
 
     return update
+
+
+def the_rng(batch: Batch, rng: jax.Array) -> jax.Array:
+    del batch
+    return rng
 
 
 def rng_of_step(rng: jax.Array, state: TrainState, axis_name: str | None) -> jax.Array:
@@ -87,7 +92,9 @@ def check_schedule(schedule: str) -> None:
 def alternate(players, state, batch, rng, axis_name, draw):
     metrics = {}
     for player, player_rng in zip(players, jax.random.split(rng, len(players)), strict=True):
-        gradient, its_metrics, stats = gradient_of(player, player.networks, state, batch, draw(batch, player_rng), axis_name)
+        gradient, its_metrics, stats = gradient_of(
+            player, player.networks, state, batch, draw(batch, player_rng), axis_name
+        )
         state = step_down(player, gradient, state, state.params).replace(stats=stats)
         metrics |= its_metrics
     return state, metrics

@@ -1,4 +1,4 @@
-"""Convolutions and their transposes, with gradients of every order that XLA is fast at.
+"""Convolutions and their transposes, with gradients of every order in the forms that are fast where they run.
 
 A convolution is linear in the image and in the kernel. So there are three maps, and the gradients of each are the other
 two:
@@ -7,23 +7,25 @@ two:
     transpose(y, k)          its adjoint in x: the transposed convolution
     kernel_product(x, y)     its adjoint in k: what the gradient of a kernel is
 
-Left to itself, differentiation gives some of these as convolutions of dilated images or with axes out of order. On a
-CPU XLA is slow at the former, and inside a loop over steps it leaves the latter to naive loops: a gradient of a kernel
-took 3 s where 16 ms do (64 images of 16 × 16 × 64, a kernel of 4 × 4 to 128 channels, stride 2, one core). Every
-platform is given the same form, with the axes in order.
+Left to itself, differentiation gives some of these as convolutions of dilated images or with axes out of order, and
+inside a loop over steps XLA leaves the latter to naive loops on a CPU: a gradient of a kernel took 3 s where 16 ms do
+(64 images of 16 × 16 × 64, a kernel of 4 × 4 to 128 channels, stride 2, one core). Here the axes are in order.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 from flax.linen.initializers import lecun_normal, zeros
 from jax import lax
 from jaxtyping import Array, Float
 
-Images, Kernels = Float[Array, "B H W C"], Float[Array, "K K C F"]
+Images, Kernels, Outputs = Float[Array, "B H W C"], Float[Array, "K K C F"], Float[Array, "B h w F"]
+MOST_WINDOWS = 4  # see `where_it_runs`
 
 
 class Shape(NamedTuple):
@@ -83,37 +85,31 @@ class ConvTranspose(Kernel):
         return transpose(x, kernel, shape) + bias
 
 
-# What XLA is given: channels last, the kernel's features last.
-_convolution = partial(lax.conv_general_dilated, dimension_numbers=("NHWC", "HWIO", "NHWC"))
-
-
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
-def convolve(x: Images, kernel: Kernels, shape: Shape) -> Float[Array, "B h w F"]:
+def convolve(x: Images, kernel: Kernels, shape: Shape) -> Outputs:
     """The convolution of images."""
-    around, stride = [(shape.padding, shape.padding)] * 2, (shape.stride, shape.stride)
-    return _convolution(x, kernel, stride, around)
+    return where_it_runs(convolve_by_product, convolve_by_library, x, kernel, shape)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
-def transpose(y: Float[Array, "B h w F"], kernel: Kernels, shape: Shape) -> Images:
+def transpose(y: Outputs, kernel: Kernels, shape: Shape) -> Images:
     """The adjoint of `convolve` in x."""
-    size, stride = shape.kernel[0], shape.stride
-    before = size - 1 - shape.padding
-    sides = zip(shape.image[1:3], y.shape[1:3], strict=True)
-    around = [(before, large + size - 2 - before - (small - 1) * stride) for large, small in sides]
-    turned = kernel[::-1, ::-1].swapaxes(2, 3)
-    return _convolution(y, turned, (1, 1), around, lhs_dilation=(stride, stride))
+    return where_it_runs(transpose_by_product, transpose_by_library, y, kernel, shape)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
-def kernel_product(x: Images, y: Float[Array, "B h w F"], shape: Shape) -> Kernels:
+def kernel_product(x: Images, y: Outputs, shape: Shape) -> Kernels:
     """The adjoint of `convolve` in the kernel."""
-    size, stride, before = shape.kernel[0], shape.stride, shape.padding
-    sides = zip(x.shape[1:3], y.shape[1:3], strict=True)
-    around = [(before, size + (small - 1) * stride - large - before) for large, small in sides]
-    by_channel, by_pixel = x.transpose(3, 1, 2, 0), y.transpose(1, 2, 0, 3)
-    product = _convolution(by_channel, by_pixel, (1, 1), around, rhs_dilation=(stride, stride))
-    return product.transpose(1, 2, 0, 3)
+    return where_it_runs(kernel_by_product, kernel_by_library, x, y, shape)
+
+
+def where_it_runs(by_product: Callable, by_library: Callable, a: Array, b: Array, shape: Shape) -> Array:
+    # XLA's convolutions on a CPU do not use its cores well where the stride is above 1: a step of a DCGAN of 32
+    # channels took 57 ms by them and 46 by matrix products (two cores). Where a pixel lies in many windows, these cost
+    # more memory than they spare time.
+    if (shape.kernel[0] / shape.stride) ** 2 > MOST_WINDOWS:
+        return by_library(a, b, shape)
+    return lax.platform_dependent(a, b, cpu=partial(by_product, shape=shape), default=partial(by_library, shape=shape))
 
 
 def _with_inputs(of: Callable) -> Callable:
@@ -133,3 +129,93 @@ kernel_product.defvjp(
     _with_inputs(kernel_product),
     lambda shape, saved, g: (transpose(saved[1], g, shape), convolve(saved[0], g, shape)),
 )
+
+
+# As matrix products over the windows of all pixels of the output.
+
+
+def convolve_by_product(x: Images, kernel: Kernels, shape: Shape) -> Outputs:
+    windows = windows_of(x, shape)
+    return (flat(windows, 3) @ flat(kernel, 1)).reshape(*windows.shape[:3], -1)
+
+
+def transpose_by_product(y: Outputs, kernel: Kernels, shape: Shape) -> Images:
+    windows = (flat(y, 1) @ flat(kernel, 1).T).reshape(*y.shape[:3], *shape.kernel[:3])
+    by_row = laid_over(windows, 1, shape.image[1], shape)
+    return laid_over(by_row, 2, shape.image[2], shape)
+
+
+def kernel_by_product(x: Images, y: Outputs, shape: Shape) -> Kernels:
+    # The product of two tall matrices takes half as long with the fewer columns first; without the barrier, XLA turns
+    # it round again.
+    product = lax.dot_general(flat(y, 1), flat(windows_of(x, shape), 3), (((0,), (0,)), ((), ())))
+    return lax.optimization_barrier(product).T.reshape(shape.kernel)
+
+
+def flat(x: Array, last: int) -> Float[Array, "M N"]:
+    """A matrix whose columns are the last so many axes."""
+    return x.reshape(-1, math.prod(x.shape[-last:]))
+
+
+def windows_of(x: Images, shape: Shape) -> Float[Array, "B h w K K C"]:
+    """What each pixel of the output sees."""
+    size, stride, around = shape.kernel[0], shape.stride, shape.padding
+    x = jnp.pad(x, ((0, 0), (around, around), (around, around), (0, 0)))
+
+    def seen(row: int, column: int) -> Array:
+        return strided(strided(x, row, 1, size, stride), column, 2, size, stride)
+
+    return jnp.stack([jnp.stack([seen(row, column) for column in range(size)], 3) for row in range(size)], 3)
+
+
+def strided(x: Array, first: int, axis: int, size: int, stride: int) -> Array:
+    """Along one axis, the pixels that are `first` in their windows."""
+    last = first + (x.shape[axis] - size) // stride * stride
+    return lax.slice_in_dim(x, first, last + 1, stride, axis)
+
+
+def laid_over(windows: Array, axis: int, side: int, shape: Shape) -> Array:
+    """The sum, along one axis, of windows laid over one another; their pixels are axis 3, which goes."""
+    size, stride = shape.kernel[0], shape.stride
+    most = -(-size // stride)  # windows over a pixel
+    phases = []
+    for phase in range(stride):
+        parts = [
+            padded(lax.index_in_dim(windows, place, 3, keepdims=False), axis, shift, most - 1 - shift)
+            for shift, place in enumerate(range(phase, size, stride))
+        ]
+        phases.append(sum(parts[1:], start=parts[0]))
+    x = jnp.stack(phases, axis + 1)
+    x = x.reshape(*x.shape[:axis], -1, *x.shape[axis + 2 :])
+    missing = shape.padding + side - x.shape[axis]  # pixels that no window reaches
+    return lax.slice_in_dim(padded(x, axis, 0, max(missing, 0)), shape.padding, shape.padding + side, axis=axis)
+
+
+def padded(x: Array, axis: int, before: int, after: int) -> Array:
+    """With so many zeros along one axis."""
+    return jnp.pad(x, [(before, after) if each == axis else (0, 0) for each in range(x.ndim)])
+
+
+# As convolutions, every axis in order.
+
+library = partial(lax.conv_general_dilated, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+def convolve_by_library(x: Images, kernel: Kernels, shape: Shape) -> Outputs:
+    return library(x, kernel, (shape.stride,) * 2, [(shape.padding,) * 2] * 2)
+
+
+def transpose_by_library(y: Outputs, kernel: Kernels, shape: Shape) -> Images:
+    size, stride = shape.kernel[0], shape.stride
+    before = size - 1 - shape.padding
+    sides = zip(shape.image[1:3], y.shape[1:3], strict=True)
+    around = [(before, large + size - 2 - before - (small - 1) * stride) for large, small in sides]
+    return library(y, kernel[::-1, ::-1].swapaxes(2, 3), (1, 1), around, lhs_dilation=(stride, stride))
+
+
+def kernel_by_library(x: Images, y: Outputs, shape: Shape) -> Kernels:
+    size, stride, before = shape.kernel[0], shape.stride, shape.padding
+    sides = zip(x.shape[1:3], y.shape[1:3], strict=True)
+    around = [(before, size + (small - 1) * stride - large - before) for large, small in sides]
+    by_channel, by_pixel = x.transpose(3, 1, 2, 0), y.transpose(1, 2, 0, 3)
+    return library(by_channel, by_pixel, (1, 1), around, rhs_dilation=(stride, stride)).transpose(1, 2, 0, 3)

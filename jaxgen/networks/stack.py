@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 
 from jaxgen.networks.convolutions import Conv, ConvTranspose
 from jaxgen.networks.mlp import INITIALISERS, Shortcut
-from jaxgen.networks.normalisation import batch_norm
+from jaxgen.networks.normalisation import BatchNorm
 
 Layer = tuple  # a kind and its numbers
 KINDS = (
@@ -126,7 +126,7 @@ class Stack(nn.Module):
         return jax.nn.leaky_relu(x, slope)
 
     def _batch_norm(self, x, at: At):
-        return batch_norm(train=at.train)(x)
+        return BatchNorm()(x, train=at.train)
 
     def _dropout(self, x, share: float, at: At):
         return nn.Dropout(share, deterministic=not at.train)(x)
