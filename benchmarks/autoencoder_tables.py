@@ -15,29 +15,14 @@ Likelihoods are of MNIST binarised once (our draw), in nats, by so many importan
 import argparse
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from ml_collections import ConfigDict
 
-from benchmarks import records, tables
+from benchmarks import tables
+from benchmarks.tables import Row
 
 BYTE = 255.0**2  # squared errors of pixels from 0 to 255, from those of pixels in [0, 1]
-
-
-class Row(NamedTuple):
-    """One line of a table: a run and one of its measures."""
-
-    name: str
-    config: str  # with its tokens
-    metric: str
-    target: str
-    cpu_steps: int = 0  # of the CPU budget; 0: the recipe's
-    paper_steps: int = 0
-    overrides: Mapping[str, object] = {}
-    vae: str = ""  # the config of the VAE whose outputs a colorizer is trained on
-    start: "Row | None" = None  # the run whose networks this one begins with
 
 
 def pair(config: str, target: str = "") -> list[Row]:
@@ -100,13 +85,11 @@ TABLES = {
         Row("uncoloured, grey originals", "colorizer", "uncoloured_mse", "measured beside"),
     ],
 }
-COLUMNS = {"table": "table", "row": "row", "metric": "metric", "ours": "ours", "target": "target"}
-COLUMNS |= {"seeds": "seeds", "steps": "steps", "minutes": "minutes"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit status."""
-    return tables.run(lambda: parse(argv), measured, COLUMNS)
+    return tables.run(lambda: parse(argv), measured, tables.COLUMNS)
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -115,62 +98,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def measured(table: str, options: argparse.Namespace) -> Iterator[dict]:
     """The rows of a table, the baselines that no run holds included."""
-    for row in tables.chosen(TABLES[table], options):
-        yield summary(table, row, options, run(row, options))
+    yield from tables.rows(table, TABLES[table], options)
     if table == "faces" and options.only == "*":
         yield from principal_components(options)
-
-
-def run(row: Row, options: argparse.Namespace) -> dict:
-    """What results.json says of a row's run, which is trained if it has not been."""
-    if row.vae:
-        vae = Row(row.vae, row.vae, "mse", "")
-        run(vae, options)
-    if row.start:
-        run(row.start, options)
-    return records.finished_run(row.config, folder(row, options), tuple(overrides(row, options)))
-
-
-def folder(row: Row, options: argparse.Namespace) -> Path:
-    """The workdir of a row's run: rows of one run share it."""
-    name, _, tokens = row.config.partition(":")
-    told = [*values(row, options).items(), *(each.split("=", 1) for each in options.override)]
-    shown = [f"{key}={value}" for key, value in told if key not in ("data.path", "vae")]
-    marks = [mark for mark, its in (("vae", row.vae), ("started", row.start)) if its]
-    return options.workdir / "-".join([name, *filter(None, tokens.split(",")), *shown, *marks])
-
-
-def overrides(row: Row, options: argparse.Namespace) -> list[str]:
-    """KEY=VALUE of a row's recipe; a colorizer on a VAE's outputs is told where the VAE's run is."""
-    changed = [*(f"{key}={value}" for key, value in values(row, options).items()), *options.override]
-    if row.vae:
-        changed.append(f"vae={folder(Row(row.vae, row.vae, 'mse', ''), options)}")
-    if row.start:
-        changed.append(f"start_from={folder(row.start, options)}")
-    return changed
-
-
-def values(row: Row, options: argparse.Namespace) -> dict[str, object]:
-    """What a row changes of its recipe."""
-    steps = row.paper_steps if options.budget == "paper" else row.cpu_steps
-    tenth = {"evaluate_every": steps // 10, "checkpoint_every": steps // 10} if steps else {}
-    return {"seeds": options.seeds} | ({"steps": steps} if steps else {}) | tenth | dict(row.overrides)
-
-
-def summary(table: str, row: Row, options: argparse.Namespace, results: dict) -> dict:
-    """One row: ours, as `tables.summary` has it, beside the target, and how it was measured."""
-    ours = shown(results["metrics"][row.metric], results.get("std", {}).get(row.metric))
-    return tables.summary(table, row.name, row.metric, ours, options, results) | {
-        "target": row.target,
-        "dataset": results["dataset"],
-        "protocol": results["protocol"],
-        "importance_samples": results["config"]["evaluation"]["importance_samples"],
-    }
-
-
-def shown(mean: float, std: float | None) -> str:
-    spread = "" if std is None else f" ± {std:.2g}"
-    return f"{mean:.4g}{spread}"
 
 
 def principal_components(options: argparse.Namespace, count: int = 10) -> Iterator[dict]:
@@ -183,7 +113,7 @@ def principal_components(options: argparse.Namespace, count: int = 10) -> Iterat
     from jaxgen.data import load_dataset
 
     first = TABLES["faces"][0]
-    results, workdir = run(first, options), folder(first, options)
+    results, workdir = tables.finished(first, options), tables.folder(first, options)
     config = jaxgen.load(workdir).config
     dataset = load_dataset(ConfigDict(config["data"]))
     train, test = (as_rows(split.image) for split in (dataset.train, dataset.test))
@@ -191,7 +121,9 @@ def principal_components(options: argparse.Namespace, count: int = 10) -> Iterat
     untrained = results | {"step": 0, "seconds": 0.0}
 
     def row(results: dict, name: str, metric: str, target: str, *values: float) -> dict:
-        return summary("faces", Row(name, first.config, metric, target), options, results | measures(metric, values))
+        return tables.summary_of(
+            "faces", Row(name, first.config, metric, target), options, results | measures(metric, values)
+        )
 
     error = squared_error(projected(train, test, count), test)
     yield row(untrained, f"{count} principal components", "mse", "measured beside", error)

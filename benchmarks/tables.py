@@ -3,14 +3,31 @@
 import argparse
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmarks import records
 from jaxgen.config import did_you_mean
 
 BUDGETS = ("cpu", "paper")
+COLUMNS = {"table": "table", "row": "row", "metric": "metric", "ours": "ours", "target": "target"}
+COLUMNS |= {"seeds": "seeds", "steps": "steps", "minutes": "minutes"}
+
+
+class Row(NamedTuple):
+    """One line of a table: a run and one of its measures."""
+
+    name: str
+    config: str  # with its tokens
+    metric: str
+    target: str
+    cpu_steps: int = 0  # of the CPU budget; 0: the recipe's
+    paper_steps: int = 0
+    overrides: Mapping[str, object] = {}
+    vae: str = ""  # the config of the VAE whose outputs a colorizer is trained on
+    start: "Row | None" = None  # the run whose networks this one begins with
 
 
 def parse(program: str, doc: str, tables: Iterable[str], argv: Sequence[str] | None) -> argparse.Namespace:
@@ -67,21 +84,79 @@ def run(
     except ValueError as error:  # a fault of ours, later on, keeps its traceback
         print(f"error: {error}", file=sys.stderr)
         return 2
-    rows = []
+    measured_rows = []
     try:
         for table in options.tables:
             for row in measured(table, options):
                 records.append(options.out, row)
-                rows.append(row)
+                measured_rows.append(row)
     except subprocess.CalledProcessError as error:
         return error.returncode
-    print(records.table(rows, columns))
+    print(records.table(measured_rows, columns))
     return 0
 
 
 def chosen(rows: Iterable, options: argparse.Namespace) -> list:
     """The rows of a table whose names --only asks for."""
     return [row for row in rows if fnmatch(row.name, options.only)]
+
+
+def rows(table: str, of: Iterable[Row], options: argparse.Namespace) -> Iterator[dict]:
+    """The rows of a table, each of a run that is trained if it has not been."""
+    for row in chosen(of, options):
+        yield summary_of(table, row, options, finished(row, options))
+
+
+def finished(row: Row, options: argparse.Namespace) -> dict:
+    """What results.json says of a row's run, which is trained if it has not been."""
+    if row.vae:
+        vae = Row(row.vae, row.vae, "mse", "")
+        finished(vae, options)
+    if row.start:
+        finished(row.start, options)
+    return records.finished_run(row.config, folder(row, options), tuple(overrides(row, options)))
+
+
+def folder(row: Row, options: argparse.Namespace) -> Path:
+    """The workdir of a row's run: rows of one run share it."""
+    name, _, tokens = row.config.partition(":")
+    told = [*values(row, options).items(), *(each.split("=", 1) for each in options.override)]
+    shown = [f"{key}={value}" for key, value in told if key not in ("data.path", "vae")]
+    marks = [mark for mark, its in (("vae", row.vae), ("started", row.start)) if its]
+    return options.workdir / "-".join([name, *filter(None, tokens.split(",")), *shown, *marks])
+
+
+def overrides(row: Row, options: argparse.Namespace) -> list[str]:
+    """KEY=VALUE of a row's recipe; a colorizer on a VAE's outputs is told where the VAE's run is."""
+    changed = [*(f"{key}={value}" for key, value in values(row, options).items()), *options.override]
+    if row.vae:
+        changed.append(f"vae={folder(Row(row.vae, row.vae, 'mse', ''), options)}")
+    if row.start:
+        changed.append(f"start_from={folder(row.start, options)}")
+    return changed
+
+
+def values(row: Row, options: argparse.Namespace) -> dict[str, object]:
+    """What a row changes of its recipe."""
+    steps = row.paper_steps if options.budget == "paper" else row.cpu_steps
+    tenth = {"evaluate_every": steps // 10, "checkpoint_every": steps // 10} if steps else {}
+    return {"seeds": options.seeds} | ({"steps": steps} if steps else {}) | tenth | dict(row.overrides)
+
+
+def summary_of(table: str, row: Row, options: argparse.Namespace, results: Mapping) -> dict:
+    """One row as `summary` has it, beside the target, and how it was measured."""
+    ours = shown(results["metrics"][row.metric], results.get("std", {}).get(row.metric))
+    return summary(table, row.name, row.metric, ours, options, results) | {
+        "target": row.target,
+        "dataset": results["dataset"],
+        "protocol": results["protocol"],
+        "importance_samples": results["config"]["evaluation"]["importance_samples"],
+    }
+
+
+def shown(mean: float, std: float | None) -> str:
+    spread = "" if std is None else f" ± {std:.2g}"
+    return f"{mean:.4g}{spread}"
 
 
 def summary(table: str, name: str, metric: str, ours: str, options: argparse.Namespace, results: Mapping) -> dict:

@@ -30,7 +30,7 @@ def get_config(tokens: str = ""):
 def mnist(config):
     """100 epochs."""
     config.batch_size = 128
-    config.steps, config.log_every = 43_000, 200
+    config.steps = 43_000
     config.evaluate_every = config.checkpoint_every = 4300
 
 

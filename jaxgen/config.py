@@ -67,6 +67,7 @@ def add_networks(config: ConfigDict, hidden: tuple[int, ...]) -> None:
     """The keys that `algorithms/nets.py` builds an encoder and a decoder from."""
     config.hidden = hidden  # the encoder's; the decoder has them in reverse
     config.encoder_layers = config.decoder_layers = ()  # instead of hidden layers; see networks/stack.py
+    config.width = 0  # … or convolutions, so many channels next to the image, for any size
     config.dropout = 0.0
     config.shortcut = False  # a linear map beside the hidden layers
     config.kernel_init = "he_normal"
@@ -130,6 +131,30 @@ def adversarial(algorithm: str) -> ConfigDict:
     config.momentum = 0.5  # Adam's b1
     config.decay = "none"
     config.snapshot_epochs = (1, 15, 30, 50, 70, 100)  # at whose ends the same codes are drawn again
+    return config
+
+
+def vaegan() -> ConfigDict:
+    """What the recipes of `algorithms/vaegan.py` share, for the bundled digits."""
+    config = common("vaegan.VAEGAN")
+    config.best_metric = "kernel_distance"
+    config.latent_size = 128
+    config.encoder_layers = config.decoder_layers = ()  # see networks/stack.py; empty: nets of `width`
+    config.feature_layers = config.critic_layers = ()
+    config.width = 32  # channels of the layers next to the image; twice as many with every halving of the side
+    config.spectral = False  # spectral normalisation of features and critic
+    config.kernel_init = "he_normal"
+    config.game = "non_saturating"
+    config.beta, config.gamma = 1.0, 1e-3  # weights of the KL, and of the dissimilarity in the decoder's loss
+    config.similarity_std = 1.0  # of the features' Gaussian; 0: the batch's own
+    config.equilibrium, config.margin = 0.68, 0.0  # margin 0.4: a side that is further ahead than this rests
+    config.r1 = 0.0
+    config.average = 0.999
+    config.schedule = "simultaneous"
+    config.optimizer = "adam"  # or "rmsprop", as published
+    config.rates = {"encoder": 3e-4, "decoder": 3e-4, "critic": 3e-4}
+    config.momentum = 0.5
+    config.decay = "none"
     return config
 
 

@@ -222,6 +222,11 @@ def sample_quality(model: Model, dataset: Dataset, config) -> Measures:
     return quality.report(model, dataset, held_out(dataset, config), config)
 
 
+def reconstruction_quality(model: Model, dataset: Dataset, config) -> Measures:
+    """How near a split's reconstructions are to it as a whole, by a classifier's features."""
+    return quality.of_reconstructions(model, dataset, held_out(dataset, config), config)
+
+
 def denoising(model: Model, dataset: Dataset, config) -> dict[str, float]:
     """`psnr_gain`, dB: how much nearer to the clean images the model's outputs are than the noisy ones it was given.
 
@@ -237,6 +242,7 @@ EVALUATIONS = {
     "denoising": denoising,
     "image_quality": image_quality,
     "retrieval": retrieve,
+    "reconstruction_quality": reconstruction_quality,
     "sample_quality": sample_quality,
     "critic": partial(of_each, names=("d_real", "d_fake")),  # see `GAN.evaluate`
     "parzen": parzen_window,

@@ -6,7 +6,7 @@ move is an argument that no gradient is taken for, so routing is exact without a
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import optax
@@ -21,14 +21,18 @@ Update = Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Metrics]]
 class Player:
     """One optimiser, the networks that it moves and the loss that it descends.
 
-    `loss(params, stats, batch, draws)` sees every network and returns (scalar, (metrics, new stats)); its draws are an
-    rng, unless the update is told what to draw.
+    `loss(params, stats, batch, rng)` sees every network and returns (scalar, (metrics, new stats)).
+
+    Players that need the same forward pass have the same `look(params, stats, batch, rng)`. It returns a pair, which
+    their losses get in the rng's place: what the networks make, through which the losses are differentiated, and what
+    else there is to hand on.
     """
 
     name: str
     networks: tuple[str, ...]
     tx: optax.GradientTransformation
     loss: LossFn
+    look: Callable[..., tuple[Any, Any]] | None = None
 
 
 def init_opt_states(players: tuple[Player, ...], params: dict[str, Params]) -> dict[str, optax.OptState]:
@@ -36,18 +40,14 @@ def init_opt_states(players: tuple[Player, ...], params: dict[str, Params]) -> d
     return {player.name: player.tx.init(select(params, player.networks)) for player in players}
 
 
-def make_update(
-    players: tuple[Player, ...],
-    schedule: str = "alternating",
-    axis_name: str | None = None,
-    draw: Callable[[Batch, jax.Array], Any] | None = None,
-) -> Update:
+def make_update(players: tuple[Player, ...], schedule: str = "alternating", axis_name: str | None = None) -> Update:
     """Builds `update(state, batch, rng) -> (state, metrics)`, one move of every player.
 
     Schedules:
       alternating: players move in turn, each seeing the moves before.
-      simultaneous: every gradient is taken at the same point, with the same draws, and then all move. Players that
-        need the same forward pass (same network, input and draws) share it: the compiler merges the two.
+      simultaneous: every gradient is taken at the same point, with the same rng, and then all move. Players that
+        need the same forward pass share it: one `look` is taken once. Where there is none, the compiler merges passes
+        of the same network, input and rng, unless the input is drawn: a draw is a loop, and it merges no loops.
       accumulating: alternating, but every loss is differentiated for every network and gradients add up over the
         players of a step, as in a PyTorch loop that calls zero_grad once a step. A mistake, kept to be measured.
 
@@ -55,8 +55,6 @@ def make_update(
       players: who moves, in order.
       schedule: one of SCHEDULES.
       axis_name: the mapped axis over which gradients, metrics and statistics are averaged, under pmap.
-      draw: makes, of a batch and an rng, what losses get in the rng's place. The draw of an array is a loop, of which
-        the compiler does not merge two; what a shared forward pass begins with has to be drawn here. None: the rng.
 
     Raises:
       ValueError: the schedule is unknown.
@@ -66,15 +64,10 @@ def make_update(
 
     def update(state: TrainState, batch: Batch, rng: jax.Array) -> tuple[TrainState, Metrics]:
         rng = rng_of_step(rng, state, axis_name)
-        state, metrics = turn(players, state, batch, rng, axis_name, draw or the_rng)
+        state, metrics = turn(players, state, batch, rng, axis_name)
         return state.replace(step=state.step + 1), metrics
 
     return update
-
-
-def the_rng(batch: Batch, rng: jax.Array) -> jax.Array:
-    del batch
-    return rng
 
 
 def rng_of_step(rng: jax.Array, state: TrainState, axis_name: str | None) -> jax.Array:
@@ -89,21 +82,25 @@ def check_schedule(schedule: str) -> None:
         raise ValueError(f'schedule="{schedule}" is unknown; choose one of {", ".join(SCHEDULES)}')
 
 
-def alternate(players, state, batch, rng, axis_name, draw):
+def alternate(players, state, batch, rng, axis_name):
     metrics = {}
     for player, player_rng in zip(players, jax.random.split(rng, len(players)), strict=True):
-        gradient, its_metrics, stats = gradient_of(
-            player, player.networks, state, batch, draw(batch, player_rng), axis_name
-        )
+        gradient, its_metrics, stats = gradient_of(player, player.networks, state, batch, player_rng, axis_name)
         state = step_down(player, gradient, state, state.params).replace(stats=stats)
         metrics |= its_metrics
     return state, metrics
 
 
-def simultaneous(players, state, batch, rng, axis_name, draw):
-    before, metrics, draws = state, {}, draw(batch, rng)
+def simultaneous(players, state, batch, rng, axis_name):
+    before, metrics, sights = state, {}, {}
     for player in players:
-        gradient, its_metrics, stats = gradient_of(player, player.networks, before, batch, draws, axis_name)
+        if player.look is None:
+            found = gradient_of(player, player.networks, before, batch, rng, axis_name)
+        else:
+            if id(player.look) not in sights:
+                sights[id(player.look)] = Sight.of(player.look, before, batch, rng)
+            found = gradient_by_sight(player, sights[id(player.look)], before, batch, axis_name)
+        gradient, its_metrics, stats = found
         changed = {name: new for name, new in stats.items() if new is not before.stats[name]}
         state = step_down(player, gradient, state, before.params)
         state = state.replace(stats={**state.stats, **changed})
@@ -111,11 +108,11 @@ def simultaneous(players, state, batch, rng, axis_name, draw):
     return state, metrics
 
 
-def accumulate(players, state, batch, rng, axis_name, draw):
+def accumulate(players, state, batch, rng, axis_name):
     metrics, accumulated = {}, jax.tree.map(jax.numpy.zeros_like, state.params)
     for player, player_rng in zip(players, jax.random.split(rng, len(players)), strict=True):
         names = tuple(state.params)
-        gradient, its_metrics, stats = gradient_of(player, names, state, batch, draw(batch, player_rng), axis_name)
+        gradient, its_metrics, stats = gradient_of(player, names, state, batch, player_rng, axis_name)
         accumulated = jax.tree.map(jax.numpy.add, accumulated, gradient)
         state = step_down(player, select(accumulated, player.networks), state, state.params).replace(stats=stats)
         metrics |= its_metrics
@@ -123,16 +120,47 @@ def accumulate(players, state, batch, rng, axis_name, draw):
 
 
 def gradient_of(
-    player: Player, networks: tuple[str, ...], state: TrainState, batch: Batch, draws: Any, axis_name: str | None
+    player: Player, networks: tuple[str, ...], state: TrainState, batch: Batch, rng: jax.Array, axis_name: str | None
 ) -> tuple[dict[str, Params], Metrics, dict[str, Stats]]:
     """The gradient of the player's loss with respect to `networks`, its metrics by "player/name", the new stats."""
 
     def loss_of(mine):
-        loss, (metrics, stats) = player.loss({**state.params, **mine}, state.stats, batch, draws)
+        params = {**state.params, **mine}
+        seen = player.look(params, state.stats, batch, rng) if player.look else rng
+        loss, (metrics, stats) = player.loss(params, state.stats, batch, seen)
         # Averaged inside as well as outside: right under pmap and under either check of shard_map.
         return mean_over(loss, axis_name), (metrics, stats)
 
     gradient, (metrics, stats) = jax.grad(loss_of, has_aux=True)(select(state.params, networks))
+    gradient, metrics = mean_over((gradient, metrics), axis_name)
+    return gradient, {f"{player.name}/{key}": value for key, value in metrics.items()}, stats
+
+
+class Sight(NamedTuple):
+    """A forward pass that has been made, for every player that looks at it."""
+
+    made: Any  # by the networks
+    beside: Any  # what else was handed on
+    pull: Callable[[Any], tuple[dict[str, Params]]]  # gradients by what was made, to gradients by the parameters
+
+    @classmethod
+    def of(cls, look: Callable, state: TrainState, batch: Batch, rng: jax.Array) -> "Sight":
+        made, pull, beside = jax.vjp(lambda params: look(params, state.stats, batch, rng), state.params, has_aux=True)
+        return cls(made, beside, pull)
+
+
+def gradient_by_sight(
+    player: Player, sight: Sight, state: TrainState, batch: Batch, axis_name: str | None
+) -> tuple[dict[str, Params], Metrics, dict[str, Stats]]:
+    """As `gradient_of`, by a pass that is there: the player's share is only the way back. Unused parts fall away."""
+
+    def loss_of(params, made):
+        loss, (metrics, stats) = player.loss(params, state.stats, batch, (made, sight.beside))
+        return mean_over(loss, axis_name), (metrics, stats)
+
+    (direct, by_made), (metrics, stats) = jax.grad(loss_of, (0, 1), has_aux=True)(state.params, sight.made)
+    (through,) = sight.pull(by_made)
+    gradient = jax.tree.map(jax.numpy.add, select(direct, player.networks), select(through, player.networks))
     gradient, metrics = mean_over((gradient, metrics), axis_name)
     return gradient, {f"{player.name}/{key}": value for key, value in metrics.items()}, stats
 

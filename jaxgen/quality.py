@@ -42,6 +42,17 @@ def report(model: Model, dataset: Dataset, data: Data, config) -> Measures:
     return metrics
 
 
+def of_reconstructions(model: Model, dataset: Dataset, data: Data, config) -> Measures:
+    """`reconstruction_kernel_distance` and `reconstruction_frechet_distance` of a split's reconstructions from it."""
+    judge = classifier_of(dataset, config.evaluation.classifier_steps)
+    images, labels = as_images(data.image), None if model.algorithm.reads_category else data.label
+    found, expected = judge.features(model.reconstruct(images, labels)), judge.features(images)
+    return {
+        "reconstruction_frechet_distance": frechet_distance(found, expected),
+        "reconstruction_kernel_distance": kernel_distance_of_features(found, expected),
+    }
+
+
 def variety(
     classify: Callable[[np.ndarray], np.ndarray],
     drawn: np.ndarray,

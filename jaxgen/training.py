@@ -45,7 +45,7 @@ def make_step(algorithm: Algorithm, seeds: int = 1, at_once: int = 0, augment: A
     """What `parallel.compile_steps` compiles: gather a batch, change it, let every player move, in every copy."""
 
     def for_axis(axis_name: str | None):
-        update = make_update(algorithm.players, algorithm.schedule, axis_name, algorithm.shared_draws)
+        update = make_update(algorithm.players, algorithm.schedule, axis_name)
 
         def step(state, data, index, rng):
             batch = gather(data, index)

@@ -5,11 +5,14 @@ import ast
 import numpy as np
 import pytest
 
-from benchmarks import autoencoder_tables, records, tables
+from benchmarks import autoencoder_tables, records, sample_tables, tables
 from jaxgen.config import validate
 
 ROWS = [
-    pytest.param(row, id=f"{table}: {row.name}") for table, rows in autoencoder_tables.TABLES.items() for row in rows
+    pytest.param(row, id=f"{table}: {row.name}")
+    for module in (autoencoder_tables, sample_tables)
+    for table, rows in module.TABLES.items()
+    for row in rows
 ]
 
 
@@ -17,7 +20,7 @@ ROWS = [
 @pytest.mark.parametrize("row", ROWS)
 def test_every_row_is_a_recipe_that_can_be_run(row, budget):
     config = records.recipe(*row.config.partition(":")[::2])
-    for key, value in autoencoder_tables.values(row, autoencoder_tables.parse(["--budget", budget])).items():
+    for key, value in tables.values(row, autoencoder_tables.parse(["--budget", budget])).items():
         config.update_from_flattened_dict({key: ast.literal_eval(value) if isinstance(value, str) else value})
     validate(config)
 
@@ -26,21 +29,21 @@ def test_rows_share_a_workdir_exactly_where_they_share_a_run():
     options = autoencoder_tables.parse(["--override=data.path=/somewhere"])
     rows = [row for rows in autoencoder_tables.TABLES.values() for row in rows]
     runs = {(row.config, row.vae, row.cpu_steps, row.start is None) for row in rows}
-    assert len({autoencoder_tables.folder(row, options) for row in rows}) == len(runs)
-    assert not any("somewhere" in str(autoencoder_tables.folder(row, options)) for row in rows)
+    assert len({tables.folder(row, options) for row in rows}) == len(runs)
+    assert not any("somewhere" in str(tables.folder(row, options)) for row in rows)
 
 
 def test_a_colorizer_on_a_vaes_faces_is_told_the_vaes_workdir():
     options = autoencoder_tables.parse(["--override=data.path=/faces", "--workdir=here"])
     row = autoencoder_tables.TABLES["colours"][0]
-    assert autoencoder_tables.overrides(row, options) == ["seeds=3", "data.path=/faces", "vae=here/anime_vae-seeds=3"]
+    assert tables.overrides(row, options) == ["seeds=3", "data.path=/faces", "vae=here/anime_vae-seeds=3"]
 
 
 def test_the_run_that_goes_on_by_the_weighted_bound_begins_with_the_vaes_networks(monkeypatch):
     ran = []
     monkeypatch.setattr(records, "finished_run", lambda config, workdir, overrides: ran.append((workdir, overrides)))
     row = next(row for row in autoencoder_tables.TABLES["likelihood"] if row.start)
-    autoencoder_tables.run(row, autoencoder_tables.parse(["--workdir=here"]))
+    tables.finished(row, autoencoder_tables.parse(["--workdir=here"]))
     (first, vae), (_, weighted) = ran
     assert "draws=50" in set(weighted) - set(vae)
     assert weighted[-1] == f"start_from={first}"
@@ -62,14 +65,14 @@ def test_principal_components_lose_nothing_of_images_that_they_span():
 
 
 def test_what_is_shown_is_mean_and_std_to_the_digits_that_count():
-    assert autoencoder_tables.shown(0.0273456, None) == "0.02735"
-    assert autoencoder_tables.shown(89.6543, 0.0871) == "89.65 ± 0.087"
+    assert tables.shown(0.0273456, None) == "0.02735"
+    assert tables.shown(89.6543, 0.0871) == "89.65 ± 0.087"
 
 
 def test_only_the_rows_that_are_asked_for_are_run(monkeypatch):
     ran = []
-    monkeypatch.setattr(autoencoder_tables, "run", lambda row, options: ran.append(row.config))
-    monkeypatch.setattr(autoencoder_tables, "summary", lambda table, row, options, results: {"row": row.name})
+    monkeypatch.setattr(tables, "finished", lambda row, options: ran.append(row.config))
+    monkeypatch.setattr(tables, "summary_of", lambda table, row, options, results: {"row": row.name})
     options = autoencoder_tables.parse(["samplers", "--only=ae, *"])
     rows = list(autoencoder_tables.measured("samplers", options))
     assert [row["row"] for row in rows] == ["ae, prior", "ae, mixture", "ae, two-stage"]

@@ -1,5 +1,6 @@
 """What every config promises: found by themselves, so that a new recipe is held to them without a new test."""
 
+import dataclasses
 import functools
 
 import jax
@@ -12,7 +13,7 @@ from helpers import C, H, K, W, channels_of, same, tiny_algorithm, tiny_batch, t
 
 from jaxgen import parallel
 from jaxgen.model import Model
-from jaxgen.players import Player, make_update
+from jaxgen.players import make_update
 from jaxgen.training import make_step
 
 VARIANTS = [(name, "smoke") for name in CONFIGS]
@@ -33,7 +34,7 @@ def start(name, tokens):
 
 
 def one_update(algorithm, state, players=None, seed=1):
-    update = jax.jit(make_update(players or algorithm.players, algorithm.schedule, draw=algorithm.shared_draws))
+    update = jax.jit(make_update(players or algorithm.players, algorithm.schedule))
     return update(state, tiny_batch(algorithm.info.image_shape[-1]), jax.random.key(seed))
 
 
@@ -95,9 +96,9 @@ def test_the_steps_compile_once(name, tokens):
 def test_the_reconstruction_or_else_the_first_players_loss_falls_on_one_batch(name, tokens):
     algorithm, state = start(name, tokens)
     player = next((p for p in algorithm.players if p.name == "reconstruction"), algorithm.players[0])
-    player = Player(player.name, player.networks, optax.adam(3e-3), player.loss)
+    player = dataclasses.replace(player, tx=optax.adam(3e-3))
     state = state.replace(opt_states={player.name: player.tx.init({n: state.params[n] for n in player.networks})})
-    update = jax.jit(make_update((player,), draw=algorithm.shared_draws))
+    update = jax.jit(make_update((player,)))
     losses = []
     batch = tiny_batch(channels_of(name))
     for _ in range(150):  # a KL of weight 1 falls first, and takes some 60 steps

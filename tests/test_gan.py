@@ -21,7 +21,7 @@ def started(tokens="smoke", name="gan", **changes):
 
 
 def updated(algorithm, state, steps=1):
-    update = jax.jit(make_update(algorithm.players, algorithm.schedule, draw=algorithm.shared_draws))
+    update = jax.jit(make_update(algorithm.players, algorithm.schedule))
     for step in range(steps):
         state, metrics = update(state, tiny_batch(), jax.random.key(step))
     return state, metrics
@@ -44,8 +44,10 @@ def test_games_of_a_real_at_2_and_a_fake_at_minus_1(game, critic, generator):
 
 def test_simultaneous_players_share_the_forward_passes_of_what_is_drawn():
     def flops(schedule):
-        algorithm, state = started(schedule=schedule, generator_layers=(("dense", 1000),), critic_layers=(("dense", 10),))
-        update = jax.jit(make_update(algorithm.players, schedule, draw=algorithm.shared_draws))
+        algorithm, state = started(
+            schedule=schedule, generator_layers=(("dense", 1000),), critic_layers=(("dense", 10),)
+        )
+        update = jax.jit(make_update(algorithm.players, schedule))
         return update.lower(state, tiny_batch(), jax.random.key(0)).compile().cost_analysis()["flops"]
 
     of_the_generator = 2 * B * 1000 * H * W * C  # its last layer, one way
@@ -82,7 +84,7 @@ def test_the_running_mean_keeps_its_share_of_itself():
     assert same(state.stats[AVERAGE], state.params["generator"])
     first, _ = updated(algorithm, state)
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-6), first.stats[AVERAGE], state.params["generator"])
-    second, _ = jax.jit(make_update(algorithm.players, algorithm.schedule, draw=algorithm.shared_draws))(first, tiny_batch(), jax.random.key(1))
+    second, _ = jax.jit(make_update(algorithm.players, algorithm.schedule))(first, tiny_batch(), jax.random.key(1))
     old, new = (jax.tree.leaves(each)[0] for each in (first.stats[AVERAGE], first.params["generator"]))
     np.testing.assert_allclose(jax.tree.leaves(second.stats[AVERAGE])[0], 0.9 * old + 0.1 * new, rtol=1e-5, atol=1e-7)
 

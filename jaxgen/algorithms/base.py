@@ -82,11 +82,6 @@ class Algorithm(abc.ABC):
     def evaluate(self, params, stats, batch: Batch, rng: Array) -> dict[str, Float[Array, " B"]]:
         """Measures of each example (such as its negative log-likelihood in nats), dropout off."""
 
-    def shared_draws(self, batch: Batch, rng: Array) -> Any:
-        """What the players' losses get for their random numbers; see `players.make_update`."""
-        del batch
-        return rng
-
     def init(self, rng: Array) -> TrainState:
         """A fresh state: every network initialised from its own key, every player's optimiser at its start."""
         inputs = self.example_inputs()

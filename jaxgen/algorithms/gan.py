@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -19,11 +19,26 @@ from jaxgen.distributions import Gaussian, Prior
 from jaxgen.games import GAMES, slope_penalty
 from jaxgen.optimizers import decayed
 from jaxgen.players import Player
-from jaxgen.types import Info
+from jaxgen.types import Batch, Info
 
-Draws = tuple[Float[Array, "B Z"], Array]  # codes from the prior, and an rng for the rest
 OPTIONS = ("schedule", "game", "critic_steps", "r1", "slope_penalty", "average")
 AVERAGE = "average"  # where, among the statistics, the generator's mean parameters are
+
+
+class Play(NamedTuple):
+    """What both players look at."""
+
+    drawn: Float[Array, "B H W C"]  # in [-1, 1]
+    real: Float[Array, " B"]  # logits of images
+    fake: Float[Array, " B"]  # … of what is drawn
+
+
+class Handed(NamedTuple):
+    """What a look hands on beside."""
+
+    batch: Batch  # the turn's share of it
+    rng: Array
+    stats: Mapping  # of the networks, after it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,9 +97,10 @@ class GAN(Algorithm):
     @property
     def players(self) -> tuple[Player, ...]:
         critic, generator = (self.optimizers[name] for name in ("critic", "generator"))
+        looks = [partial(self.look, turn) for turn in range(self.critic_steps)]
         return (
-            *(Player("critic", ("critic",), critic, partial(self.tell, turn)) for turn in range(self.critic_steps)),
-            Player("generator", ("generator",), generator, self.fool),
+            *(Player("critic", ("critic",), critic, self.tell, look) for look in looks),
+            Player("generator", ("generator",), generator, self.fool, looks[0]),
         )
 
     def example_inputs(self):
@@ -100,46 +116,46 @@ class GAN(Algorithm):
             return state
         return state.replace(stats={**state.stats, AVERAGE: state.params["generator"]})
 
-    def shared_draws(self, batch, rng) -> Draws:
-        code_rng, rng = jax.random.split(rng)
-        return self.prior.sample(code_rng, len(batch.label)), rng
+    def look(self, turn: int, params, stats, batch, rng) -> tuple[Play, Handed]:
+        """A turn's images and drawn images, as the critic sees them."""
+        batch = share(batch, turn, self.critic_steps)
+        code_rng, generator_rng, real_rng, fake_rng, rng = jax.random.split(rng, 5)
+        code, image = self.prior.sample(code_rng, len(batch.label)), 2 * batch.image - 1
+        fake, drew = self.drawn(params, stats, code, batch.label, generator_rng)
+        real_logits, told = self.logits(params, stats, image, batch.label, real_rng)
+        fake_logits, told = self.logits(params, told, fake, batch.label, fake_rng)
+        return Play(fake, real_logits, fake_logits), Handed(batch, rng, {**told, "generator": drew["generator"]})
 
     # The losses.
 
-    def tell(self, turn: int, params, stats, batch, draws: Draws):
+    def tell(self, params, stats, batch, seen: tuple[Play, Handed]):
         """The critic's loss on its share of the batch."""
-        batch, code = share((batch, draws[0]), turn, self.critic_steps)
-        rng = draws[1]
-        fake, _ = self.drawn(params, stats, code, batch.label, rng)
-        real_rng, fake_rng, between_rng = jax.random.split(jax.random.fold_in(rng, 2), 3)
-        image = 2 * batch.image - 1
-        real_logits, after = self.logits(params, stats, image, batch.label, real_rng)
-        fake_logits, after = self.logits(params, after, fake, batch.label, fake_rng)
-        loss = GAMES[self.game].critic(real_logits, fake_logits).mean()
-        metrics = {"loss": loss, "d_real": said_real(real_logits), "d_fake": said_real(fake_logits)}
+        play, (batch, rng, after) = seen
+        loss = GAMES[self.game].critic(play.real, play.fake).mean()
+        metrics = {"loss": loss, "d_real": said_real(play.real), "d_fake": said_real(play.fake)}
 
         def score(image):
-            return self.logits(params, stats, image, batch.label, between_rng)[0]
+            return self.logits(params, stats, image, batch.label, rng)[0]
 
+        image = 2 * batch.image - 1
         if self.r1:
             metrics["r1"] = objectives.gradient_penalty(score, image).mean()
             loss = loss + self.r1 * metrics["r1"]
         if self.slope_penalty:
-            metrics["slope_penalty"] = slope_penalty(score, image, fake, between_rng).mean()
+            metrics["slope_penalty"] = slope_penalty(score, image, play.drawn, rng).mean()
             loss = loss + self.slope_penalty * metrics["slope_penalty"]
-        return loss, (metrics, after)
+        return loss, (metrics, {**stats, "critic": after["critic"]})
 
-    def fool(self, params, stats, batch, draws: Draws):
+    def fool(self, params, stats, batch, seen: tuple[Play, Handed]):
         """The generator's loss; its running mean takes in the parameters that made the images."""
-        batch, code = share((batch, draws[0]), 0, self.critic_steps)
-        rng = draws[1]
-        fake, after = self.drawn(params, stats, code, batch.label, rng)
-        logits, _ = self.logits(params, stats, fake, batch.label, jax.random.fold_in(rng, 3))
-        loss = GAMES[self.game].generator(logits).mean()
+        del batch
+        play, handed = seen
+        loss = GAMES[self.game].generator(play.fake).mean()
+        after = {**stats, "generator": handed.stats["generator"]}
         if self.average:
             kept = self.average
             mean = jax.tree.map(lambda old, new: kept * old + (1 - kept) * new, stats[AVERAGE], params["generator"])
-            after = {**after, AVERAGE: jax.lax.stop_gradient(mean)}
+            after[AVERAGE] = jax.lax.stop_gradient(mean)
         return loss, ({"loss": loss}, after)
 
     # The networks' parts, in training.
@@ -150,7 +166,6 @@ class GAN(Algorithm):
 
     def drawn(self, params, stats, code, label, rng) -> tuple[Float[Array, "B H W C"], dict]:
         """Images in [-1, 1] of codes, and the statistics after them."""
-        rng = jax.random.fold_in(rng, 1)
         output, after = self.train_apply("generator", params, stats, code, *self.told(label), rng=rng)
         return jnp.tanh(output), after
 

@@ -15,23 +15,27 @@ def encoder_and_decoder(
 ) -> Mapping[str, nn.Module]:
     """The two networks of an autoencoder, by name.
 
-    `config.encoder_layers` and `decoder_layers` (see `Stack`) where there are any; else MLPs of `config.hidden` units,
-    in reverse order in the decoder, with `dropout`. If `shortcut`, with a linear map beside them: from pixels to the
-    code (of a code [2, Z], its mean), from the code to pixels. The latter starts at 0: what random codes would draw is
-    worse than nothing, and the encoder would make them small instead of telling.
+    `config.encoder_layers` and `decoder_layers` (see `Stack`) where there are any; else, of a `config.width`, those of
+    `convolutional`; else MLPs of `config.hidden` units, in reverse order in the decoder, with `dropout`. If `shortcut`,
+    with a linear map beside them: from pixels to the code (of a code [2, Z], its mean), from the code to pixels. The
+    latter starts at 0: what random codes would draw is worse than nothing, and the encoder would make them small
+    instead of telling.
 
     Raises:
-      ValueError: a layer's kind is unknown.
+      ValueError: a layer's kind is unknown, or it keeps statistics of batches, which these families do not.
     """
     hidden, shapes = tuple(config.hidden), {"encoder": code_shape, "decoder": image_shape}
     starts = {"encoder": lecun_normal(), "decoder": zeros}  # of the shortcuts
     linear = {"encoder": code_shape[-1], "decoder": math.prod(image_shape)}
+    by_width = convolutional(config.width, image_shape[-1]) if config.width else {}
     networks = {}
     for name, widths in (("encoder", hidden), ("decoder", hidden[::-1])):
         common = {"kernel_init": config.kernel_init, "shortcut_init": starts[name]}
         common["shortcut"] = linear[name] if config.shortcut else 0
-        if layers := tuple(tuple(layer) for layer in config[f"{name}_layers"]):
+        if layers := tuple(tuple(layer) for layer in config[f"{name}_layers"]) or by_width.get(name, ()):
             check_kinds(f"{name}_layers", layers)
+            if ("batch_norm",) in layers:
+                raise ValueError(f'{name}_layers have "batch_norm", which is for GANs; try ("group_norm", 8)')
             networks[name] = Stack(layers, shapes[name], image_shape, **common)
         else:
             networks[name] = MLP(widths, shapes[name], config.dropout, **common)
@@ -74,13 +78,64 @@ def dcgan_layers(config, image_shape: tuple[int, int, int]) -> tuple[tuple, tupl
     times = doublings(min(image_shape[:2]))
     generator: list[tuple] = [("seed", 2**times, config.width * 2 ** (times - 1)), ("batch_norm",), ("relu",)]
     for turn in range(times - 1, 0, -1):
-        generator += [("conv_transpose", config.width * 2 ** (turn - 1), 4, 2, 1), ("batch_norm",), ("relu",)]
-    generator.append(("conv_transpose", image_shape[-1], 4, 2, 1))
+        generator += [up(config.width * 2 ** (turn - 1)), ("batch_norm",), ("relu",)]
+    generator.append(up(image_shape[-1]))
     critic: list[tuple] = []
     for turn in range(times):
         normalised = [("batch_norm",)] if config.critic_norm and turn else []  # not on pixels
-        critic += [("conv", config.width * 2**turn, 4, 2, 1), *normalised, ("leaky_relu", 0.2)]
+        critic += [down(config.width * 2**turn), *normalised, ("leaky_relu", 0.2)]
     return tuple(generator), tuple(critic)
+
+
+def vaegan_networks(config, image_shape: tuple[int, int, int]) -> Mapping[str, nn.Module]:
+    """The four networks of a VAE/GAN, by name.
+
+    `config.encoder_layers`, `decoder_layers`, `feature_layers` and `critic_layers` (see `Stack`) where there are any;
+    else nets of `config.width`: `convolutional`, and a critic that halves the side four times, whose third convolution
+    gives the features.
+
+    Raises:
+      ValueError: a layer's kind is unknown, or the width is below 1.
+    """
+    width, leaky = config.width, ("leaky_relu", 0.2)
+    if width < 1:
+        raise ValueError(f"width={width} must be at least 1; try --config.width=32")
+    made = convolutional(width, image_shape[-1]) | {
+        "features": (down(width), leaky, down(2 * width), leaky, down(4 * width)),
+        "critic": (leaky, down(8 * width), leaky),
+    }
+    shapes = {"encoder": (2, config.latent_size), "decoder": image_shape, "features": None, "critic": (1,)}
+    networks = {}
+    for name, key in zip(shapes, ("encoder_layers", "decoder_layers", "feature_layers", "critic_layers"), strict=True):
+        layers = tuple(tuple(layer) for layer in config[key]) or made[name]
+        check_kinds(key, layers)
+        spectral = config.spectral and name in ("features", "critic")
+        networks[name] = Stack(layers, shapes[name], image_shape, kernel_init=config.kernel_init, spectral=spectral)
+    return networks
+
+
+def convolutional(width: int, channels: int) -> dict[str, tuple[tuple, ...]]:
+    """The layers of an encoder that halves the side three times, and of a decoder that doubles it from an eighth.
+
+    From `width` channels next to the image to four times as many, normalised in groups of 8 channels.
+    """
+    normalised = (("group_norm", 8), ("relu",))
+    halving = [layer for factor in (1, 2, 4) for layer in (down(width * factor), *normalised)]
+    doubling = [layer for factor in (2, 1) for layer in (up(width * factor), *normalised)]
+    return {
+        "encoder": (*halving, ("dense", 16 * width), *normalised),
+        "decoder": (("seed", 8, 4 * width), *normalised, *doubling, up(channels)),
+    }
+
+
+def down(features: int) -> tuple:
+    """A convolution that halves the side."""
+    return "conv", features, 4, 2, 1
+
+
+def up(features: int) -> tuple:
+    """One that doubles it."""
+    return "conv_transpose", features, 4, 2, 1
 
 
 def doublings(side: int) -> int:

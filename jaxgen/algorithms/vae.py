@@ -86,7 +86,10 @@ class VAE(Algorithm):
 
     @property
     def evaluations(self):
-        return ("reconstruction", "likelihood", "image_quality", "prior_gap", "sample_quality")
+        return (
+            *("reconstruction", "likelihood", "image_quality", "prior_gap"),
+            *("sample_quality", "reconstruction_quality"),
+        )
 
     @property
     def pictures(self):

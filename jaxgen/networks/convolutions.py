@@ -70,16 +70,18 @@ class Conv(Kernel):
 
 
 class ConvTranspose(Kernel):
-    """The transpose of such a convolution, with a bias: output side (side - 1) stride - 2 padding + size.
+    """The transpose of such a convolution, with a bias: output side (side - 1) stride - 2 padding + size + extra.
 
     Pixel (i, j) of the input adds its product with kernel[a, b] to pixel (i stride + a - padding, j stride + b -
-    padding) of the output, as in PyTorch.
+    padding) of the output, as in PyTorch, whose output_padding is `extra`.
     """
+
+    extra: int = 0
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w F"]:
         kernel, bias = self.weights(x.shape[-1])
-        high, wide = ((side - 1) * self.stride - 2 * self.padding + self.size for side in x.shape[1:3])
+        high, wide = ((side - 1) * self.stride - 2 * self.padding + self.size + self.extra for side in x.shape[1:3])
         kernel = kernel.swapaxes(2, 3)  # of the convolution from our output to our input
         shape = Shape((len(x), high, wide, self.features), kernel.shape, self.stride, self.padding)
         return transpose(x, kernel, shape) + bias

@@ -12,12 +12,12 @@ from jaxtyping import Array, Float
 
 from jaxgen.networks.convolutions import Conv, ConvTranspose
 from jaxgen.networks.mlp import INITIALISERS, Shortcut
-from jaxgen.networks.normalisation import BatchNorm
+from jaxgen.networks.normalisation import batch_norm
 
 Layer = tuple  # a kind and its numbers
 KINDS = (
     *("conv", "conv_transpose", "pool", "average_pool", "fold", "unfold", "dense", "seed", "reshape"),
-    *("relu", "leaky_relu", "batch_norm", "dropout"),
+    *("relu", "leaky_relu", "batch_norm", "group_norm", "dropout"),
 )
 
 
@@ -33,18 +33,20 @@ class Stack(nn.Module):
 
     Layers, sizes in pixels:
       ("conv", features, size, stride, padding): output side (side + 2 padding - size) / stride + 1.
-      ("conv_transpose", features, size, stride, padding): output side (side - 1) stride - 2 padding + size.
+      ("conv_transpose", features, size, stride, padding, extra): output side (side - 1) stride - 2 padding + size, and
+        so many extra pixels below and to the right (none where no number says so).
       ("pool", size, stride), ("average_pool", size, stride): the maximum, or the mean, of each window.
       ("fold", n): blocks of n × n pixels become channels, black beyond the edge; ("unfold", n) is its inverse. They
         let convolutions work at a low resolution, where they cost little.
       ("dense", features), ("reshape", height, width, features), ("relu",), ("leaky_relu", slope), ("dropout", share).
       ("batch_norm",): by the batch, of all devices, in training, else by its running mean; see `normalisation`.
+      ("group_norm", n): each image by itself, in groups of n channels (Wu & He 2018, arXiv 1803.08494).
       ("seed", n, features): dense, to an n-th of the image's height and width (rounded up).
 
     Attributes:
       layers: in order.
       output_shape: the shape of one example's output. Of an image, the last layer's upper left corner; else its output
-        itself where it has as many numbers, or what a last dense layer makes of it.
+        itself where it has as many numbers, or what a last dense layer makes of it. None: the last layer's output.
       image_shape: H, W, C, which "seed" grows from.
       kernel_init: a name in INITIALISERS.
       shortcut: to so many outputs, the first ones, a linear map of the input is added; see `Shortcut`.
@@ -53,7 +55,7 @@ class Stack(nn.Module):
     """
 
     layers: tuple[Layer, ...]
-    output_shape: tuple[int, ...]
+    output_shape: tuple[int, ...] | None
     image_shape: tuple[int, int, int]
     kernel_init: str = "he_normal"
     shortcut: int = 0
@@ -66,13 +68,15 @@ class Stack(nn.Module):
         if self.shortcut:
             joined = jnp.concatenate([flat(value) for value in inputs], axis=-1)
             x = Shortcut(self.shortcut, self.shortcut_init)(flat(x), joined)
-        return x.reshape(len(x), *self.output_shape)
+        return x if self.output_shape is None else x.reshape(len(x), *self.output_shape)
 
     def _through_layers(self, *inputs, train: bool):
         x = inputs[0] if len(inputs) == 1 else jnp.concatenate([flat(value) for value in inputs], axis=-1)
         following = [*(kind for kind, *_ in self.layers[1:]), None]
         for (kind, *numbers), after in zip(self.layers, following, strict=True):
             x = getattr(self, f"_{kind}")(x, *numbers, at=At(train, after != "batch_norm"))
+        if self.output_shape is None:
+            return x
         if x.ndim == 4 and len(self.output_shape) == 3:
             return cut(x, self.output_shape)
         if math.prod(x.shape[1:]) != math.prod(self.output_shape):
@@ -87,8 +91,9 @@ class Stack(nn.Module):
     def _conv(self, x, *numbers: int, at: At):
         return self._weigh(Conv(*numbers, kernel_init=self._init(), use_bias=at.bias), x, at.train)
 
-    def _conv_transpose(self, x, *numbers: int, at: At):
-        return self._weigh(ConvTranspose(*numbers, kernel_init=self._init(), use_bias=at.bias), x, at.train)
+    def _conv_transpose(self, x, features: int, size: int, stride: int, padding: int, extra: int = 0, *, at: At):
+        layer = ConvTranspose(features, size, stride, padding, extra=extra, kernel_init=self._init(), use_bias=at.bias)
+        return self._weigh(layer, x, at.train)
 
     def _pool(self, x, size: int, stride: int, at: At):
         del at
@@ -126,7 +131,11 @@ class Stack(nn.Module):
         return jax.nn.leaky_relu(x, slope)
 
     def _batch_norm(self, x, at: At):
-        return BatchNorm()(x, train=at.train)
+        return batch_norm(train=at.train)(x)
+
+    def _group_norm(self, x, channels: int, at: At):
+        del at
+        return nn.GroupNorm(num_groups=None, group_size=math.gcd(channels, x.shape[-1]))(x)
 
     def _dropout(self, x, share: float, at: At):
         return nn.Dropout(share, deterministic=not at.train)(x)
@@ -140,8 +149,8 @@ def cut(x: Float[Array, "B h w C"], shape: tuple[int, int, int]) -> Float[Array,
     height, width, channels = shape
     if x.shape[1] < height or x.shape[2] < width or x.shape[3] != channels:
         raise ValueError(
-            f"decoder_layers end in images of {x.shape[1:]}, which do not cover {shape}; layers that are spelled out "
-            "are for images of one size: choose it by --config.data.size, or try --config.decoder_layers=()"
+            f"the layers spelled out end in images of {x.shape[1:]}, which do not cover {shape}: they are for one "
+            "size; choose it by --config.data.size, or try --config.decoder_layers=() or --config.generator_layers=()"
         )
     return x[:, :height, :width]
 

@@ -1,0 +1,60 @@
+"""How near what GANs draw comes to the data: our recipes beside the tutorials'.
+
+    python -m benchmarks.sample_tables                                        every table, with the CPU budget
+    python -m benchmarks.sample_tables mnist --only=gan*                      some rows of one
+    python -m benchmarks.sample_tables faces --override=data.path=FACES       images of 64 × 64 out of a folder
+
+Every row is one run of `launch.py` with --config.seeds copies in a workdir of its own below --workdir: what was cut off
+resumes, what is finished is only read. Figures are those of results.json: 10,000 drawn images against the test split,
+used once, at the end of a run, by the features of one classifier per data set, which had no part in training; mean ±
+standard deviation (n - 1) over the seeds. Fréchet distances of such features compare with one another alone.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+
+from benchmarks import tables
+from benchmarks.tables import Row
+
+
+def row(name: str, config: str, metric: str, target: str = "") -> Row:
+    """A recipe's measure, of as many steps as the recipe says."""
+    return Row(name, config, metric, target or "measured beside")
+
+
+GAN, TUTORIAL = "gan:mnist", "gan:mnist,tutorial"
+TABLES = {
+    "mnist": [
+        row("gan", GAN, "frechet_distance", "at most half the tutorial's"),
+        row("gan, tutorial", TUTORIAL, "frechet_distance"),
+        row("conv_gan", "conv_gan:mnist", "frechet_distance", "below gan's"),
+        row("dcgan", "dcgan:mnist", "frechet_distance", "below gan's"),
+        row("training images", GAN, "frechet_distance_floor", "the least to expect"),
+        row("gan, rarest digit's share", GAN, "class_share_min", "≥ .05"),
+        row("gan, tutorial, rarest digit's share", TUTORIAL, "class_share_min"),
+        *(
+            row(f"{name}, {metric}", config, metric)
+            for metric in ("kernel_distance", "precision", "recall", "diversity")
+            for name, config in (("gan", GAN), ("gan, tutorial", TUTORIAL), ("dcgan", "dcgan:mnist"))
+        ),
+    ],
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit status."""
+    return tables.run(lambda: parse(argv), measured, tables.COLUMNS)
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    return tables.parse("sample_tables", __doc__, TABLES, argv)
+
+
+def measured(table: str, options: argparse.Namespace) -> Iterator[dict]:
+    """The rows of a table."""
+    yield from tables.rows(table, TABLES[table], options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

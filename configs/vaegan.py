@@ -1,0 +1,68 @@
+"""The VAE/GAN: a variational autoencoder that is told by a critic's features what is alike.
+
+    python launch.py --config=configs/vaegan.py                                        bundled digits
+    python launch.py --config=configs/vaegan.py:faces --config.data.path=DIR           any folder of images, 64 × 64
+    python launch.py --config=configs/vaegan.py:faces,vae --config.data.path=DIR       the VAE of the same nets
+    python launch.py --config=configs/vaegan.py:faces,published --config.data.path=DIR the paper's nets and rates
+
+Larsen et al. 2016 (arXiv 1512.09300). Tokens: a data set (digits, mnist, …), faces, published, vae, smoke. The paper's
+nets have 16 times the work of ours: for a GPU.
+"""
+
+from jaxgen.config import smoke, vaegan, variational, with_tokens
+
+
+def get_config(tokens: str = ""):
+    """The recipe, for a comma-separated list of tokens."""
+    plain = "vae" in tokens.split(",")
+    config = variational("vae.VAE") if plain else vaegan()
+    config.batch_size = 64
+    config.steps, config.evaluate_every, config.checkpoint_every = 1000, 500, 500
+    presets = {"faces": faces, "published": published, "vae": vae, "smoke": smoke}
+    return with_tokens(config, tokens, presets)
+
+
+def faces(config):
+    """Colour images of 64 × 64 pixels out of a folder; 20 epochs of 9,600."""
+    config.data.update({"source": "folder", "name": "faces", "size": 64, "channels": 3})
+    config.mirror = True
+    config.steps = 3000
+    config.evaluate_every = config.checkpoint_every = 500
+
+
+def published(config):
+    """The nets of the paper's table 1, its optimiser and rates, and the rule by which a side rests."""
+    normalised, relu = (("batch_norm",), ("relu",)), ("relu",)
+    config.encoder_layers = (
+        *(("conv", 64, 5, 2, 2), *normalised),
+        *(("conv", 128, 5, 2, 2), *normalised),
+        *(("conv", 256, 5, 2, 2), *normalised),
+        *(("dense", 1024), *normalised),
+    )
+    config.decoder_layers = (
+        *(("seed", 8, 256), *normalised),
+        *(("conv_transpose", 256, 5, 2, 2, 1), *normalised),
+        *(("conv_transpose", 128, 5, 2, 2, 1), *normalised),
+        *(("conv_transpose", 32, 5, 2, 2, 1), *normalised),
+        ("conv", 3, 5, 1, 2),
+    )
+    config.feature_layers = (
+        *(("conv", 32, 5, 1, 2), relu),
+        *(("conv", 128, 5, 2, 2), *normalised),
+        *(("conv", 256, 5, 2, 2), *normalised),
+        ("conv", 256, 5, 2, 2),
+    )
+    config.critic_layers = (*normalised, ("dense", 512), *normalised)
+    config.similarity_std, config.gamma = 1.0, 1e-6
+    config.optimizer, config.momentum = "rmsprop", 0.0
+    config.rates.update({"encoder": 3e-4, "decoder": 3e-4, "critic": 3e-4})
+    config.decay, config.average, config.r1 = "none", 0.0, 0.0
+    config.margin = 0.4
+
+
+def vae(config):
+    """The same encoder and decoder, by the squared error of pixels."""
+    config.width, config.latent_size = 32, 128
+    config.likelihood, config.learned_std, config.pixel_std = "gaussian", True, 0.2
+    config.rates.elbo, config.decay = 1e-3, "cosine"
+    config.best_metric = "negative_elbo"

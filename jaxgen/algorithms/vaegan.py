@@ -1,0 +1,265 @@
+"""VAE/GAN (Larsen et al. 2016, arXiv 1512.09300): an autoencoder that is told by a critic's features what is alike."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float
+
+from jaxgen import objectives
+from jaxgen.algorithms import checks
+from jaxgen.algorithms.base import Algorithm
+from jaxgen.algorithms.gan import AVERAGE, Handed, said_real
+from jaxgen.algorithms.nets import vaegan_networks
+from jaxgen.algorithms.vae import LOG_STD_RANGE, Posterior
+from jaxgen.distributions import Gaussian, Prior, gaussian_kl_by_dimension
+from jaxgen.games import GAMES
+from jaxgen.optimizers import decayed, descent, resting
+from jaxgen.players import Player
+from jaxgen.types import Info
+
+OPTIONS = ("schedule", "game", "beta", "gamma", "similarity_std", "equilibrium", "margin", "r1", "average")
+PLAYERS = ("encoder", "decoder", "critic")
+
+
+class Play(NamedTuple):
+    """What the three players of a step look at."""
+
+    kl: Float[Array, " B"]  # of q(z | x) from the prior, in nats
+    dissimilarity: Float[Array, " B"]  # -log p(features(x) | z), in nats, less its constant
+    real: Float[Array, " B"]  # logits of images
+    reconstructed: Float[Array, " B"]  # … of what is decoded from their codes
+    drawn: Float[Array, " B"]  # … from the prior's
+
+
+@dataclasses.dataclass(frozen=True)
+class VAEGAN(Algorithm):
+    """Variational autoencoder whose reconstruction error is of a critic's features, with a GAN on top.
+
+    Four networks: encoder; decoder; "features", the critic's lower layers, and "critic", the upper ones. Three players
+    (algorithm 1 of the paper), each with its own optimiser:
+
+      encoder: beta KL + dissimilarity of the features of an image and of its reconstruction.
+      decoder: gamma dissimilarity + the loss of being told from images, for reconstructions and drawn images alike.
+      critic, which moves features and critic: the loss of telling them apart, nothing else.
+
+    The dissimilarity is ½ ‖features(x) - features(x̃)‖² / std², summed over the features (eq. 7): -log of a Gaussian.
+
+    Attributes:
+      beta: weight of the KL.
+      gamma: weight of the dissimilarity in the decoder's loss.
+      similarity_std: the Gaussian's std; 0: that of the batch's errors, its maximum-likelihood estimate (Rybkin et al.
+        2021, arXiv 2006.13202, section 3.3), whatever the scale of the features.
+      equilibrium, margin: a side that is further ahead than this rests for the step: the critic if its cross-entropy of
+        images or of what is decoded is below equilibrium - margin, the decoder if one is above equilibrium + margin;
+        both move if both would rest. margin 0: neither ever rests.
+      r1: weight of ½ ‖∇ critic‖² at images (Mescheder et al. 2018); 0: none.
+      average: the share of itself that the running mean of the encoder's and decoder's parameters, which is what is
+        shown and measured, keeps a step; 0: none.
+    """
+
+    info: Info
+    prior: Prior
+    networks: Mapping[str, nn.Module]
+    optimizers: Mapping[str, optax.GradientTransformation]  # by player
+    schedule: str
+    game: str
+    beta: float
+    gamma: float
+    similarity_std: float
+    equilibrium: float
+    margin: float
+    r1: float
+    average: float
+
+    decoder_needs_label = False
+    evaluations = ("reconstruction", "image_quality", "prior_gap", "sample_quality", "reconstruction_quality", "critic")
+    watched = ("sample_quality", "reconstruction_quality")
+    pictures = ("real", "reconstructions_18", "interpolation", "random_100", "traversal")
+
+    @classmethod
+    def from_config(cls, config, info: Info) -> "VAEGAN":
+        check(config)
+        networks = vaegan_networks(config, info.image_shape)
+        optimizers = {
+            name: resting(
+                descent(config.optimizer, decayed(config.rates[name], config.steps, config.decay), config.momentum)
+            )
+            for name in PLAYERS
+        }
+        options = {name: config[name] for name in OPTIONS}
+        return cls(info, Gaussian(config.latent_size), networks, optimizers, **options)
+
+    @property
+    def players(self) -> tuple[Player, ...]:
+        moved = {"encoder": ("encoder",), "decoder": ("decoder",), "critic": ("features", "critic")}
+        losses = {"encoder": self.tell_apart, "decoder": self.please, "critic": self.tell}
+        look = self.look
+        return tuple(Player(name, moved[name], self.optimizers[name], losses[name], look) for name in PLAYERS)
+
+    def example_inputs(self):
+        image, code = self.example_image(), jnp.zeros((1, self.latent_size))
+        rng, features = jax.random.key(0), self.networks["features"]
+        seen = jax.eval_shape(lambda: features.init_with_output(rng, image, train=False)[0])
+        return {"encoder": (image,), "decoder": (code,), "features": (image,), "critic": (jnp.zeros(seen.shape),)}
+
+    def init(self, rng):
+        state = super().init(rng)
+        if not self.average:
+            return state
+        return state.replace(stats={**state.stats, AVERAGE: shown(state.params)})
+
+    # The losses.
+
+    def tell_apart(self, params, stats, batch, seen: tuple[Play, Handed]):
+        """The encoder's."""
+        del params, batch
+        play, handed = seen
+        loss = (self.beta * play.kl + play.dissimilarity).mean()
+        return loss, (
+            {"kl": play.kl.mean(), "dissimilarity": play.dissimilarity.mean()},
+            {**stats, "encoder": handed.stats["encoder"]},
+        )
+
+    def please(self, params, stats, batch, seen: tuple[Play, Handed]):
+        """The decoder's; the running mean takes in the parameters that made the images."""
+        del batch
+        play, handed = seen
+        generator = GAMES[self.game].generator
+        fooling = (generator(play.reconstructed) + generator(play.drawn)).mean()
+        _, moves = self.balance(play)
+        after = {**stats, "decoder": handed.stats["decoder"]}
+        if self.average:
+            kept = self.average
+            mean = jax.tree.map(lambda old, new: kept * old + (1 - kept) * new, stats[AVERAGE], shown(params))
+            after[AVERAGE] = jax.lax.stop_gradient(mean)
+        loss = moves * (self.gamma * play.dissimilarity.mean() + fooling)
+        return loss, ({"fooling": fooling, "moves": moves}, after)
+
+    def tell(self, params, stats, batch, seen: tuple[Play, Handed]):
+        """The critic's."""
+        play, handed = seen
+        told = GAMES[self.game].critic
+        loss = (told(play.real, play.reconstructed) + told(play.real, play.drawn)).mean() / 2
+        moves, _ = self.balance(play)
+        metrics = {"loss": loss, "d_real": said_real(play.real), "d_fake": said_real(play.drawn), "moves": moves}
+        if self.r1:
+
+            def score(image):
+                return self.logits(params, stats, image, handed.rng)
+
+            metrics["r1"] = objectives.gradient_penalty(score, 2 * batch.image - 1).mean()
+            loss = loss + self.r1 * metrics["r1"]
+        after = {name: handed.stats[name] for name in ("features", "critic")}
+        return moves * loss, (metrics, {**stats, **after})
+
+    def balance(self, play: Play) -> tuple[Float[Array, ""], Float[Array, ""]]:
+        """1 where the critic, and where the decoder, moves; else 0."""
+        if not self.margin:
+            return jnp.ones(()), jnp.ones(())
+        real = jax.nn.softplus(-play.real).mean()
+        fake = jax.nn.softplus(jnp.concatenate([play.reconstructed, play.drawn])).mean()
+        low, high = self.equilibrium - self.margin, self.equilibrium + self.margin
+        critic, decoder = (real >= low) & (fake >= low), (real <= high) & (fake <= high)
+        neither = ~(critic | decoder)
+        return jax.lax.stop_gradient(((critic | neither) * 1.0, (decoder | neither) * 1.0))
+
+    # The networks' parts, in training: pixels in [-1, 1].
+
+    def look(self, params, stats, batch, rng) -> tuple[Play, Handed]:
+        """One pass through all networks, of images, reconstructions and drawn images together."""
+        noise_rng, code_rng, rng = jax.random.split(rng, 3)
+        image = 2 * batch.image - 1
+        output, after = self.train_apply("encoder", params, stats, image, rng=jax.random.fold_in(rng, 0))
+        posterior = as_posterior(output)
+        code = self.reparameterised(posterior, noise_rng)
+        codes = jnp.concatenate([code, self.prior.sample(code_rng, len(code))])
+        decoded, after = self.train_apply("decoder", params, after, codes, rng=jax.random.fold_in(rng, 1))
+        seen = jnp.concatenate([image, jnp.tanh(decoded)])
+        features, after = self.train_apply("features", params, after, seen, rng=jax.random.fold_in(rng, 2))
+        logits, after = self.train_apply("critic", params, after, features, rng=jax.random.fold_in(rng, 3))
+        real, reconstructed, _ = jnp.split(features, 3)
+        kl = gaussian_kl_by_dimension(posterior.mean, 2 * posterior.log_std).sum(-1)
+        play = Play(kl, self.dissimilarity(reconstructed, real), *jnp.split(logits[:, 0], 3))
+        return play, Handed(batch, rng, after)
+
+    def reparameterised(self, posterior: Posterior, rng) -> Float[Array, "B Z"]:
+        return posterior.mean + jnp.exp(posterior.log_std) * jax.random.normal(rng, posterior.mean.shape)
+
+    def dissimilarity(self, features: Float[Array, "B ..."], others: Float[Array, "B ..."]) -> Float[Array, " B"]:
+        squares = jnp.square(features - others).reshape(len(features), -1)
+        variance = self.similarity_std**2 or jax.lax.stop_gradient(squares.mean()) + 1e-8
+        return 0.5 * squares.sum(-1) / variance
+
+    def logits(self, params, stats, image, rng) -> Float[Array, " B"]:
+        """How real images in [-1, 1] seem."""
+        features, _ = self.train_apply("features", params, stats, image, rng=jax.random.fold_in(rng, 2))
+        return self.train_apply("critic", params, stats, features, rng=jax.random.fold_in(rng, 3))[0][:, 0]
+
+    # What the loop, the evaluation and `jaxgen.load` use.
+
+    def settled(self, params, stats):
+        """The parameters that are shown and measured."""
+        return {**params, **stats[AVERAGE]} if self.average else params
+
+    def posterior(self, params, stats, image) -> Posterior:
+        """q(z | x) of each example, pixels in [0, 1]."""
+        return as_posterior(self.apply("encoder", self.settled(params, stats), stats, 2 * image - 1))
+
+    def encode(self, params, stats, image, label, rng):
+        del label
+        return self.reparameterised(self.posterior(params, stats, image), rng)
+
+    def mean_code(self, params, stats, image, label):
+        del label
+        return self.posterior(params, stats, image).mean
+
+    def decode(self, params, stats, code, label):
+        del label
+        return (jnp.tanh(self.apply("decoder", self.settled(params, stats), stats, code)) + 1) / 2
+
+    def evaluate(self, params, stats, batch, rng):
+        """`mse` of what is decoded from q(z | x)'s mean; `kl` in nats; `d_real`, `d_fake` as of `GAN.evaluate`."""
+        posterior = self.posterior(params, stats, batch.image)
+        decoded = self.decode(params, stats, posterior.mean, batch.label)
+        drawn = self.decode(params, stats, self.prior.sample(rng, len(batch.label)), batch.label)
+
+        def said(image):
+            features = self.apply("features", params, stats, 2 * image - 1)
+            return jax.nn.sigmoid(self.apply("critic", params, stats, features)[:, 0])
+
+        return {
+            "mse": objectives.squared_error(decoded, batch.image),
+            "kl": gaussian_kl_by_dimension(posterior.mean, 2 * posterior.log_std).sum(-1),
+            "d_real": said(batch.image),
+            "d_fake": said(drawn),
+        }
+
+
+def as_posterior(output: Float[Array, "B 2 Z"]) -> Posterior:
+    return Posterior(output[:, 0], jnp.clip(output[:, 1], *LOG_STD_RANGE))
+
+
+def shown(params: Mapping) -> dict:
+    """The networks that a running mean is kept of."""
+    return {name: params[name] for name in ("encoder", "decoder")}
+
+
+def check(config) -> None:
+    """Refuses values that no model could be built with, or that would be ignored.
+
+    Raises:
+      ValueError: naming the value, the rule and the way out.
+    """
+    checks.one_of(config, "game", GAMES)
+    checks.at_least_0(config, "beta", "gamma", "similarity_std", "equilibrium", "margin", "r1")
+    checks.shares(config, "average", "momentum")
+    if config.margin and config.schedule != "simultaneous":
+        raise ValueError(
+            f'margin={config.margin} lets a side rest by one and the same pass: it needs schedule="simultaneous", here '
+            f'"{config.schedule}"; try --config.margin=0.0'
+        )

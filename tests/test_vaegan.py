@@ -1,0 +1,122 @@
+"""VAE/GAN: who learns from which loss, who rests, what is alike; the paper's nets."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import B, read_config, same
+
+from jaxgen import algorithms
+from jaxgen.algorithms.vaegan import Play
+from jaxgen.players import make_update
+from jaxgen.types import Batch, Info
+
+INFO = Info("tiny", (16, 24, 3), 4)  # the smallest that four halvings leave a pixel of
+BATCH = Batch(jax.random.uniform(jax.random.key(9), (B, 16, 24, 3)), jnp.zeros(B, jnp.int32), jnp.ones(B))
+NONE = jnp.zeros(B)
+
+
+def started(**changes):
+    config = read_config("vaegan")
+    config.update({"width": 2, "latent_size": 5, **changes})
+    algorithm = algorithms.build(config, INFO)
+    return algorithm, jax.jit(algorithm.init)(jax.random.key(0))
+
+
+def updated(algorithm, state):
+    update = jax.jit(make_update(algorithm.players, algorithm.schedule))
+    return update(state, BATCH, jax.random.key(1))[0]
+
+
+def with_critic(state, change):
+    return state.replace(params={**state.params, "critic": jax.tree.map(change, state.params["critic"])})
+
+
+def test_no_gradient_of_the_game_reaches_the_encoder():
+    algorithm, state = started()
+    one, other = (updated(algorithm, each) for each in (state, with_critic(state, lambda x: 3 * x + 1)))
+    assert same(one.params["encoder"], other.params["encoder"])
+    assert not same(one.params["encoder"], state.params["encoder"])
+    assert not same(one.params["decoder"], other.params["decoder"])
+
+
+def test_no_gradient_of_the_dissimilarity_reaches_the_critic_or_its_features():
+    one, other = (
+        updated(*started(gamma=gamma, beta=beta, similarity_std=std)) for gamma, beta, std in [(0, 1, 1), (1, 2, 0.1)]
+    )
+    assert same(
+        [one.params[name] for name in ("features", "critic")], [other.params[n] for n in ("features", "critic")]
+    )
+    assert not same(one.params["decoder"], other.params["decoder"])
+    assert not same(one.params["encoder"], other.params["encoder"])
+
+
+def test_the_decoder_of_gamma_0_still_learns_to_fool():
+    algorithm, state = started(gamma=0.0)
+    assert not same(updated(algorithm, state).params["decoder"], state.params["decoder"])
+
+
+@pytest.mark.parametrize(
+    ("real", "fake", "critic", "decoder"),
+    [
+        (0.0, 0.0, 1, 1),  # both losses log 2 = .69: at equilibrium
+        (2.0, -0.5, 0, 1),  # real .13 < .28, fake .47: the critic is far ahead
+        (-0.9, -0.9, 1, 0),  # real 1.24 > 1.08, fake .34: the decoder is
+        (5.0, 5.0, 1, 1),  # real .007, fake 5: each seems ahead, so both move
+    ],
+)
+def test_a_side_that_is_far_ahead_rests(real, fake, critic, decoder):
+    algorithm, _ = started(margin=0.4)
+    play = Play(NONE, NONE, NONE + real, NONE + fake, NONE + fake)
+    assert [float(moves) for moves in algorithm.balance(play)] == [critic, decoder]
+
+
+def test_who_rests_keeps_parameters_and_optimiser_as_they_are():
+    algorithm, state = started(margin=0.4)
+    state = with_critic(updated(algorithm, state), jnp.zeros_like)  # an optimiser that has momentum
+    state.params["critic"]["Dense_0"]["bias"] = jnp.full(1, -0.9)  # the decoder is ahead, as above
+    after = updated(algorithm, state)
+    assert same(after.params["decoder"], state.params["decoder"])
+    assert same(after.opt_states["decoder"], state.opt_states["decoder"])
+    assert not same(after.params["critic"], state.params["critic"])
+    assert not same(after.params["encoder"], state.params["encoder"])
+
+
+def test_the_dissimilarity_is_half_the_squared_distance_in_stds():
+    algorithm, _ = started(similarity_std=0.5)
+    distance = algorithm.dissimilarity(jnp.full((B, 2, 3, 4), 2.0), jnp.zeros((B, 2, 3, 4)))
+    np.testing.assert_allclose(distance, 0.5 * 24 * 2.0**2 / 0.5**2)
+
+
+def test_by_the_batchs_own_std_the_scale_of_the_features_is_nothing():
+    algorithm, _ = started(similarity_std=0.0)
+    features = jax.random.normal(jax.random.key(0), (B, 24))
+    small, large = (algorithm.dissimilarity(scale * features, jnp.zeros((B, 24))) for scale in (0.1, 10.0))
+    np.testing.assert_allclose(small, large, rtol=1e-4)
+    assert float(small.mean()) == pytest.approx(24 / 2, rel=1e-4)
+
+
+def test_the_published_nets_have_the_papers_sizes():
+    algorithm = algorithms.build(read_config("vaegan", "faces,published"), Info("faces", (64, 64, 3), 1))
+    state = jax.eval_shape(algorithm.init, jax.random.key(0))
+    of = state.params
+    assert of["encoder"]["Dense_0"]["kernel"].shape == (8 * 8 * 256, 1024)
+    assert of["decoder"]["Dense_0"]["kernel"].shape == (128, 8 * 8 * 256)
+    assert of["critic"]["Dense_0"]["kernel"].shape == (8 * 8 * 256, 512)
+    assert of["decoder"]["Conv_0"]["kernel"].shape == (5, 5, 32, 3)
+    decoded = jax.eval_shape(algorithm.decode, of, state.stats, jnp.zeros((2, 128)), jnp.zeros(2, jnp.int32))
+    assert decoded.shape == (2, 64, 64, 3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"gamma": -1.0}, r"gamma=-1.0 must be at least 0; try"),
+        ({"margin": 0.4, "schedule": "alternating"}, r"margin=0.4 lets a side rest .* try --config.margin=0.0"),
+        ({"optimizer": "adamw"}, r'optimizer="adamw" is unknown; choose "adam", "rmsprop" or "sgd"'),
+        ({"width": 0}, r"width=0 must be at least 1; try --config.width=32"),
+    ],
+)
+def test_what_no_model_could_be_built_with_is_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        started(**changes)
