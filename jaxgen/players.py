@@ -101,11 +101,20 @@ def simultaneous(players, state, batch, rng, axis_name):
                 sights[id(player.look)] = Sight.of(player.look, before, batch, rng)
             found = gradient_by_sight(player, sights[id(player.look)], before, batch, axis_name)
         gradient, its_metrics, stats = found
-        changed = {name: new for name, new in stats.items() if new is not before.stats[name]}
         state = step_down(player, gradient, state, before.params)
-        state = state.replace(stats={**state.stats, **changed})
+        state = state.replace(stats={**state.stats, **changed(before.stats, stats)})
         metrics |= its_metrics
     return state, metrics
+
+
+def changed(before: dict[str, Stats], after: dict[str, Stats]) -> dict[str, Stats]:
+    """Those statistics that a loss has put others in the place of. Its trees are rebuilt on the way; arrays are not."""
+
+    def same(name: str) -> bool:
+        pairs = zip(jax.tree.leaves(before[name]), jax.tree.leaves(after[name]), strict=True)
+        return all(old is new for old, new in pairs)
+
+    return {name: new for name, new in after.items() if not same(name)}
 
 
 def accumulate(players, state, batch, rng, axis_name):

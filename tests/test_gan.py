@@ -167,3 +167,11 @@ def test_a_generator_encodes_nothing_and_says_so():
     algorithm, state = started()
     with pytest.raises(ValueError, match="encodes no image"):
         algorithm.encode(state.params, state.stats, tiny_batch().image, None, None)
+
+
+def test_simultaneous_players_keep_the_statistics_of_their_own_networks():
+    layers = (("dense", 8), ("batch_norm",), ("relu",))
+    algorithm, state = started(schedule="simultaneous", critic_layers=layers, generator_layers=layers, average=0.5)
+    once, _ = updated(algorithm, state)
+    twice, _ = updated(algorithm, once)
+    assert {name for name in twice.stats if not same(twice.stats[name], once.stats[name])} == {*twice.stats}

@@ -120,3 +120,15 @@ def test_the_published_nets_have_the_papers_sizes():
 def test_what_no_model_could_be_built_with_is_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         started(**changes)
+
+
+def test_every_player_keeps_its_own_statistics():
+    """The running mean is the decoder's to move, the batch statistics of the critic's layers the critic's."""
+    normalised = (("conv", 8, 4, 2, 1), ("batch_norm",), ("relu",))
+    algorithm, state = started(average=0.5, critic_layers=normalised, encoder_layers=normalised)
+    once = updated(algorithm, state)
+    twice = updated(algorithm, once)
+    moved = {name for name in twice.stats if not same(twice.stats[name], once.stats[name])}
+    assert moved == {"encoder", "critic", "average"}
+    expected = jax.tree.map(lambda a, b: 0.5 * a + 0.5 * b, state.params["decoder"], once.params["decoder"])
+    jax.tree.map(np.testing.assert_allclose, twice.stats["average"]["decoder"], expected)
