@@ -7,8 +7,8 @@
 jaxgen's step is the program's own (`parallel.compile_steps(training.make_step(algorithm), mesh, "jit")`); PyTorch's is
 written beside it (`benchmarks/torch_gan.py`). Both begin with the same weights; the losses of the first steps, on the
 same images and codes, have to agree before anything is timed. Then the two take turns, --steps steps at a time, and a
-turn's ratio is jaxgen's steps a second over those of PyTorch's fastest form in that turn. Timed is what a step does, the
-gathering of the batch and the drawing of codes included; not timed are compiling, logging, checkpoints.
+turn's ratio is jaxgen's steps a second over those of PyTorch's fastest form in it. Timed is all that a step does,
+the gathering of the batch and the drawing of codes included; not timed are compiling, logging and checkpoints.
 
 ratio, ratio_min, ratio_max: the median, least and most of --repeats turns. forms: steps a second, medians.
 """

@@ -137,11 +137,9 @@ def stepper(algorithm, params: Mapping, config, images: np.ndarray, form: str) -
         real_logits, fake_logits = critic(real), critic(fake)
         told = (softplus(-real_logits) + softplus(fake_logits)).mean()
         fooled = softplus(-fake_logits).mean()
-        by_critic = torch.autograd.grad(told, list(critic.parameters()), retain_graph=True)
-        by_generator = torch.autograd.grad(fooled, list(generator.parameters()))
-        for net, gradients in ((critic, by_critic), (generator, by_generator)):
-            for parameter, gradient in zip(net.parameters(), gradients, strict=True):
-                parameter.grad = gradient
+        for name, net, loss in (("critic", critic, told), ("generator", generator, fooled)):
+            adam[name].zero_grad(set_to_none=True)
+            loss.backward(inputs=list(net.parameters()), retain_graph=name == "critic")
         adam["critic"].step()
         adam["generator"].step()
         return told.detach(), fooled.detach()

@@ -45,6 +45,7 @@ def common(algorithm: str) -> ConfigDict:
     config.start_from = ""  # the workdir of a run whose networks training begins with, its optimisers fresh
     config.steps = 1000
     config.parallel = "jit"  # or "pmap"
+    config.precision = "float32"  # or "bfloat16": of the networks' products; all that is kept or summed stays float32
     config.log_every = 100  # steps a dispatch: metrics come back once per so many steps
     config.evaluate_every = 1000  # validation metrics and figures; a multiple of log_every
     config.checkpoint_every = 1000  # a multiple of log_every

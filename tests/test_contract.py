@@ -38,6 +38,18 @@ def one_update(algorithm, state, players=None, seed=1):
     return update(state, tiny_batch(algorithm.info.image_shape[-1]), jax.random.key(seed))
 
 
+@pytest.mark.parametrize("name", sorted({name for name, _ in VARIANTS}))
+def test_bfloat16_computes_nearly_the_same_and_keeps_float32(name):
+    algorithm, state = start(name, "smoke")
+    halved = tiny_algorithm(name, "smoke", precision="bfloat16")
+    after, metrics = one_update(halved, state)
+    _, expected = one_update(algorithm, state)
+    assert all(x.dtype != jnp.bfloat16 for x in jax.tree.leaves((after, metrics)))
+    assert any(float(metrics[key]) != float(expected[key]) for key in metrics)
+    for key in metrics:
+        assert float(metrics[key]) == pytest.approx(float(expected[key]), rel=0.05, abs=0.02), key
+
+
 @functools.cache
 def moved_by_each_player(name, tokens):
     """{player: the state after a step of that player alone}."""

@@ -1,10 +1,12 @@
 """Families of models. A config names its algorithm as "module.Class", looked up here in this package."""
 
+import dataclasses
 import importlib
 
 from jaxgen.algorithms import checks
 from jaxgen.algorithms.base import Algorithm as Algorithm
 from jaxgen.networks.mlp import INITIALISERS
+from jaxgen.networks.precision import PRECISIONS, InBfloat16
 from jaxgen.players import check_schedule
 from jaxgen.types import Info
 
@@ -25,4 +27,8 @@ def build(config, info: Info) -> Algorithm:
         ) from error
     check_schedule(config.schedule)  # here, before a workdir is made
     checks.one_of(config, "kernel_init", INITIALISERS)
-    return algorithm.from_config(config, info)
+    checks.one_of(config, "precision", PRECISIONS)
+    built = algorithm.from_config(config, info)
+    if config.precision == "float32":
+        return built
+    return dataclasses.replace(built, networks={name: InBfloat16(each) for name, each in built.networks.items()})

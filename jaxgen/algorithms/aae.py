@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
@@ -15,6 +14,7 @@ from jaxgen.algorithms import checks
 from jaxgen.algorithms.base import Algorithm
 from jaxgen.distributions import Gaussian, PiecewisePrior, Prior, gaussian_kl, make_prior
 from jaxgen.networks import MLP
+from jaxgen.networks.precision import Network
 from jaxgen.optimizers import decayed
 from jaxgen.players import Player
 from jaxgen.types import Info
@@ -85,7 +85,7 @@ class AAE(Algorithm):
 
     info: Info
     prior: Prior
-    networks: Mapping[str, nn.Module]
+    networks: Mapping[str, Network]
     optimizers: Mapping[str, optax.GradientTransformation]  # by player
     schedule: str
     critic_sees_label: bool

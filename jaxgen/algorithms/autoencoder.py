@@ -4,7 +4,6 @@ import dataclasses
 import math
 from collections.abc import Mapping
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
@@ -15,6 +14,7 @@ from jaxgen.algorithms import checks
 from jaxgen.algorithms.base import Algorithm
 from jaxgen.algorithms.nets import encoder_and_decoder
 from jaxgen.distributions import Bits, Gaussian, Prior
+from jaxgen.networks.precision import Network
 from jaxgen.optimizers import decayed
 from jaxgen.players import Player
 from jaxgen.types import Info
@@ -41,7 +41,7 @@ class Autoencoder(Algorithm):
 
     info: Info
     prior: Prior
-    networks: Mapping[str, nn.Module]
+    networks: Mapping[str, Network]
     optimizers: Mapping[str, optax.GradientTransformation]  # by player
     schedule: str
     pixel_loss: str

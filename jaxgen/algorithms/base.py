@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxgen.distributions import Prior
+from jaxgen.networks.precision import Network
 from jaxgen.players import Player, init_opt_states
 from jaxgen.types import Batch, Info, Params, Stats, TrainState
 
@@ -27,7 +27,7 @@ class Algorithm(abc.ABC):
 
     info: Info
     prior: Prior
-    networks: Mapping[str, nn.Module]
+    networks: Mapping[str, Network]
     schedule: str
     evaluations: tuple[str, ...]  # names in jaxgen.evaluation.EVALUATIONS
     watched: tuple[str, ...] = ()  # those that are made on the validation split as training goes on, too

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from functools import partial
 from typing import NamedTuple
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,6 +16,7 @@ from jaxgen.algorithms import checks
 from jaxgen.algorithms.base import Algorithm
 from jaxgen.distributions import Prior, make_prior
 from jaxgen.networks import MLP
+from jaxgen.networks.precision import Network
 from jaxgen.optimizers import decayed, descent
 from jaxgen.players import Player
 from jaxgen.types import Info
@@ -85,7 +85,7 @@ class CategoricalAAE(Algorithm):
     info: Info
     categories: int
     prior: Prior  # of the style
-    networks: Mapping[str, nn.Module]
+    networks: Mapping[str, Network]
     optimizers: Mapping[str, optax.GradientTransformation]  # by player
     schedule: str
     input_noise: float

@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
@@ -14,6 +13,7 @@ from jaxgen import objectives
 from jaxgen.algorithms import checks
 from jaxgen.algorithms.base import Algorithm
 from jaxgen.networks import CoarsePainter, PublishedPainter
+from jaxgen.networks.precision import Network
 from jaxgen.optimizers import decayed
 from jaxgen.players import Player
 from jaxgen.types import Info
@@ -37,7 +37,7 @@ class Colorizer(Algorithm):
     """
 
     info: Info
-    networks: Mapping[str, nn.Module]
+    networks: Mapping[str, Network]
     optimizers: Mapping[str, optax.GradientTransformation]  # by player
     schedule: str
     noise: float

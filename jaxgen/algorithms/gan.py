@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
@@ -17,6 +16,7 @@ from jaxgen.algorithms.base import Algorithm
 from jaxgen.algorithms.nets import critic_and_generator
 from jaxgen.distributions import Gaussian, Prior
 from jaxgen.games import GAMES, slope_penalty
+from jaxgen.networks.precision import Network
 from jaxgen.optimizers import decayed
 from jaxgen.players import Player
 from jaxgen.types import Batch, Info
@@ -62,7 +62,7 @@ class GAN(Algorithm):
 
     info: Info
     prior: Prior
-    networks: Mapping[str, nn.Module]
+    networks: Mapping[str, Network]
     optimizers: Mapping[str, optax.GradientTransformation]  # by player
     schedule: str
     game: str

@@ -27,7 +27,7 @@ def encoder_and_decoder(
     hidden, shapes = tuple(config.hidden), {"encoder": code_shape, "decoder": image_shape}
     starts = {"encoder": lecun_normal(), "decoder": zeros}  # of the shortcuts
     linear = {"encoder": code_shape[-1], "decoder": math.prod(image_shape)}
-    by_width = convolutional(config.width, image_shape[-1]) if config.width else {}
+    by_width = convolutional(config.width, image_shape) if config.width else {}
     networks = {}
     for name, widths in (("encoder", hidden), ("decoder", hidden[::-1])):
         common = {"kernel_init": config.kernel_init, "shortcut_init": starts[name]}
@@ -91,18 +91,18 @@ def vaegan_networks(config, image_shape: tuple[int, int, int]) -> Mapping[str, n
     """The four networks of a VAE/GAN, by name.
 
     `config.encoder_layers`, `decoder_layers`, `feature_layers` and `critic_layers` (see `Stack`) where there are any;
-    else nets of `config.width`: `convolutional`, and a critic that halves the side four times, whose third convolution
-    gives the features.
+    else nets of `config.width`: `convolutional`, and a critic of three convolutions and a dense layer, with the features
+    being what the last convolution sums up, as in the paper.
 
     Raises:
-      ValueError: a layer's kind is unknown, or the width is below 1.
+      ValueError: a layer's kind is unknown, the width is below 1, or the images are too small for such a net.
     """
     width, leaky = config.width, ("leaky_relu", 0.2)
     if width < 1:
         raise ValueError(f"width={width} must be at least 1; try --config.width=32")
-    made = convolutional(width, image_shape[-1]) | {
+    made = convolutional(width, image_shape) | {
         "features": (down(width), leaky, down(2 * width), leaky, down(4 * width)),
-        "critic": (leaky, down(8 * width), leaky),
+        "critic": (leaky, ("dense", 16 * width), leaky),
     }
     shapes = {"encoder": (2, config.latent_size), "decoder": image_shape, "features": None, "critic": (1,)}
     networks = {}
@@ -114,17 +114,22 @@ def vaegan_networks(config, image_shape: tuple[int, int, int]) -> Mapping[str, n
     return networks
 
 
-def convolutional(width: int, channels: int) -> dict[str, tuple[tuple, ...]]:
+def convolutional(width: int, image_shape: tuple[int, int, int]) -> dict[str, tuple[tuple, ...]]:
     """The layers of an encoder that halves the side three times, and of a decoder that doubles it from an eighth.
 
     From `width` channels next to the image to four times as many, normalised in groups of 8 channels.
+
+    Raises:
+      ValueError: the image is smaller than 8 pixels.
     """
+    if (side := min(image_shape[:2])) < 8:
+        raise ValueError(f"images of {side} pixels are too small to be halved three times; try --config.data.size=8")
     normalised = (("group_norm", 8), ("relu",))
     halving = [layer for factor in (1, 2, 4) for layer in (down(width * factor), *normalised)]
     doubling = [layer for factor in (2, 1) for layer in (up(width * factor), *normalised)]
     return {
         "encoder": (*halving, ("dense", 16 * width), *normalised),
-        "decoder": (("seed", 8, 4 * width), *normalised, *doubling, up(channels)),
+        "decoder": (("seed", 8, 4 * width), *normalised, *doubling, up(image_shape[-1])),
     }
 
 

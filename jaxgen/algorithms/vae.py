@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
@@ -16,6 +15,7 @@ from jaxgen.algorithms.base import Algorithm
 from jaxgen.algorithms.nets import encoder_and_decoder
 from jaxgen.distributions import Gaussian, Prior, gaussian_kl_by_dimension
 from jaxgen.networks import Centre, Scalar
+from jaxgen.networks.precision import Network
 from jaxgen.optimizers import decayed
 from jaxgen.players import Player
 from jaxgen.types import Info
@@ -56,7 +56,7 @@ class VAE(Algorithm):
 
     info: Info
     prior: Prior
-    networks: Mapping[str, nn.Module]
+    networks: Mapping[str, Network]
     optimizers: Mapping[str, optax.GradientTransformation]  # by player
     schedule: str
     likelihood: str

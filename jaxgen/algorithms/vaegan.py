@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
@@ -18,6 +17,7 @@ from jaxgen.algorithms.nets import vaegan_networks
 from jaxgen.algorithms.vae import LOG_STD_RANGE, Posterior
 from jaxgen.distributions import Gaussian, Prior, gaussian_kl_by_dimension
 from jaxgen.games import GAMES
+from jaxgen.networks.precision import Network
 from jaxgen.optimizers import decayed, descent, resting
 from jaxgen.players import Player
 from jaxgen.types import Info
@@ -64,7 +64,7 @@ class VAEGAN(Algorithm):
 
     info: Info
     prior: Prior
-    networks: Mapping[str, nn.Module]
+    networks: Mapping[str, Network]
     optimizers: Mapping[str, optax.GradientTransformation]  # by player
     schedule: str
     game: str
@@ -103,8 +103,10 @@ class VAEGAN(Algorithm):
 
     def example_inputs(self):
         image, code = self.example_image(), jnp.zeros((1, self.latent_size))
-        rng, features = jax.random.key(0), self.networks["features"]
-        seen = jax.eval_shape(lambda: features.init_with_output(rng, image, train=False)[0])
+        features = self.networks["features"]
+        seen = jax.eval_shape(
+            lambda rng: features.apply(features.init(rng, image, train=False), image, train=False), jax.random.key(0)
+        )
         return {"encoder": (image,), "decoder": (code,), "features": (image,), "critic": (jnp.zeros(seen.shape),)}
 
     def init(self, rng):
