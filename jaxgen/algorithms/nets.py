@@ -91,8 +91,8 @@ def vaegan_networks(config, image_shape: tuple[int, int, int]) -> Mapping[str, n
     """The four networks of a VAE/GAN, by name.
 
     `config.encoder_layers`, `decoder_layers`, `feature_layers` and `critic_layers` (see `Stack`) where there are any;
-    else nets of `config.width`: `convolutional`, and a critic of three convolutions and a dense layer, with the features
-    being what the last convolution sums up, as in the paper.
+    else nets of `config.width`: `convolutional`, and a critic of three convolutions and a dense layer, whose
+    features are what the last convolution sums up, as in the paper.
 
     Raises:
       ValueError: a layer's kind is unknown, the width is below 1, or the images are too small for such a net.
