@@ -5,9 +5,9 @@
     python launch.py --config=configs/conv_gan.py:mnist,tutorial  the tutorial's recipe
 
 The tutorial's generator makes an image of 56 × 56 pixels by one dense layer, to halve it in the end, and its critic
-convolves at full size, with kernels of 5 × 5. Ours grows from 7 × 7 and shrinks to it, at a twentieth of the cost, with a
-dense layer at the other end of each that sees the whole digit. Tokens: a data set
-(digits, mnist, …), conditional, tutorial, smoke.
+convolves at full size, by kernels of 5 × 5. Ours grows from 7 × 7 and shrinks to it, at a twentieth of the cost, with a
+dense layer at the other end of each that sees the whole digit. Tokens: a data set (digits, mnist, …), conditional,
+tutorial, smoke.
 """
 
 from jaxgen.config import adversarial, smoke, with_tokens
