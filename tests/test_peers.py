@@ -1,0 +1,87 @@
+"""PyTorch's peers compute the same as jaxgen before anything is timed; what can't be measured is told in one line."""
+
+import json
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from benchmarks import peers, records
+from jaxgen import algorithms
+from jaxgen.types import Info
+
+SHAPE = (16, 16, 3)
+CASE = peers.Case("dcgan", {**peers.CASES["dcgan32"].changes, "width": 4, "batch_size": 6}, SHAPE)
+
+
+def built(**changes):
+    config = records.recipe(CASE.config)
+    config.update_from_flattened_dict({**CASE.changes, **changes})
+    return algorithms.build(config, Info("noise", SHAPE, 1)), config
+
+
+def images():
+    return np.random.default_rng(0).integers(0, 256, (peers.IMAGES, *SHAPE), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--configs=dcgan33"], 'error: case "dcgan33" is unknown (did you mean "dcgan32"?); choose from'),
+        (["--steps=0"], "error: steps=0 and repeats=7 must be at least 1"),
+    ],
+)
+def test_what_can_not_be_measured_is_refused_in_one_line(arguments, message, capsys):
+    assert peers.main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(message)
+    assert len(error.splitlines()) == 1
+
+
+def test_without_pytorch_one_line_says_how_to_get_it(monkeypatch, capsys, tmp_path):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert peers.main([f"--out={tmp_path / 'rows.jsonl'}"]) == 2
+    assert capsys.readouterr().err == "error: PyTorch is not installed; try: pip install 'jaxgen[torch]'\n"
+    assert not (tmp_path / "rows.jsonl").exists()
+
+
+def test_a_peer_draws_and_judges_as_ours_does():
+    torch = pytest.importorskip("torch", reason="PyTorch is an optional extra, for benchmarks/peers.py")
+    from benchmarks import torch_gan
+
+    algorithm, _ = built()
+    state = jax.jit(algorithm.init)(jax.random.key(0))
+    code = np.random.default_rng(0).normal(size=(6, algorithm.latent_size)).astype(np.float32)
+    image = images()[:6] / np.float32(255)
+    for name, inputs, seen, scores in (("generator", code, code, 0), ("critic", image, image.transpose(0, 3, 1, 2), 1)):
+        ours, _ = algorithm.train_apply(
+            name, state.params, state.stats, jax.numpy.asarray(inputs), rng=jax.random.key(0)
+        )
+        shape = seen.shape[1:]
+        network = torch_gan.network(algorithm.networks[name].layers, shape, SHAPE, scores)
+        torch_gan.load(network, jax.device_get(state.params[name]))
+        theirs = network(torch.from_numpy(seen.copy())).detach().numpy()
+        theirs = theirs if scores else theirs.transpose(0, 2, 3, 1)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)
+
+
+def test_the_first_steps_agree_and_are_seen_to_differ_where_they_do():
+    pytest.importorskip("torch", reason="PyTorch is an optional extra, for benchmarks/peers.py")
+    algorithm, config = built()
+    peers.check(algorithm, config, images())
+    other, _ = built(**{"rates.generator": 1e-2})
+    with pytest.raises(ValueError, match="losses of the first steps differ: jaxgen"):
+        peers.check(other, config, images())
+
+
+def test_a_row_has_the_ratio_its_spread_and_what_it_rests_on(monkeypatch, capsys, tmp_path):
+    pytest.importorskip("torch", reason="PyTorch is an optional extra, for benchmarks/peers.py")
+    monkeypatch.setitem(peers.CASES, "tiny", CASE)
+    out = tmp_path / "rows.jsonl"
+    assert peers.main(["--configs=tiny", "--steps=1", "--repeats=2", f"--out={out}"]) == 0
+    row = json.loads(out.read_text())
+    assert 0 < row["ratio_min"] <= row["ratio"] <= row["ratio_max"]
+    assert set(row["forms"]) == {"jaxgen", "eager", "eager, channels last"}
+    assert {"torch", "jax", "commit"} <= set(row["versions"])
+    assert "tiny" in capsys.readouterr().out
