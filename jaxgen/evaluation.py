@@ -66,12 +66,16 @@ def check(config, algorithm: Algorithm) -> None:
         raise ValueError(f'best_metric="{config.best_metric}" is not measured; choose one of {known}')
 
 
-def compile_measures(algorithm: Algorithm) -> Callable[[dict, dict, Batch], Metrics]:
-    """Compiles `(params, stats, batch) -> sums over the batch's real examples` of what the family measures."""
+def compile_measures(algorithm: Algorithm) -> Callable[[dict, dict, Batch, int], Metrics]:
+    """Compiles `(params, stats, batch, number) -> sums over the batch's real examples` of what the family measures.
+
+    What it draws is told by the batch's number.
+    """
 
     @jax.jit
-    def sums(params, stats, batch):
-        measures = algorithm.evaluate(params, stats, batch, jax.random.key(0))
+    def sums(params, stats, batch, number):
+        rng = jax.random.fold_in(jax.random.key(0), number)
+        measures = algorithm.evaluate(params, stats, batch, rng)
         return {name: (value * batch.mask).sum() for name, value in measures.items()}
 
     return sums
@@ -80,8 +84,8 @@ def compile_measures(algorithm: Algorithm) -> Callable[[dict, dict, Batch], Metr
 def mean_measures(sums: Callable, params, stats, data: Data, batch_size: int = 500) -> dict[str, float]:
     """The mean over a split of what a family measures per example; every example counts once."""
     total: dict[str, float] = {}
-    for batch in padded_batches(data, batch_size):
-        for name, value in jax.device_get(sums(params, stats, batch)).items():
+    for number, batch in enumerate(padded_batches(data, batch_size)):
+        for name, value in jax.device_get(sums(params, stats, batch, number)).items():
             total[name] = total.get(name, 0.0) + float(value)
     return {name: value / len(data.image) for name, value in total.items()}
 
