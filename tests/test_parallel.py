@@ -11,8 +11,11 @@ import pytest
 from jaxgen import parallel
 
 # Each against one device under jit.
-CASES = [f"{schedule}/{how}" for schedule in ("alternating", "simultaneous")
-         for how in ("jit/2", "jit/8", "pmap/1", "pmap/2", "pmap/8")]  # fmt: skip
+CASES = [
+    f"{schedule}/{how}"
+    for schedule in ("alternating", "simultaneous")
+    for how in ("jit/2", "jit/8", "pmap/1", "pmap/2", "pmap/8", "gan,jit/8", "gan,pmap/1", "gan,pmap/8")
+]
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +40,9 @@ def differences(repository):
 
 @pytest.mark.parametrize("case", CASES)
 def test_many_devices_take_the_steps_of_one(differences, case):
-    schedule, how, _ = case.split("/")
-    assert differences[f"moved/{schedule}/{how}"] > 1e-3
-    assert differences[case] < 2e-6  # float rounding
+    assert differences[f"moved/{case.rpartition('/')[0]}"] > 1e-3
+    # Float rounding. Batch normalisation by shares takes what a batch has in common away only nearly.
+    assert differences[case] < (5e-5 if "gan,pmap" in case else 2e-6)
 
 
 def test_a_batch_that_the_devices_do_not_divide_is_refused_with_the_nearest_that_they_do():
