@@ -44,7 +44,7 @@ class Case(NamedTuple):
     image_shape: tuple[int, int, int]
 
 
-PLAIN = {"batch_size": 64, "r1": 0.0, "average": 0.0, "schedule": "simultaneous", "decay": "none"}
+PLAIN = {"batch_size": 64, "r1": 0.0, "average": 0.0, "schedule": "simultaneous", "decay": "none", "dense": 0}
 CASES = {
     f"dcgan{width}": Case(
         "dcgan", {**PLAIN, "width": width, "rates.critic": 2e-4, "rates.generator": 2e-4}, (32, 32, 3)

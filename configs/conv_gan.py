@@ -31,17 +31,17 @@ def get_config(tokens: str = ""):
     )
     config.kernel_init = "he_normal"
     config.latent_size = 50
-    config.rates = {"critic": 2e-3, "generator": 2e-3}
+    config.rates = {"critic": 1e-3, "generator": 2e-3}
     config.momentum, config.decay = 0.0, "cosine"
-    config.r1 = 0.1
+    config.r1 = 1.0
     presets = {"mnist": mnist, "conditional": conditional, "tutorial": tutorial, "smoke": smoke}
     return with_tokens(config, tokens, presets)
 
 
 def mnist(config):
-    """10 epochs."""
-    config.steps = 8000
-    config.evaluate_every = config.checkpoint_every = 1000
+    """23 epochs."""
+    config.steps = 20_000
+    config.evaluate_every = config.checkpoint_every = 2000
 
 
 def conditional(config):

@@ -120,6 +120,7 @@ def adversarial(algorithm: str) -> ConfigDict:
     config.latent_size = 100
     config.generator_layers = config.critic_layers = ()  # see networks/stack.py; empty: a DCGAN's of `width`
     config.width = 32  # channels of the layers next to the image; twice as many with every halving of the side
+    config.dense = 0  # units of a dense layer at a DCGAN's other ends; 0: none
     config.critic_norm = False  # batch normalisation in a DCGAN's critic
     config.spectral = False  # spectral normalisation of the critic
     config.kernel_init = "dcgan"

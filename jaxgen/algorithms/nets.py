@@ -72,18 +72,24 @@ def critic_and_generator(config, image_shape: tuple[int, int, int], scores: int)
 
 
 def dcgan_layers(config, image_shape: tuple[int, int, int]) -> tuple[tuple, tuple]:
-    """A DCGAN's generator and critic: every layer halves the channels and doubles the side, or the reverse."""
+    """A DCGAN's generator and critic: every layer halves the channels and doubles the side, or the reverse.
+
+    At the end that is not an image, each has a dense layer of `config.dense` units, if any, that sees all of it.
+    """
     if config.width < 1:
         raise ValueError(f"width={config.width} must be at least 1; try --config.width=32")
     times = doublings(min(image_shape[:2]))
-    generator: list[tuple] = [("seed", 2**times, config.width * 2 ** (times - 1)), ("batch_norm",), ("relu",)]
+    dense, normalised = config.dense, [("batch_norm",), ("relu",)]
+    generator: list[tuple] = [("dense", dense), *normalised] if dense else []
+    generator += [("seed", 2**times, config.width * 2 ** (times - 1)), *normalised]
     for turn in range(times - 1, 0, -1):
-        generator += [up(config.width * 2 ** (turn - 1)), ("batch_norm",), ("relu",)]
+        generator += [up(config.width * 2 ** (turn - 1)), *normalised]
     generator.append(up(image_shape[-1]))
     critic: list[tuple] = []
     for turn in range(times):
-        normalised = [("batch_norm",)] if config.critic_norm and turn else []  # not on pixels
-        critic += [down(config.width * 2**turn), *normalised, ("leaky_relu", 0.2)]
+        norm = [("batch_norm",)] if config.critic_norm and turn else []  # not on pixels
+        critic += [down(config.width * 2**turn), *norm, ("leaky_relu", 0.2)]
+    critic += [("dense", dense), ("leaky_relu", 0.2)] if dense else []
     return tuple(generator), tuple(critic)
 
 
