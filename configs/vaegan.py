@@ -6,7 +6,7 @@
     python launch.py --config=configs/vaegan.py:faces,published --config.data.path=DIR the paper's nets and rates
 
 Larsen et al. 2016 (arXiv 1512.09300). Tokens: a data set (digits, mnist, …), faces, published, vae, smoke. The paper's
-nets have 16 times the work of ours: for a GPU.
+nets have 60 times the work of ours: for a GPU.
 """
 
 from jaxgen.config import smoke, vaegan, variational, with_tokens
@@ -62,7 +62,7 @@ def published(config):
 
 def vae(config):
     """The same encoder and decoder, by the squared error of pixels."""
-    config.width, config.latent_size = 32, 128
+    config.width, config.latent_size = 16, 128
     config.likelihood, config.learned_std, config.pixel_std = "gaussian", True, 0.2
     config.rates.elbo, config.decay = 1e-3, "cosine"
     config.best_metric = "negative_elbo"

@@ -143,18 +143,18 @@ def vaegan() -> ConfigDict:
     config.latent_size = 128
     config.encoder_layers = config.decoder_layers = ()  # see networks/stack.py; empty: nets of `width`
     config.feature_layers = config.critic_layers = ()
-    config.width = 32  # channels of the layers next to the image; twice as many with every halving of the side
+    config.width = 16  # channels of the layers next to the image; twice as many with every halving of the side
     config.spectral = False  # spectral normalisation of features and critic
     config.kernel_init = "he_normal"
     config.game = "non_saturating"
-    config.beta, config.gamma = 1.0, 1e-3  # weights of the KL, and of the dissimilarity in the decoder's loss
-    config.similarity_std = 1.0  # of the features' Gaussian; 0: the batch's own
+    config.beta, config.gamma = 1.0, 5e-4  # weights of the KL, and of the dissimilarity in the decoder's loss
+    config.similarity_std = 0.0  # of the features' Gaussian; 0: the batch's own
     config.equilibrium, config.margin = 0.68, 0.0  # margin 0.4: a side that is further ahead than this rests
-    config.r1 = 0.0
+    config.r1 = 1.0
     config.average = 0.999
     config.schedule = "simultaneous"
     config.optimizer = "adam"  # or "rmsprop", as published
-    config.rates = {"encoder": 3e-4, "decoder": 3e-4, "critic": 3e-4}
+    config.rates = {"encoder": 1e-3, "decoder": 1e-3, "critic": 5e-4}
     config.momentum = 0.5
     config.decay = "none"
     return config

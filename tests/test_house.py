@@ -1,11 +1,15 @@
 """The house stays as it was drawn: imports go one way, the third party's heavy packages come late."""
 
 import ast
+import re
 import subprocess
 import sys
 
 import pytest
-from conftest import REPOSITORY
+from conftest import CONFIGS, REPOSITORY
+from helpers import read_config
+
+from jaxgen.config import validate
 
 # Each file may import only from those to its left.
 LAYERS = [
@@ -56,3 +60,13 @@ def test_importing_jaxgen_starts_neither_jax_nor_any_heavy_package():
     code = "import sys, jaxgen; print(sorted({'jax', 'flax', 'orbax', 'sklearn', 'matplotlib'} & set(sys.modules)))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPOSITORY)
     assert run.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_token_gives_a_config_that_can_be_started(name):
+    with pytest.raises(ValueError, match="choose from") as error:
+        read_config(name, "?")
+    tokens = re.search(r"choose from (.*), or any", str(error.value)).group(1).split(", ")
+    assert {"digits", "mnist", "smoke"} <= set(tokens)
+    for token in tokens:
+        validate(read_config(name, token))
