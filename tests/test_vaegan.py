@@ -74,7 +74,7 @@ def test_a_side_that_is_far_ahead_rests(real, fake, critic, decoder):
 def test_who_rests_keeps_parameters_and_optimiser_as_they_are():
     algorithm, state = started(margin=0.4)
     state = with_critic(updated(algorithm, state), jnp.zeros_like)  # an optimiser that has momentum
-    state.params["critic"]["Dense_0"]["bias"] = jnp.full(1, -0.9)  # the decoder is ahead, as above
+    state.params["critic"]["Dense_1"]["bias"] = jnp.full(1, -0.9)  # the decoder is ahead, as above
     after = updated(algorithm, state)
     assert same(after.params["decoder"], state.params["decoder"])
     assert same(after.opt_states["decoder"], state.opt_states["decoder"])

@@ -17,6 +17,7 @@ from jaxgen.algorithms.nets import vaegan_networks
 from jaxgen.algorithms.vae import LOG_STD_RANGE, Posterior
 from jaxgen.distributions import Gaussian, Prior, gaussian_kl_by_dimension
 from jaxgen.games import GAMES
+from jaxgen.networks.normalisation import batch_mean
 from jaxgen.networks.precision import Network
 from jaxgen.optimizers import decayed, descent, resting
 from jaxgen.players import Player
@@ -97,7 +98,7 @@ class VAEGAN(Algorithm):
     @property
     def players(self) -> tuple[Player, ...]:
         moved = {"encoder": ("encoder",), "decoder": ("decoder",), "critic": ("features", "critic")}
-        losses = {"encoder": self.tell_apart, "decoder": self.please, "critic": self.tell}
+        losses = {"encoder": self.resemble, "decoder": self.please, "critic": self.tell}
         look = self.look
         return tuple(Player(name, moved[name], self.optimizers[name], losses[name], look) for name in PLAYERS)
 
@@ -117,7 +118,7 @@ class VAEGAN(Algorithm):
 
     # The losses.
 
-    def tell_apart(self, params, stats, batch, seen: tuple[Play, Handed]):
+    def resemble(self, params, stats, batch, seen: tuple[Play, Handed]):
         """The encoder's."""
         del params, batch
         play, handed = seen
@@ -163,8 +164,8 @@ class VAEGAN(Algorithm):
         """1 where the critic, and where the decoder, moves; else 0."""
         if not self.margin:
             return jnp.ones(()), jnp.ones(())
-        real = jax.nn.softplus(-play.real).mean()
-        fake = jax.nn.softplus(jnp.concatenate([play.reconstructed, play.drawn])).mean()
+        real = batch_mean(jax.nn.softplus(-play.real))
+        fake = batch_mean(jax.nn.softplus(jnp.concatenate([play.reconstructed, play.drawn])))
         low, high = self.equilibrium - self.margin, self.equilibrium + self.margin
         critic, decoder = (real >= low) & (fake >= low), (real <= high) & (fake <= high)
         neither = ~(critic | decoder)
@@ -194,7 +195,7 @@ class VAEGAN(Algorithm):
 
     def dissimilarity(self, features: Float[Array, "B ..."], others: Float[Array, "B ..."]) -> Float[Array, " B"]:
         squares = jnp.square(features - others).reshape(len(features), -1)
-        variance = self.similarity_std**2 or jax.lax.stop_gradient(squares.mean()) + 1e-8
+        variance = self.similarity_std**2 or jax.lax.stop_gradient(batch_mean(squares)) + 1e-8
         return 0.5 * squares.sum(-1) / variance
 
     def logits(self, params, stats, image, rng) -> Float[Array, " B"]:

@@ -2,6 +2,8 @@
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 AXIS = "data"  # the axis that the steps are mapped over under pmap; see parallel.py
 
@@ -13,6 +15,12 @@ def batch_norm(train: bool) -> nn.BatchNorm:
     averaged over them. The running ones keep 0.99 of themselves a step.
     """
     return nn.BatchNorm(use_running_average=not train, momentum=0.99, axis_name=AXIS if is_mapped() else None)
+
+
+def batch_mean(x: Float[Array, "..."]) -> Float[Array, ""]:
+    """The mean over the whole batch, of all devices."""
+    mean = jnp.mean(x)
+    return jax.lax.pmean(mean, AXIS) if is_mapped() else mean
 
 
 def is_mapped() -> bool:
