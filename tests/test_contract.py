@@ -23,7 +23,7 @@ VARIANTS += [("anime_vae", "conv,smoke"), ("aae", "mixture,labelled,smoke"), ("c
 VARIANTS += [
     (name, f"{tokens},smoke") for name, tokens in (("gan", "conditional"), ("gan", "tutorial"), ("dcgan", "batch_norm"))
 ]
-LOSSES = ("nll", "negative_bound", "distortion", "mse", "loss")  # a player's, whichever it has
+LOSSES = ("nll", "negative_bound", "distortion", "mse", "feature_mse", "loss")  # a player's, whichever it has
 every_config = pytest.mark.parametrize(("name", "tokens"), VARIANTS)
 
 

@@ -67,7 +67,7 @@ def test_the_decoder_of_gamma_0_still_learns_to_fool():
 )
 def test_a_side_that_is_far_ahead_rests(real, fake, critic, decoder):
     algorithm, _ = started(margin=0.4)
-    play = Play(NONE, NONE, NONE + real, NONE + fake, NONE + fake)
+    play = Play(NONE, NONE, NONE[0], NONE + real, NONE + fake, NONE + fake)
     assert [float(moves) for moves in algorithm.balance(play)] == [critic, decoder]
 
 

@@ -32,6 +32,7 @@ class Play(NamedTuple):
 
     kl: Float[Array, " B"]  # of q(z | x) from the prior, in nats
     dissimilarity: Float[Array, " B"]  # -log p(features(x) | z), in nats, less its constant
+    feature_mse: Float[Array, ""]  # what it comes from: features have no unit
     real: Float[Array, " B"]  # logits of images
     reconstructed: Float[Array, " B"]  # … of what is decoded from their codes
     drawn: Float[Array, " B"]  # … from the prior's
@@ -124,7 +125,7 @@ class VAEGAN(Algorithm):
         play, handed = seen
         loss = (self.beta * play.kl + play.dissimilarity).mean()
         return loss, (
-            {"kl": play.kl.mean(), "dissimilarity": play.dissimilarity.mean()},
+            {"kl": play.kl.mean(), "feature_mse": play.feature_mse},
             {**stats, "encoder": handed.stats["encoder"]},
         )
 
@@ -187,7 +188,8 @@ class VAEGAN(Algorithm):
         logits, after = self.train_apply("critic", params, after, features, rng=jax.random.fold_in(rng, 3))
         real, reconstructed, _ = jnp.split(features, 3)
         kl = gaussian_kl_by_dimension(posterior.mean, 2 * posterior.log_std).sum(-1)
-        play = Play(kl, self.dissimilarity(reconstructed, real), *jnp.split(logits[:, 0], 3))
+        error = jnp.square(reconstructed - real).mean()
+        play = Play(kl, self.dissimilarity(reconstructed, real), error, *jnp.split(logits[:, 0], 3))
         return play, Handed(batch, rng, after)
 
     def reparameterised(self, posterior: Posterior, rng) -> Float[Array, "B Z"]:

@@ -149,8 +149,8 @@ def cut(x: Float[Array, "B h w C"], shape: tuple[int, int, int]) -> Float[Array,
     height, width, channels = shape
     if x.shape[1] < height or x.shape[2] < width or x.shape[3] != channels:
         raise ValueError(
-            f"the layers spelled out end in images of {x.shape[1:]}, which do not cover {shape}: they are for one "
-            "size; choose it by --config.data.size, or try --config.decoder_layers=() or --config.generator_layers=()"
+            f"the layers spelled out end in images of {x.shape[1:]}, which do not cover {shape}; they are for one "
+            "size: choose it by --config.data.size, or try --config.decoder_layers=() or --config.generator_layers=()"
         )
     return x[:, :height, :width]
 
