@@ -3,10 +3,11 @@
     python launch.py --config=configs/vae.py                     bundled digits
     python launch.py --config=configs/vae.py:mnist               MNIST, binarised once: the likelihood table's
     python launch.py --config=configs/vae.py:mnist,weighted      the same with 50 importance-weighted draws
+    python launch.py --config=configs/vae.py:mnist,conv          convolutions: the same bound in a quarter of the steps
     python launch.py --config=configs/vae.py:conditional         told the label, encoder and decoder
 
-Kingma & Welling 2014; Burda et al. 2016. Tokens: a data set (digits, mnist, …), weighted, conditional, separate_kl,
-tutorial, smoke. The binarisation is --config.data.binarisation=none, static or dynamic.
+Kingma & Welling 2014; Burda et al. 2016. Tokens: a data set (digits, mnist, …), weighted, conv, conditional,
+separate_kl, tutorial, smoke. The binarisation is --config.data.binarisation=none, static or dynamic.
 """
 
 from jaxgen.config import smoke, variational, with_tokens
@@ -17,8 +18,9 @@ def get_config(tokens: str = ""):
     config = variational("vae.VAE")
     config.data.binarisation = "dynamic"  # of 1,400 images one draw would be learnt by heart, grain by grain
     config.input_noise = 0.15  # without, the encoder learns the training images by heart
-    presets = {"mnist": mnist, "weighted": weighted, "conditional": conditional, "separate_kl": separate_kl}
-    return with_tokens(config, tokens, presets | {"tutorial": tutorial, "smoke": smoke})
+    presets = {"mnist": mnist, "weighted": weighted, "conv": conv, "conditional": conditional}
+    presets |= {"separate_kl": separate_kl, "tutorial": tutorial, "smoke": smoke}
+    return with_tokens(config, tokens, presets)
 
 
 def mnist(config):
@@ -35,6 +37,23 @@ def weighted(config):
     config.hidden, config.latent_size = (200, 200), 50
     if config.data.name == "digits":
         config.steps, config.evaluate_every, config.checkpoint_every = 4000, 2000, 2000
+
+
+def conv(config):
+    """Convolutions at a quarter of the side, where they cost little: they learn a stroke once for all places."""
+    config.latent_size = 32
+    config.encoder_layers = (
+        *(("fold", 4), ("conv", 64, 3, 1, 1), ("relu",), ("conv", 64, 3, 2, 1), ("relu",)),
+        *(("dense", 256), ("relu",)),
+    )
+    config.decoder_layers = (
+        *(("dense", 256), ("relu",), ("seed", 4, 64), ("relu",)),
+        *(("conv", 64, 3, 1, 1), ("relu",), ("conv", 16, 3, 1, 1), ("unfold", 4)),
+    )
+    if config.data.name == "digits":
+        config.steps, config.evaluate_every, config.checkpoint_every = 3000, 1000, 1000
+    else:
+        config.steps, config.evaluate_every, config.checkpoint_every = 50_000, 5000, 5000
 
 
 def conditional(config):
