@@ -7,7 +7,7 @@ import pytest
 from helpers import read_config
 
 from jaxgen.data import Augmentation
-from jaxgen.data.augment import mirrored, mixed, moved
+from jaxgen.data.augment import mirrored, moved
 from jaxgen.types import Batch
 
 IMAGE = jnp.asarray(np.random.default_rng(0).random((40, 5, 7, 3)), jnp.float32)
@@ -34,15 +34,6 @@ def test_each_move_is_one_of_those_asked_for():
     at = np.argwhere(np.asarray(moved(image, jax.random.key(1), 1))[..., 0])[:, 1:]
     assert len(at) == 60
     assert {tuple(each) for each in at} == {(row, column) for row in (1, 2, 3) for column in (2, 3, 4)}
-
-
-def test_mixing_keeps_every_image_between_itself_and_its_neighbour():
-    out = np.asarray(mixed(IMAGE, jax.random.key(2)))
-    before = np.roll(np.asarray(IMAGE), 1, axis=0)
-    share = ((out - before) / (np.asarray(IMAGE) - before + 1e-9)).reshape(40, -1)
-    np.testing.assert_allclose(share, np.tile(np.median(share, 1, keepdims=True), share.shape[1]), atol=0.02)
-    assert 0 <= np.median(share, 1).min() < 0.2
-    assert 0.8 < np.median(share, 1).max() <= 1
 
 
 def test_dynamic_binarisation_draws_each_pixel_by_its_grey():

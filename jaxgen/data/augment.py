@@ -16,33 +16,28 @@ class Augmentation(NamedTuple):
       mirror: each image is mirrored left to right by a fair coin.
       shift: it is moved by up to so many pixels either way.
       repeat_edge: what comes in then is the edge again, not black.
-      mixup: it is mixed with another of the batch, by a share drawn evenly from [0, 1] (Zhang et al. 2018); the label
-        stays that of the first.
       binarise: every pixel becomes 0 or 1, the latter with the probability that it was.
     """
 
     mirror: bool = False
     shift: int = 0
     repeat_edge: bool = False
-    mixup: bool = False
     binarise: bool = False
 
     @classmethod
     def from_config(cls, config) -> "Augmentation":
         """The changes that a config asks for."""
         dynamic = config.data.binarisation == "dynamic"
-        return cls(config.mirror, config.shift, config.repeat_edge, config.mixup, dynamic)
+        return cls(config.mirror, config.shift, config.repeat_edge, dynamic)
 
     def __call__(self, batch: Batch, rng: Array) -> Batch:
         """The batch, changed."""
-        mirror_rng, mixup_rng, binarise_rng = (jax.random.fold_in(rng, number) for number in range(3))
+        mirror_rng, binarise_rng = (jax.random.fold_in(rng, number) for number in range(2))
         image = batch.image
         if self.mirror:
             image = mirrored(image, mirror_rng)
         if self.shift:
             image = moved(image, rng, self.shift, self.repeat_edge)
-        if self.mixup:
-            image = mixed(image, mixup_rng)
         if self.binarise:
             image = jax.random.bernoulli(binarise_rng, image).astype(jnp.float32)
         return batch._replace(image=image)
@@ -65,9 +60,3 @@ def moved(image: Float[Array, "B H W C"], rng: Array, most: int, repeat_edge: bo
         return jax.lax.dynamic_slice(one, (at[0], at[1], 0), (height, width, channels))
 
     return jax.vmap(cut)(padded, corner)
-
-
-def mixed(image: Float[Array, "B H W C"], rng: Array) -> Float[Array, "B H W C"]:
-    """Each image mixed with the one before it in the batch, by a share of its own drawn evenly from [0, 1]."""
-    share = jax.random.uniform(rng, (len(image), 1, 1, 1))
-    return share * image + (1 - share) * jnp.roll(image, 1, axis=0)
