@@ -23,12 +23,13 @@ def row(name: str, config: str, metric: str, target: str = "") -> Row:
     return Row(name, config, metric, target or "measured beside")
 
 
-GAN, TUTORIAL = "gan:mnist", "gan:mnist,tutorial"
+GAN, TUTORIAL, CONV = "gan:mnist", "gan:mnist,tutorial", "conv_gan:mnist"
+VAEGAN, VAE, DCGAN = "vaegan:faces", "vaegan:faces,vae", "dcgan:faces"
 TABLES = {
     "mnist": [
         row("gan", GAN, "frechet_distance", "at most half the tutorial's"),
         row("gan, tutorial", TUTORIAL, "frechet_distance"),
-        row("conv_gan", "conv_gan:mnist", "frechet_distance", "below gan's"),
+        row("conv_gan", CONV, "frechet_distance", "below gan's"),
         row("dcgan", "dcgan:mnist", "frechet_distance", "below gan's"),
         row("training images", GAN, "frechet_distance_floor", "the least to expect"),
         row("gan, rarest digit's share", GAN, "class_share_min", "≥ .05"),
@@ -36,8 +37,25 @@ TABLES = {
         *(
             row(f"{name}, {metric}", config, metric)
             for metric in ("kernel_distance", "precision", "recall", "diversity")
-            for name, config in (("gan", GAN), ("gan, tutorial", TUTORIAL), ("dcgan", "dcgan:mnist"))
+            for name, config in (
+                ("gan", GAN),
+                ("gan, tutorial", TUTORIAL),
+                ("conv_gan", CONV),
+                ("dcgan", "dcgan:mnist"),
+            )
         ),
+    ],
+    "faces": [
+        *(
+            row(f"{name}, {of}", config, metric, target)
+            for of, metric in (("samples", "kernel_distance"), ("reconstructions", "reconstruction_kernel_distance"))
+            for name, config, target in (("vaegan", VAEGAN, "below the VAE's"), ("its nets as a VAE", VAE, ""))
+        ),
+        row("vaegan, reconstructions, error", VAEGAN, "mse"),
+        row("its nets as a VAE, reconstructions, error", VAE, "mse"),
+        row("vaegan, diversity", VAEGAN, "diversity"),
+        row("dcgan, samples", DCGAN, "kernel_distance"),
+        row("dcgan, diversity", DCGAN, "diversity"),
     ],
 }
 
