@@ -41,7 +41,7 @@ VAE = Row("vae, negative log-likelihood", "vae:mnist", "nll", "≤ 89.8 nats", *
 FIFTY = {"draws": 50, "batch_size": 20, "rates.elbo": 3e-4}
 CONTINUED = (80_000, 1_000_000, FIFTY, "", VAE)  # the VAE goes on by the weighted bound (Burda et al. 2016, sec. 5.2)
 CONV = Row("vae:conv", "vae:mnist,conv", "negative_elbo", "", 50_000, 500_000, {"evaluation.importance_samples": 100})
-CONV_CONTINUED = (10_000, 100_000, FIFTY, "", CONV)
+CONV_CONTINUED = (5000, 100_000, FIFTY, "", CONV)
 TABLES = {
     "reconstruction": [
         *pair("ae:mnist"),
