@@ -17,12 +17,12 @@ Flags:
                            interpolate: between pairs of them: interpolate_linear.png, _spherical.png, interpolate.gif
                            traverse: one code, a dimension at a time: traverse.png, .gif
                            walk: through drawn codes and back: walk.gif, .png
-                           attributes: from the other classes to each: attributes.png
+                           attributes: from the other classes to each, where codes hold the class: attributes.png
   --sampler=NAME           what sample and walk draw codes from: the prior (default), or what is fitted to the codes of
                            the training images: mixture (of Gaussians), two_stage (a second VAE); kept in samplers/
   --images=DIR             your own images, or files with commas between, to reconstruct, interpolate or traverse
-  --count=N                how many images to sample or reconstruct, pairs to interpolate, dimensions to traverse, codes
-                           to walk through
+  --count=N                how many images to sample (under labels: rounded up to whole styles) or to reconstruct, pairs
+                           to interpolate, dimensions to traverse, codes to walk through
   --spherical              interpolate.gif moves on the sphere, not on the straight line
 
 A run leaves config.json, checkpoints/, tensorboard/, metrics.jsonl, log.txt, figures/*.png and results.json.
@@ -34,7 +34,7 @@ import logging
 import sys
 from pathlib import Path
 
-from jaxgen.config import SAMPLERS
+from jaxgen.config import SAMPLERS, did_you_mean
 
 MODES = ("train", "evaluate", "sample", "reconstruct", "interpolate", "traverse", "walk", "attributes")
 MODES_OF = {  # the modes that a flag means something to
@@ -60,9 +60,13 @@ def main(argv: list[str]) -> int:
 
 def list_configs() -> str:
     """One line a recipe: its path and the first line of its docstring."""
-    paths = sorted((Path(__file__).parent / "configs").glob("*.py"))
-    headlines = [ast.get_docstring(ast.parse(path.read_text())).splitlines()[0] for path in paths]
-    return "\n".join(f"  configs/{path.name:<20}{line}" for path, line in zip(paths, headlines, strict=True))
+    headlines = [ast.get_docstring(ast.parse(path.read_text())).splitlines()[0] for path in recipes()]
+    return "\n".join(f"  configs/{path.name:<20}{line}" for path, line in zip(recipes(), headlines, strict=True))
+
+
+def recipes() -> list[Path]:
+    """The files in configs/."""
+    return sorted((Path(__file__).parent / "configs").glob("*.py"))
 
 
 def parse(argv: list[str]):
@@ -105,7 +109,8 @@ def check_config_path(arguments: list[str]) -> None:
     if arguments[first].lstrip("-").startswith("config."):
         raise ValueError(f"{arguments[first]} comes before --config; write --config first")
     if not Path(path).is_file():
-        raise ValueError(f"--config={path} does not exist; the recipes are:\n{list_configs()}")
+        near = did_you_mean(Path(path).name, [each.name for each in recipes()])
+        raise ValueError(f"--config={path} does not exist{near}; the recipes are:\n{list_configs()}")
 
 
 def config_path(arguments: list[str]) -> str:
@@ -125,6 +130,10 @@ def default_workdir(arguments: list[str]) -> str:
 
 def one_line(error: BaseException) -> str:
     """The last line of an error that says something; absl and ml_collections put the useful part there."""
+    missing = next((each for each in (error, *error.args) if isinstance(each, KeyError)), None)
+    if missing is not None:
+        key, _, hint = str(missing.args[0]).partition("\n")
+        return f"""the config has no key "{key.strip("'")}"; {hint or "its keys stand in the recipe's file"}"""
     lines = [line.strip() for line in str(error.args[0] if error.args else error).splitlines() if line.strip()]
     return lines[-1].removeprefix("ValueError: ") if lines else type(error).__name__
 

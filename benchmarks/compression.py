@@ -101,8 +101,10 @@ def of_models(models: dict[str, Model], dataset: Dataset, split: str) -> Iterato
     images = as_images(getattr(dataset, split).image)
     for run, model in models.items():
         codes = model.encode(images)
-        if len(values := np.unique(codes)) > 2:
-            raise ValueError(f"{run} has codes of {len(values)} values; bytes are counted of bits alone")
+        if len(np.unique(codes)) > 2:
+            raise ValueError(
+                f"{run} has codes of real numbers; bytes are counted of bits alone; name runs of configs/hash_ae.py"
+            )
         yield measured("autoencoder", Path(run).name, codes.shape[1] / 8, images, model.decode(codes))
 
 

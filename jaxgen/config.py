@@ -203,9 +203,14 @@ def validate(config: ConfigDict) -> None:
     for key in ("seeds", "batch_size", "steps", "log_every", "evaluate_every", "checkpoint_every", "keep_checkpoints"):
         if config[key] < 1:
             raise ValueError(f"{key}={config[key]} must be at least 1; try --config.{key}=100")
-    for key, least in (("labels", -1), ("labelled_every", 0), ("seeds_at_once", 0), ("shift", 0)):
+    for key, least in (("seed", 0), ("labels", -1), ("labelled_every", 0), ("seeds_at_once", 0), ("shift", 0)):
         if config[key] < least:
             raise ValueError(f"{key}={config[key]} must be at least {least}; try --config.{key}={least}")
+    for name, rate in config.rates.items():
+        if rate < 0:
+            raise ValueError(f"rates.{name}={rate} must be positive, a learning rate; try --config.rates.{name}=0.001")
+    if config.data.size < 0:
+        raise ValueError(f"data.size={config.data.size} must be at least 0; try --config.data.size=0")
     if config.seeds_at_once and config.seeds % config.seeds_at_once:
         raise ValueError(
             f"seeds_at_once={config.seeds_at_once} must divide seeds={config.seeds}; try --config.seeds_at_once=1"

@@ -13,13 +13,14 @@ from jaxtyping import Float
 
 from jaxgen import code_pictures, figures
 from jaxgen.code_pictures import Some
+from jaxgen.config import validate
 from jaxgen.data import Dataset
 from jaxgen.data.own_images import read_images
-from jaxgen.loading import load_model
+from jaxgen.files import write_arrays
 from jaxgen.model import Model
 from jaxgen.samplers import MOST_CODES
 from jaxgen.types import Data
-from jaxgen.using import DEFAULTS, Options, dataset_of, sample, sampler_of
+from jaxgen.using import DEFAULTS, Options, dataset_of, open_model, sample, sampler_of
 
 FRAME_MS = 80
 RECONSTRUCTED, WALKS, ANCHORS, BETWEEN = 40, 8, 5, 11
@@ -42,7 +43,8 @@ class Opened(NamedTuple):
 
 def opened(config, workdir: str | Path) -> Opened:
     """The run's model and data. `config` says where the data lie, and which split is held out."""
-    model = load_model(workdir)
+    validate(config)
+    model = open_model(config, workdir)
     dataset = dataset_of(model, config)
     return Opened(model, dataset, getattr(dataset, config.evaluation.split), Path(workdir))
 
@@ -94,7 +96,7 @@ def walk(config, workdir: str | Path, options: Options = DEFAULTS) -> list[Path]
 
     Without a fitted sampler the data set need not be at hand.
     """
-    model, workdir = load_model(workdir), Path(workdir)
+    model, workdir = open_model(config, workdir), Path(workdir)
     _check_code(model, "walk")
     sampler, anchors = sampler_of(model, config, workdir, options.sampler), options.count or ANCHORS
     if model.algorithm.decoder_needs_label:
@@ -121,7 +123,7 @@ def reconstruct(config, workdir: str | Path, options: Options = DEFAULTS) -> lis
     if this.model.algorithm.has_code:
         arrays["codes"] = this.model.mean_codes(images, labels)
     still = _png(this, "reconstruct", figures.reconstruction_pairs(images, arrays["reconstructions"]))
-    np.savez(this.workdir / "reconstruct.npz", **arrays)
+    write_arrays(this.workdir / "reconstruct.npz", **arrays)
     return _said([still, this.workdir / "reconstruct.npz"])
 
 
@@ -129,10 +131,15 @@ def attributes(config, workdir: str | Path, options: Options = DEFAULTS) -> list
     """A row for each class: an image of another class moved from the mean code of the others to that of the class.
 
     Raises:
-      ValueError: the data set has no two classes whose means could differ.
+      ValueError: the data set has no two classes whose means could differ, or the codes are without the class.
     """
     del options
     this = _with_encoder(config, workdir, "attributes")
+    if this.model.algorithm.decoder_needs_label:
+        raise ValueError(
+            f"attributes are directions between classes, and the codes of {type(this.model.algorithm).__name__} are "
+            "without the class, which stands beside them; --mode=sample draws every class"
+        )
     classes = np.unique(this.dataset.train.label[this.dataset.train.label >= 0])
     if len(classes) < 2:
         raise ValueError(
@@ -148,7 +155,8 @@ def attributes(config, workdir: str | Path, options: Options = DEFAULTS) -> list
         moved = this.model.move(start.images, direction, STRENGTHS, start.labels)
         rows.append(np.concatenate([start.images, moved[0]]))
     headings = ["image", *(f"{strength:+g}" if strength else "code" for strength in STRENGTHS)]
-    picture = figures.captioned(np.stack(rows), headings, [f"to {label}" for label in classes[:MOST_ATTRIBUTES]])
+    names = [f"to {this.dataset.name_of(label)}" for label in classes[:MOST_ATTRIBUTES]]
+    picture = figures.captioned(np.stack(rows), headings, names)
     return _said([_png(this, "attributes", picture)])
 
 
@@ -213,8 +221,9 @@ def _pairs(this: Opened, options: Options) -> tuple[Some, Some]:
 
 
 def _tiled(images: Float[np.ndarray, "N H W C"]) -> figures.Picture:
-    """A frame: images in rows of up to four."""
-    return figures.tiled(images, min(4, len(images)))
+    """A frame: images in rows of four, or of five where so none stays empty."""
+    columns = 5 if len(images) % 4 and not len(images) % 5 else 4
+    return figures.tiled(images, min(columns, len(images)))
 
 
 def _png(this: Opened, name: str, picture: figures.Picture) -> Path:

@@ -1,17 +1,34 @@
 """Files that are whole or not there, and the place of caches. Knows nothing of what is in them."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
 
 
 def write_atomically(path: str | os.PathLike, content: bytes) -> None:
     """Writes a file in one move, made durable first: a reader finds the old one or the new one, never half of one."""
+    with _in_one_move(path) as file:
+        file.write(content)
+
+
+def write_arrays(path: str | os.PathLike, **arrays: np.ndarray) -> None:
+    """Writes an npz file in one move."""
+    with _in_one_move(path) as file:
+        np.savez(file, **arrays)
+
+
+@contextlib.contextmanager
+def _in_one_move(path: str | os.PathLike) -> Iterator[BinaryIO]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

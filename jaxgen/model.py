@@ -117,6 +117,8 @@ class Model:
         self, code_a: ArrayLike, code_b: ArrayLike, interior: int = 7, spherical: bool = False, labels: Labels = None
     ) -> Float[np.ndarray, "{interior}+2 H W C"]:
         """Decodes a path between two codes, as `interpolate` does."""
+        if interior < 0:
+            raise ValueError(f"interior={interior} must be at least 0, the number of images between the two")
         path = latent.spherical_path if spherical else latent.linear_path
         path = latent.bit_path if self.algorithm.binary_code else path
         if labels is not None and np.ndim(labels):

@@ -6,7 +6,7 @@ import numpy as np
 
 from jaxgen import figures
 from jaxgen.algorithms.autoencoder import noised
-from jaxgen.code_pictures import CODE_PICTURES
+from jaxgen.code_pictures import CODE_PICTURES, traversal_rows
 from jaxgen.data import Dataset, as_images
 from jaxgen.model import Model
 from jaxgen.objectives import grey as grey_of
@@ -44,9 +44,9 @@ def reconstructions(model: Model, dataset: Dataset, split: Data, count: int = 40
 
 def code_cloud(model: Model, dataset: Dataset, split: Data) -> np.ndarray:
     """The codes of images against draws from the prior."""
-    del dataset
     images, labels = as_images(split.image[:SHOWN_CODES]), split.label[:SHOWN_CODES]
-    return figures.codes_against_prior(model.encode(images, labels), model.prior_codes(len(images), seed=0), labels)
+    codes, expected = model.encode(images, labels), model.prior_codes(len(images), seed=0)
+    return figures.codes_against_prior(codes, expected, labels, dataset.class_names)
 
 
 def code_plane(model: Model, dataset: Dataset, split: Data, side: int = 14) -> np.ndarray:
@@ -66,12 +66,11 @@ def code_plane(model: Model, dataset: Dataset, split: Data, side: int = 14) -> n
 
 def places(model: Model, dataset: Dataset, split: Data) -> np.ndarray:
     """Where style and category, added up, place images, against what the prior says: styles around every head."""
-    del dataset
     algorithm, count = model.algorithm, min(SHOWN_CODES, len(split.image))
     drawn = jax.nn.one_hot(np.arange(count) % algorithm.num_labels, algorithm.num_labels)
     expected = algorithm.place(model.params, model.stats, model.prior_codes(count), drawn)
     found = jax.jit(algorithm.places)(model.params, model.stats, as_images(split.image[:count]))
-    return figures.codes_against_prior(found, expected, split.label[:count])
+    return figures.codes_against_prior(found, expected, split.label[:count], dataset.class_names)
 
 
 def cluster_rows(model: Model, dataset: Dataset, split: Data, columns: int = 16) -> np.ndarray:
@@ -89,8 +88,7 @@ def cluster_rows(model: Model, dataset: Dataset, split: Data, columns: int = 16)
 
 def code_scatter(model: Model, dataset: Dataset, split: Data) -> np.ndarray:
     """The codes of images by their labels, in the plane or in space."""
-    del dataset
-    return figures.code_scatter(model.mean_codes(as_images(split.image)), split.label)
+    return figures.code_scatter(model.mean_codes(as_images(split.image)), split.label, dataset.class_names)
 
 
 def denoised(model: Model, dataset: Dataset, split: Data, count: int = 20) -> np.ndarray:
@@ -132,8 +130,8 @@ def coloured_traversal(model: Model, dataset: Dataset, split: Data) -> np.ndarra
     del dataset
     image = np.asarray(grey_of(jnp.asarray(as_images(split.image[:1]))))[0]
     grey = model.algorithm.companion.traverse(image)
-    coloured = model.colour(grey.reshape(-1, *grey.shape[2:]))
-    return figures.captioned(coloured.reshape(*grey.shape[:-1], 3), None, [f"z{dim}" for dim in range(len(grey))])
+    coloured = model.colour(np.concatenate([image[None], grey.reshape(-1, *grey.shape[2:])]))
+    return traversal_rows(coloured[0], coloured[1:].reshape(*grey.shape[:-1], 3), np.arange(len(grey)))
 
 
 def real(model: Model, dataset: Dataset, split: Data, side: int = 10) -> np.ndarray:

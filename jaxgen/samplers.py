@@ -7,7 +7,6 @@ labels: where the decoder is told one, codes are drawn whatever the label is.
 import abc
 import dataclasses
 import hashlib
-import io
 import logging
 import os
 import warnings
@@ -22,7 +21,7 @@ import optax
 from jaxtyping import Float
 
 from jaxgen.distributions import gaussian_kl
-from jaxgen.files import write_atomically
+from jaxgen.files import write_arrays
 from jaxgen.model import Model
 from jaxgen.networks import MLP
 from jaxgen.objectives import gaussian_nll
@@ -220,9 +219,7 @@ def draw_with(
 def save(sampler: Sampler, path: str | os.PathLike, of: str = "") -> None:
     """Writes a sampler's arrays as npz, in one move. `of` tells what it was fitted to, for `load` to ask for."""
     name = next(name for name, kind in SAMPLERS.items() if type(sampler) is kind)
-    file = io.BytesIO()
-    np.savez(file, **sampler.arrays, about=np.array([name, of, str(int(sampler.binary))]))
-    write_atomically(path, file.getvalue())
+    write_arrays(path, **sampler.arrays, about=np.array([name, of, str(int(sampler.binary))]))
 
 
 def load(path: str | os.PathLike, of: str = "") -> Sampler | None:

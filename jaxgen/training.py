@@ -85,6 +85,7 @@ def run(config: ConfigDict, workdir: str | Path) -> dict:
     mesh = parallel.data_mesh()
     parallel.check(config.batch_size, config.parallel, mesh)
     dataset = load_dataset(config.data)
+    check_batch(config.batch_size, len(dataset.train.image), dataset.name)
     seen = copies.seen(dataset.train, config, dataset.num_classes)
     algorithm = accompanied(algorithms.build(config, dataset.info))
     networks = inherited(config, algorithm)
@@ -104,6 +105,16 @@ def run(config: ConfigDict, workdir: str | Path) -> dict:
             telemetry.message(describe(this, state, start))
             state, seconds = train(this, state, start, seconds, telemetry)
             return finish(this, state, seconds, telemetry)
+
+
+def check_batch(batch_size: int, count: int, name: str) -> None:
+    """Refuses a batch in which images would have to come twice."""
+    if batch_size > count:
+        way_out = 2 ** (count.bit_length() - 1)
+        raise ValueError(
+            f"batch_size={batch_size} must be at most the {count} training images of {name}; "
+            f"try --config.batch_size={way_out}"
+        )
 
 
 def restore_or_init(this: Run, networks: Networks | None) -> tuple[TrainState, int, float]:
@@ -199,7 +210,7 @@ def refuse_non_finite(metrics: Mapping[str, np.number | np.ndarray | float], ste
     for name, value in metrics.items():
         if not np.all(np.isfinite(value)):  # of several copies, each its own
             raise NonFiniteLossError(
-                f"{split}/{name} became {value} at step {step}; the last good checkpoint is kept; "
+                f"{split}/{name} became {value} at step {step}; checkpoints of before are kept; "
                 "try smaller rates (--config.rates.NAME=VALUE) in a new --workdir"
             )
 

@@ -8,7 +8,9 @@ from ml_collections import ConfigDict
 
 from jaxgen import copies, figures, samplers, training
 from jaxgen import workdir as workdirs
+from jaxgen.config import validate
 from jaxgen.data import Dataset, load_dataset
+from jaxgen.files import write_arrays
 from jaxgen.loading import accompanied, load_model
 from jaxgen.model import Model
 from jaxgen.telemetry import Telemetry
@@ -34,6 +36,7 @@ def evaluate(config, workdir: str | Path) -> dict:
     Raises:
       ValueError: the workdir is no run, holds another config's run, or has no checkpoint.
     """
+    validate(config)
     workdirs.read_config(workdir)  # a folder that is no run is refused, not made into one
     dataset = load_dataset(config.data)
     with workdirs.claim(workdir, config.to_dict(), free=(*workdirs.PLACES, "evaluation")) as workdir:
@@ -49,29 +52,47 @@ def with_companion(model: Model) -> Model:
     return Model(algorithm, model.params, model.stats, model.config, model.step, model.metrics)
 
 
+def open_model(config, workdir: str | Path) -> Model:
+    """The run's model, which has to be of the config's family.
+
+    Raises:
+      ValueError: the workdir is no run, has no checkpoint, or holds another family's.
+    """
+    model = load_model(workdir)
+    if model.config["algorithm"] != config.algorithm:
+        raise ValueError(
+            f"workdir={workdir} holds a run of algorithm={model.config['algorithm']}, and --config says "
+            f"{config.algorithm}; name the run's own config, or another --workdir"
+        )
+    return model
+
+
 def sample(config, workdir: str | Path, options: Options = DEFAULTS) -> Path:
     """Draws codes and decodes them: `samples.png`, and `samples.npz` with images, labels, codes.
 
-    Where the decoder needs a label, every label in ten styles; else a hundred images, labelled -1. Without a fitted
-    sampler the data set need not be at hand.
+    Where the decoder needs a label, every label in ten styles, or in as many as `count` images take; else a hundred
+    images, or `count`, labelled -1. Without a fitted sampler the data set need not be at hand.
 
     Raises:
       ValueError: the workdir is no run or has no checkpoint.
     """
     workdir = Path(workdir)
-    model = load_model(workdir)
+    model = open_model(config, workdir)
     needs_label, classes = model.algorithm.decoder_needs_label, model.algorithm.num_labels
-    columns = classes if needs_label else COLUMNS
-    rows = -(-options.count // columns) if options.count else STYLES
+    count = options.count or STYLES * (classes if needs_label else COLUMNS)
+    rows = -(-count // classes)
     sampler = sampler_of(model, config, workdir, options.sampler)
-    codes = model.draw_codes(rows if needs_label else rows * columns, config.seed, sampler)
+    codes = model.draw_codes(rows if needs_label else count, config.seed, sampler)
     codes = np.repeat(codes, classes, axis=0) if needs_label else codes
     labels = np.tile(np.arange(classes, dtype=np.int32), rows) if needs_label else None
     images = model.decode(codes, labels)
     stored = np.full(len(codes), -1, np.int32) if labels is None else labels
-    np.savez(workdir / "samples.npz", images=images, labels=stored, codes=codes)
-    grid = images.reshape(rows, columns, *images.shape[1:])
-    figures.write_png(workdir / "samples.png", figures.style_grid(grid) if needs_label else figures.grid(grid, scale=2))
+    write_arrays(workdir / "samples.npz", images=images, labels=stored, codes=codes)
+    if needs_label:
+        picture = figures.style_grid(images.reshape(rows, classes, *images.shape[1:]))
+    else:
+        picture = figures.tiled(images, min(count, COLUMNS))
+    figures.write_png(workdir / "samples.png", picture)
     print(f"wrote {workdir / 'samples.png'} and {workdir / 'samples.npz'} ({len(images)} images)")
     return workdir / "samples.png"
 

@@ -216,3 +216,10 @@ def test_codes_are_scattered_in_the_plane_or_in_space(size):
     assert len(colours) > 20
     with pytest.raises(ValueError, match="codes must be finite"):
         figures.code_scatter(codes * np.nan, np.arange(50) % 4)
+
+
+@pytest.mark.parametrize("named", [figures.code_scatter, lambda c, *told: figures.codes_against_prior(c, c, *told)])
+def test_classes_are_called_by_their_names_and_a_lone_one_by_none(rng, named):
+    codes, labels, names = rng.normal(size=(50, 2)), np.arange(50) % 2, ("circle", "square")
+    assert not np.array_equal(named(codes, labels, names), named(codes, labels))
+    np.testing.assert_array_equal(named(codes, 0 * labels, names), named(codes, 0 * labels))

@@ -20,7 +20,6 @@ EXPLORING = {  # what each mode makes
     "interpolate": {"interpolate_linear.png", "interpolate_spherical.png", "interpolate.gif"},
     "traverse": {"traverse.png", "traverse.gif"},
     "walk": {"walk.png", "walk.gif"},
-    "attributes": {"attributes.png"},
 }
 
 
@@ -28,11 +27,20 @@ EXPLORING = {  # what each mode makes
     ("arguments", "message"),
     [
         ((), "--config is missing"),
-        (("--config=configs/cond_aea.py",), "configs/cond_aea.py does not exist"),
+        (("--config=configs/cond_aea.py",), 'configs/cond_aea.py does not exist (did you mean "cond_aae.py"?)'),
         ((f"{COND_AAE}:mnits",), 'error: token "mnits" is unknown (did you mean "mnist"?)'),
         ((f"{COND_AAE}:mnits",), "choose from digits, mnist, fashion_mnist, kmnist, "),
         ((COND_AAE, "--config.latent_sise=3"), 'Did you mean "latent_size"'),
+        ((COND_AAE, "--config.latent_sise=3"), 'the config has no key "latent_sise"; Did you mean'),
+        ((COND_AAE, "--config.rates.decoder=1.0"), 'the config has no key "decoder"; its keys stand in'),
         ((COND_AAE, "--config.steps=many"), "steps"),
+        ((COND_AAE, "--config.seed=-1"), "seed=-1 must be at least 0"),
+        ((COND_AAE, "--config.hidden=abc"), "must be widths, whole numbers of at least 1"),
+        ((COND_AAE, "--config.batch_size=2000"), "must be at most the 1400 training images of digits; try --config."),
+        ((COND_AAE, "--config.data.path=/nowhere"), "is not read: the digits are bundled"),
+        ((COND_AAE, "--config.data.size=-3"), "data.size=-3 must be at least 0"),
+        ((COND_AAE, "--mode=evaluate", "--config.evaluation.split=tset"), 'evaluation.split="tset" is unknown'),
+        (("--config=configs/vae.py", "--config.likelihood=gaussian"), "try --config.data.binarisation=none"),
         ((COND_AAE, "--mode=trian"), "trian"),
         ((COND_AAE, "extra"), '"extra" is no flag'),
         ((COND_AAE, "--workdri=x"), "workdri"),
@@ -50,10 +58,10 @@ EXPLORING = {  # what each mode makes
         ),
         ((f"{COND_AAE}:anime_faces",), "the environment variable JAXGEN_FACES names, and any folder of images serves"),
         ((COND_AAE, "--config.latent_size=0"), "latent_size=0 must be at least 1"),
-        ((COND_AAE, "--config.rates.critic=-0.1"), "a learning rate of -0.1 must be positive"),
+        ((COND_AAE, "--config.rates.critic=-0.1"), "rates.critic=-0.1 must be positive"),
         ((COND_AAE, "--config.dropout=1.5"), "dropout=1.5 must lie in [0, 1)"),
         ((COND_AAE, "--config.encoder_leak=-0.1"), "encoder_leak=-0.1 must lie in [0, 1)"),
-        ((COND_AAE, "--config.hidden=(1000,0)"), "hidden=(1000, 0) must be widths of at least 1"),
+        ((COND_AAE, "--config.hidden=(1000,0)"), "hidden=(1000, 0) must be widths, whole numbers"),
         ((f"{COND_AAE}:tutorial", "--config.kl_weight=1.0"), "0 without gaussian_posterior"),
         ((COND_AAE, "--config.rates.kl=0.001"), "try --config.kl_weight=0.0 or --config.rates.kl=0.0"),
         ((COND_AAE, "--config.gradient_penalty=-1.0"), "gradient_penalty=-1.0 must be at least 0"),
@@ -67,7 +75,7 @@ EXPLORING = {  # what each mode makes
         ((COND_AAE, "--config.algorithm=aae.Nothing"), 'algorithm="aae.Nothing" is unknown'),
         ((COND_AAE, "--mode=evaluate"), "is no run"),
         ((COND_AAE, "--mode=sample"), "is no run"),
-        *(((COND_AAE, f"--mode={mode}"), "is no run") for mode in EXPLORING),
+        *(((COND_AAE, f"--mode={mode}"), "is no run") for mode in (*EXPLORING, "attributes")),
         ((COND_AAE, "--mode=sample", "--sampler=mixtrue"), "mixtrue"),
         ((COND_AAE, "--mode=sample", "--count=0"), "count"),
         ((COND_AAE, "--sampler=mixture"), "--sampler is for --mode=sample or walk, not for --mode=train"),
@@ -236,6 +244,22 @@ def test_every_mode_makes_what_it_says(mode, finished):
             with Image.open(finished / path) as picture:
                 assert np.asarray(picture.convert("L")).std() > 10
                 assert getattr(picture, "n_frames", 1) > 1 or path.endswith(".png")
+
+
+def test_a_model_told_nothing_is_sampled_by_count_and_moved_towards_each_class(tmp_path, finished):
+    flags = (f"--config={REPOSITORY}/configs/vae.py:smoke", "--config.hidden=(32,)", "--workdir=run")
+    assert launch(*flags, cwd=tmp_path).returncode == 0
+    assert launch(*flags, "--mode=sample", "--count=13", cwd=tmp_path).returncode == 0
+    with np.load(tmp_path / "run" / "samples.npz") as samples:
+        assert samples["images"].shape == (13, 28, 28, 1)
+    assert launch(*flags, "--mode=attributes", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "run" / "attributes.png").stat().st_size > 1000
+    told = launch(f"{COND_AAE}:smoke", *SMALL, "--workdir=run", "--mode=attributes", cwd=finished)
+    assert told.returncode == 2
+    assert "the codes of ConditionalAAE are without the class" in told.stderr
+    other = launch(f"{COND_AAE}:smoke", "--workdir=run", "--mode=sample", cwd=tmp_path)
+    assert other.returncode == 2
+    assert "holds a run of algorithm=vae.VAE, and --config says aae.ConditionalAAE" in other.stderr
 
 
 def test_reconstructions_are_those_of_the_held_out_images(finished):

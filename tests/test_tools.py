@@ -206,6 +206,11 @@ def test_random_grids_hold_the_draws_of_the_prior(model, split):
     np.testing.assert_array_equal(CODE_PICTURES["random_25"](model, dataset, split), figures.grid(expected, scale=2))
 
 
+def test_a_path_with_fewer_than_no_images_between_is_refused(model):
+    with pytest.raises(ValueError, match="interior=-1 must be at least 0"):
+        model.interpolate(np.zeros((H, W, C)), np.zeros((H, W, C)), interior=-1, labels=1)
+
+
 def test_the_end_of_a_path_is_not_drawn_twice(model, split):
     first, second = code_pictures.pairs(model, split, 2)
     with mock.patch.object(model, "interpolate", wraps=model.interpolate) as calls:

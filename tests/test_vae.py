@@ -12,6 +12,8 @@ from jaxgen.data import as_images, load_dataset
 from jaxgen.model import Model
 from jaxgen.players import make_update
 
+GAUSSIAN = {"likelihood": "gaussian", "data": {"binarisation": "none"}}
+
 
 def started(tokens="smoke", **changes):
     algorithm = tiny_algorithm("vae", tokens, **changes)
@@ -89,16 +91,16 @@ def test_the_doubly_reparameterised_gradient_is_that_of_the_bound_on_average():
 
 
 def test_the_learnt_pixel_std_is_moved_and_the_fixed_one_is_no_parameter():
-    algorithm, state = started(likelihood="gaussian", learned_std=True, pixel_std=0.2)
+    algorithm, state = started(**GAUSSIAN, learned_std=True, pixel_std=0.2)
     after, _ = make_update(algorithm.players)(state, tiny_batch(), jax.random.key(1))
     before, now = (float(s.params["pixel_log_std"]["log"]) for s in (state, after))
     assert before == pytest.approx(np.log(0.2), rel=1e-5)
     assert now > before  # noise images are further than .2 from any reconstruction
-    assert "pixel_log_std" not in started(likelihood="gaussian")[1].params
+    assert "pixel_log_std" not in started(**GAUSSIAN)[1].params
 
 
 def test_a_centred_vae_codes_the_distance_from_its_centre_and_an_untrained_one_draws_the_centre():
-    algorithm, state = started(likelihood="gaussian", centred=True, shortcut=True)
+    algorithm, state = started(**GAUSSIAN, centred=True, shortcut=True)
     centre = {"tenth": jax.random.normal(jax.random.key(2), algorithm.info.image_shape) / 100}
     params = state.params | {"centre": centre}
     image = (0.5 + 10 * centre["tenth"])[None]
@@ -162,9 +164,10 @@ def test_the_mean_code_is_the_posteriors_mean_and_encode_draws_around_it():
     [
         ({"likelihood": "poisson"}, 'likelihood="poisson" is unknown; choose one of bernoulli, gaussian'),
         ({"centred": True}, 'centred=True needs likelihood="gaussian", here "bernoulli"; try'),
+        ({"likelihood": "gaussian"}, 'data.binarisation="dynamic" makes pixels black or white; try'),
         ({"pixel_std": 0.0}, "pixel_std=0.0 must be positive; try"),
         ({"draws": 0}, "draws=0 must be at least 1"),
-        ({"draws": 5, "beta": 2.0}, "draws=5 bounds .* beta=2.0 must be 1"),
+        ({"draws": 5, "beta": 2.0}, "draws=5 bounds .* beta must be 1, here 2.0"),
         ({"free_bits": -1.0}, "free_bits=-1.0 must be at least 0"),
         ({"encoder_layers": (("cnov", 3),)}, 'encoder_layers has a layer of kind "cnov"; choose from conv, '),
     ],
@@ -176,7 +179,7 @@ def test_values_that_no_model_can_be_built_with_are_refused(change, message):
 
 def test_the_protocol_names_the_likelihood():
     assert started()[0].protocol == {"likelihood": "bernoulli"}
-    assert started(likelihood="gaussian", pixel_std=0.25)[0].protocol == {"likelihood": "gaussian, std 0.25"}
-    learnt = started(likelihood="gaussian", learned_std=True)[0]
+    assert started(**GAUSSIAN, pixel_std=0.25)[0].protocol == {"likelihood": "gaussian, std 0.25"}
+    learnt = started(**GAUSSIAN, learned_std=True)[0]
     assert learnt.protocol == {"likelihood": "gaussian, std learnt"}
     assert isinstance(learnt, algorithms.Algorithm)

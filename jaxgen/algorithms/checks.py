@@ -23,8 +23,11 @@ def classes(info: Info) -> None:
 def widths(config, *keys: str) -> None:
     """Raises a ValueError where a network would have a layer without a unit."""
     for key in keys:
-        if any(width < 1 for width in config[key]):
-            raise ValueError(f"{key}={tuple(config[key])} must be widths of at least 1; try --config.{key}=(1000,1000)")
+        if not all(isinstance(width, int) and width >= 1 for width in config[key]):
+            raise ValueError(
+                f"{key}={tuple(config[key])} must be widths, whole numbers of at least 1; "
+                f"try --config.{key}=(1000,1000)"
+            )
 
 
 def shares(config, *keys: str) -> None:

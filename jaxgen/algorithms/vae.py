@@ -281,6 +281,11 @@ def check(config) -> None:
     checks.shares(config, "dropout")
     checks.at_least_0(config, "beta", "free_bits", "input_noise")
     checks.one_of(config, "likelihood", LIKELIHOODS)
+    if config.likelihood == "gaussian" and config.data.binarisation != "none":
+        raise ValueError(
+            f'likelihood="gaussian" is a density of greys, and data.binarisation="{config.data.binarisation}" makes '
+            "pixels black or white; try --config.data.binarisation=none"
+        )
     if config.centred and config.likelihood != "gaussian":
         raise ValueError(
             f'centred=True needs likelihood="gaussian", here "{config.likelihood}"; try --config.centred=false'
@@ -291,7 +296,7 @@ def check(config) -> None:
         raise ValueError(f"draws={config.draws} must be at least 1; try --config.draws=1")
     if config.draws > 1 and (config.beta != 1 or config.free_bits or config.rates.kl):
         raise ValueError(
-            f"draws={config.draws} bounds log p(x) by importance weights, which have no KL to weigh: "
-            f"beta={config.beta} must be 1, free_bits={config.free_bits} and rates.kl={config.rates.kl} 0; "
+            f"draws={config.draws} bounds log p(x) by importance weights, which have no KL to weigh: beta must be 1, "
+            f"here {config.beta}, free_bits and rates.kl 0, here {config.free_bits} and {config.rates.kl}; "
             "try --config.draws=1"
         )

@@ -1,13 +1,12 @@
 """Arrays kept in the user's cache between runs. Whoever keeps them says what they were made from."""
 
-import io
 import logging
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from jaxgen.files import write_atomically
+from jaxgen.files import write_arrays
 
 logger = logging.getLogger(__name__)
 
@@ -33,10 +32,8 @@ def _read_cache(path: Path, state: str) -> dict[str, np.ndarray] | None:
 
 
 def _write_cache(path: Path, state: str, arrays: dict[str, np.ndarray]) -> None:
-    content = io.BytesIO()
-    np.savez(content, state=np.array(state), **arrays)
     try:
-        write_atomically(path, content.getvalue())
+        write_arrays(path, state=np.array(state), **arrays)
     except OSError as error:
         logger.warning("the cache %s cannot be written (%s); the next start reads slowly again", path, error)
 

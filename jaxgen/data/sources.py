@@ -25,18 +25,26 @@ logger = logging.getLogger(__name__)
 
 
 class Dataset(NamedTuple):
-    """A data set in memory: three disjoint splits of uint8 images [N, H, W, C] and int32 labels [N]."""
+    """A data set in memory: three disjoint splits of uint8 images [N, H, W, C] and int32 labels [N].
+
+    `class_names` are by label; of data that have none, as digits, labels stand for themselves.
+    """
 
     name: str
     train: Data
     validation: Data
     test: Data
     num_classes: int
+    class_names: tuple[str, ...] = ()
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """H, W, C."""
         return self.train.image.shape[1:]
+
+    def name_of(self, label: int) -> str:
+        """What a class is called."""
+        return self.class_names[label] if self.class_names else str(label)
 
     @property
     def info(self) -> Info:
@@ -63,7 +71,11 @@ def load_dataset(config) -> Dataset:
 
 def _load_digits(config) -> Dataset:
     """The 1,797 digits of 8×8 pixels bundled with scikit-learn, as 28×28, in stratified splits."""
-    del config
+    if config.path:
+        raise ValueError(
+            f"data.path={config.path!r} is not read: the digits are bundled with scikit-learn; a folder of images is "
+            "--config.data.source=folder, a prepared TFDS set --config.data.source=tfds"
+        )
     from PIL import Image
     from sklearn.datasets import load_digits
 
@@ -114,7 +126,7 @@ def _load_folder(config) -> Dataset:
     train, validation, test = stratified_splits(data.label, config.held_out, config.split_seed)
     if len(classes) > 1:
         logger.info("%s: the classes are %s", name, ", ".join(f"{k} {each}" for k, each in enumerate(classes)))
-    return Dataset(name, _take(data, train), _take(data, validation), _take(data, test), len(classes))
+    return Dataset(name, _take(data, train), _take(data, validation), _take(data, test), len(classes), classes)
 
 
 def stratified_splits(label: Int[np.ndarray, " N"], share: float, seed: int) -> tuple[np.ndarray, ...]:

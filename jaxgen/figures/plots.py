@@ -1,5 +1,6 @@
 """Plots by matplotlib: codes against the prior, training curves."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,14 @@ MAX_DIMENSIONS = 32  # histograms: more are too small to read
 DPI = 110
 
 
-def codes_against_prior(codes: ArrayLike, prior_codes: ArrayLike, labels: ArrayLike) -> Picture:
+def codes_against_prior(
+    codes: ArrayLike, prior_codes: ArrayLike, labels: ArrayLike, names: Sequence[str] = ()
+) -> Picture:
     """Codes [N, Z] beside samples [M, Z] of the prior that they ought to fill.
 
     Left: the first two dimensions, each code drawn in its label's colour over the prior in grey (evenly thinned to
-    2000 points). Right: the density of every dimension, at most 32, with its standard deviation.
+    2000 points). Right: the density of every dimension, at most 32, with its standard deviation. `names` are those of
+    the labels, by number; where there are none, the numbers are.
 
     Raises:
       ValueError: the shapes do not fit together, or a code is not finite.
@@ -40,15 +44,15 @@ def codes_against_prior(codes: ArrayLike, prior_codes: ArrayLike, labels: ArrayL
     widths = [5.8, 1.25 * max(columns, 5)]
     figure = new_figure(sum(widths), max(5.2, 1.1 * rows))
     left, right = figure.subfigures(1, 2, width_ratios=widths)
-    _scatter(left, codes, prior_codes, labels)
+    _scatter(left, codes, prior_codes, labels, names)
     _histograms(right, codes, prior_codes, rows, columns)
     return render(figure)
 
 
-def code_scatter(codes: ArrayLike, labels: ArrayLike) -> Picture:
+def code_scatter(codes: ArrayLike, labels: ArrayLike, names: Sequence[str] = ()) -> Picture:
     """Codes [N, Z] coloured by label, evenly thinned to 2000: in the plane where Z is 1 or 2, else in space.
 
-    Of more than three dimensions, the first three principal components.
+    Of more than three dimensions, the first three principal components. For `names` see `codes_against_prior`.
 
     Raises:
       ValueError: the shapes do not fit together, or a code is not finite.
@@ -59,21 +63,21 @@ def code_scatter(codes: ArrayLike, labels: ArrayLike) -> Picture:
     same_shape("labels", labels.shape, "one label a code", codes.shape[:1])
     if not np.isfinite(codes).all():
         raise ValueError("codes must be finite; found NaN or infinity: look for the loss that diverged")
-    names = [f"code dimension {z}" for z in range(codes.shape[1])]
+    axis_names = [f"code dimension {z}" for z in range(codes.shape[1])]
     if codes.shape[1] > 3:
         centred = codes - codes.mean(0)
         codes = centred @ np.linalg.svd(centred, full_matrices=False)[2][:3].T
-        names = [f"principal component {z} of the codes" for z in range(3)]
+        axis_names = [f"principal component {z} of the codes" for z in range(3)]
     figure = new_figure(7.2, 6.4)
     axes = figure.add_subplot(projection="3d" if codes.shape[1] > 2 else None)
     if codes.shape[1] == 1:
-        codes, names = np.stack([codes[:, 0], labels], axis=1), [*names, "label"]
+        codes, axis_names = np.stack([codes[:, 0], labels], axis=1), [*axis_names, "label"]
     kept = _thinned(len(codes))
     for name, set_label in zip(
-        names, (axes.set_xlabel, axes.set_ylabel, getattr(axes, "set_zlabel", None)), strict=False
+        axis_names, (axes.set_xlabel, axes.set_ylabel, getattr(axes, "set_zlabel", None)), strict=False
     ):
         set_label(name)
-    _by_label(figure, axes, codes[kept], labels[kept])
+    _by_label(figure, axes, codes[kept], labels[kept], names)
     return render(figure)
 
 
@@ -134,9 +138,16 @@ def _curve_panel(panel: Any, group: str, lines: dict[tuple[str, str], list[tuple
     legend.get_title().set_fontweight("bold")
 
 
-def _scatter(figure: Any, codes: Float[np.ndarray, "N Z"], prior: Float[np.ndarray, "M Z"], labels: np.ndarray) -> None:
+def _scatter(
+    figure: Any,
+    codes: Float[np.ndarray, "N Z"],
+    prior: Float[np.ndarray, "M Z"],
+    labels: np.ndarray,
+    names: Sequence[str],
+) -> None:
     axes = figure.subplots()
-    axes.set_title("codes by label, over samples of the prior (grey)")
+    by_label = " by label" if len(np.unique(labels)) > 1 else ""
+    axes.set_title(f"codes{by_label}, over samples of the prior (grey)")
     axes.set_xlabel("code dimension 0")
     axes.set_ylabel("code dimension 1" if codes.shape[1] > 1 else "label (the code has one dimension)")
     axes.set_axisbelow(True)
@@ -147,19 +158,24 @@ def _scatter(figure: Any, codes: Float[np.ndarray, "N Z"], prior: Float[np.ndarr
         axes.set_aspect("equal", adjustable="datalim")
     kept = _thinned(len(codes))
     labels = labels[kept]
-    _by_label(figure, axes, np.stack([codes[kept, 0], codes[kept, 1] if codes.shape[1] > 1 else labels], 1), labels)
+    points = np.stack([codes[kept, 0], codes[kept, 1] if codes.shape[1] > 1 else labels], axis=1)
+    _by_label(figure, axes, points, labels, names)
 
 
-def _by_label(figure: Any, axes: Any, points: Float[np.ndarray, "N D"], labels: np.ndarray) -> None:
-    """Points of the plane or of space, in the colours of their labels, which a legend below the axes names."""
+def _by_label(
+    figure: Any, axes: Any, points: Float[np.ndarray, "N D"], labels: np.ndarray, names: Sequence[str]
+) -> None:
+    """Points of the plane or of space, in the colours of their labels, which a legend below names if there are two."""
     look = {"s": 12, "alpha": 0.85, "linewidths": 0}
     classes = np.unique(labels)
     if len(classes) > len(PALETTE):
         figure.colorbar(axes.scatter(*points.T, c=labels, cmap="viridis", **look), label="label", shrink=0.8)
         return
     for colour, label in zip(PALETTE, classes, strict=False):
-        name = str(label) if label >= 0 else "unlabelled"
+        name = "unlabelled" if label < 0 else names[label] if len(names) else str(label)
         axes.scatter(*points[labels == label].T, color=colour, label=name, **look)
+    if len(classes) == 1:
+        return
     figure.legend(
         loc="outside lower center", ncols=11, frameon=False, markerscale=2.0, columnspacing=0.9, handletextpad=0.0
     )
@@ -183,7 +199,7 @@ def _histograms(
         panel.set_title(f"{z}:  std {codes[:, z].std():.2f}", fontsize=8, pad=3)
         panel.set_yticks([])
         panel.tick_params(labelsize=8)
-    figure.supxlabel(f"code value (the prior's std is {prior.std():.2f})", fontsize=10)
+    figure.supxlabel(f"code value ({len(prior)} draws of the prior have a std of {prior.std():.2f})", fontsize=10)
     figure.supylabel("density", fontsize=10)
 
 

@@ -1,0 +1,29 @@
+"""Files that are whole or not there."""
+
+import numpy as np
+import pytest
+
+from jaxgen.files import write_arrays, write_atomically
+
+
+class Full:
+    """What can't be written to the end, as on a full disk."""
+
+    def __array__(self, *args, **kwargs):
+        raise OSError("no space left")
+
+
+def test_arrays_that_cannot_be_written_leave_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "folder" / "arrays.npz"
+    write_arrays(path, codes=np.arange(3))
+    with pytest.raises(OSError, match="no space left"):
+        write_arrays(path, codes=np.arange(4), images=Full())
+    with np.load(path) as arrays:
+        np.testing.assert_array_equal(arrays["codes"], [0, 1, 2])
+    assert [each.name for each in path.parent.iterdir()] == ["arrays.npz"]
+
+
+def test_bytes_take_the_place_of_what_was_there(tmp_path):
+    write_atomically(tmp_path / "file", b"old and long")
+    write_atomically(tmp_path / "file", b"new")
+    assert (tmp_path / "file").read_bytes() == b"new"
