@@ -126,7 +126,6 @@ def adversarial(algorithm: str) -> ConfigDict:
     config.game = "non_saturating"  # or least_squares, hinge, wasserstein; see games.py
     config.critic_steps = 1  # the critic's moves for one of the generator's, each on its share of the batch
     config.r1, config.slope_penalty = 0.0, 0.0  # weights in the critic's loss
-    config.penalise_every = 4  # … of one in so many images of a batch; 1: of all
     config.average = 0.999  # of the generator's parameters; 0: none
     config.schedule = "simultaneous"
     config.rates = {"critic": 3e-4, "generator": 3e-4}  # Adam
@@ -150,7 +149,7 @@ def vaegan() -> ConfigDict:
     config.beta, config.gamma = 1.0, 5e-4  # weights of the KL, and of the dissimilarity in the decoder's loss
     config.similarity_std = 0.0  # of the features' Gaussian; 0: the batch's own
     config.equilibrium, config.margin = 0.68, 0.0  # margin 0.4: a side that is further ahead than this rests
-    config.r1, config.penalise_every = 1.0, 4  # the penalty is of one in so many images of a batch
+    config.r1 = 1.0
     config.average = 0.999
     config.schedule = "simultaneous"
     config.optimizer = "adam"  # or "rmsprop", as published

@@ -44,13 +44,6 @@ def at_least_0(config, *keys: str) -> None:
             raise ValueError(f"{key}={config[key]} must be at least 0; try --config.{key}=0.0")
 
 
-def at_least_1(config, *keys: str) -> None:
-    """Raises a ValueError where a count is below 1."""
-    for key in keys:
-        if config[key] < 1:
-            raise ValueError(f"{key}={config[key]} must be at least 1; try --config.{key}=1")
-
-
 def kl(config, closed_form: bool) -> None:
     """Raises a ValueError where the KL has no posterior or no closed form to be weighed by, or two weights."""
     if config.kl_weight < 0 or (config.kl_weight and not config.gaussian_posterior):

@@ -21,7 +21,7 @@ from jaxgen.optimizers import decayed
 from jaxgen.players import Player
 from jaxgen.types import Batch, Info
 
-OPTIONS = ("schedule", "game", "critic_steps", "r1", "slope_penalty", "penalise_every", "average")
+OPTIONS = ("schedule", "game", "critic_steps", "r1", "slope_penalty", "average")
 AVERAGE = "average"  # where, among the statistics, the generator's mean parameters are
 
 
@@ -56,8 +56,6 @@ class GAN(Algorithm):
       critic_steps: the critic's moves before each of the generator's; they divide the batch.
       r1: weight of ½ ‖∇ critic‖² at real images (Mescheder et al. 2018, section 4.1); 0: none.
       slope_penalty: weight of (‖∇ critic‖ - 1)² between reals and fakes (Gulrajani et al. 2017); 0: none.
-      penalise_every: one in so many images of a batch bears these two, whose mean it estimates: the way back through
-        the critic twice is the dearest part of a step.
       average: the share of itself that the running mean of the generator's parameters, which draws what is shown and
         measured, keeps a step (Yazıcı et al. 2019, arXiv 1806.04498); 0: no mean, the parameters themselves.
     """
@@ -71,7 +69,6 @@ class GAN(Algorithm):
     critic_steps: int
     r1: float
     slope_penalty: float
-    penalise_every: int
     average: float
 
     encodes = False
@@ -137,17 +134,15 @@ class GAN(Algorithm):
         loss = GAMES[self.game].critic(play.real, play.fake).mean()
         metrics = {"loss": loss, "d_real": said_real(play.real), "d_fake": said_real(play.fake)}
 
-        some, drawn = every(self.penalise_every, (batch, play.drawn))
-
         def score(image):
-            return self.logits(params, stats, image, some.label, rng)[0]
+            return self.logits(params, stats, image, batch.label, rng)[0]
 
-        image = 2 * some.image - 1
+        image = 2 * batch.image - 1
         if self.r1:
             metrics["r1"] = objectives.gradient_penalty(score, image).mean()
             loss = loss + self.r1 * metrics["r1"]
         if self.slope_penalty:
-            metrics["slope_penalty"] = slope_penalty(score, image, drawn, rng).mean()
+            metrics["slope_penalty"] = slope_penalty(score, image, play.drawn, rng).mean()
             loss = loss + self.slope_penalty * metrics["slope_penalty"]
         return loss, (metrics, {**stats, "critic": after["critic"]})
 
@@ -231,11 +226,6 @@ def share(batch: Any, turn: int, turns: int) -> Any:
     return jax.tree.map(lambda x: x.reshape(len(x) // turns, turns, *x.shape[1:])[:, turn], batch)
 
 
-def every(nth: int, batch: Any) -> Any:
-    """One in `nth` examples of arrays [B, ...]."""
-    return jax.tree.map(lambda x: x[::nth], batch)
-
-
 def said_real(logits: Float[Array, " B"]) -> Float[Array, ""]:
     """The mean probability of being real."""
     return jax.nn.sigmoid(logits).mean()
@@ -250,7 +240,6 @@ def check(config) -> None:
     checks.one_of(config, "game", GAMES)
     checks.at_least_0(config, "r1", "slope_penalty")
     checks.shares(config, "average", "momentum")
-    checks.at_least_1(config, "penalise_every")
     steps, batch_size = config.critic_steps, config.batch_size
     if steps < 1 or batch_size % steps:
         way_out = f"try --config.critic_steps=5 --config.batch_size={5 * 64}"

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 from jaxgen import objectives
 from jaxgen.algorithms import checks
 from jaxgen.algorithms.base import Algorithm
-from jaxgen.algorithms.gan import AVERAGE, Handed, every, said_real
+from jaxgen.algorithms.gan import AVERAGE, Handed, said_real
 from jaxgen.algorithms.nets import vaegan_networks
 from jaxgen.algorithms.vae import LOG_STD_RANGE, Posterior
 from jaxgen.distributions import Gaussian, Prior, gaussian_kl_by_dimension
@@ -23,10 +23,7 @@ from jaxgen.optimizers import decayed, descent, resting
 from jaxgen.players import Player
 from jaxgen.types import Info
 
-OPTIONS = (
-    *("schedule", "game", "beta", "gamma", "similarity_std"),
-    *("equilibrium", "margin", "r1", "penalise_every", "average"),
-)
+OPTIONS = ("schedule", "game", "beta", "gamma", "similarity_std", "equilibrium", "margin", "r1", "average")
 PLAYERS = ("encoder", "decoder", "critic")
 
 
@@ -63,7 +60,6 @@ class VAEGAN(Algorithm):
         images or of what is decoded is below equilibrium - margin, the decoder if one is above equilibrium + margin;
         both move if both would rest. margin 0: neither ever rests.
       r1: weight of ½ ‖∇ critic‖² at images (Mescheder et al. 2018); 0: none.
-      penalise_every: one in so many images bears it, as in `GAN`.
       average: the share of itself that the running mean of the encoder's and decoder's parameters, which is what is
         shown and measured, keeps a step; 0: none.
     """
@@ -80,7 +76,6 @@ class VAEGAN(Algorithm):
     equilibrium: float
     margin: float
     r1: float
-    penalise_every: int
     average: float
 
     decoder_needs_label = False
@@ -161,7 +156,7 @@ class VAEGAN(Algorithm):
             def score(image):
                 return self.logits(params, stats, image, handed.rng)
 
-            metrics["r1"] = objectives.gradient_penalty(score, 2 * every(self.penalise_every, batch.image) - 1).mean()
+            metrics["r1"] = objectives.gradient_penalty(score, 2 * batch.image - 1).mean()
             loss = loss + self.r1 * metrics["r1"]
         after = {name: handed.stats[name] for name in ("features", "critic")}
         return moves * loss, (metrics, {**stats, **after})
@@ -268,7 +263,6 @@ def check(config) -> None:
     checks.one_of(config, "game", GAMES)
     checks.at_least_0(config, "beta", "gamma", "similarity_std", "equilibrium", "margin", "r1")
     checks.shares(config, "average", "momentum")
-    checks.at_least_1(config, "penalise_every")
     if config.margin and config.schedule != "simultaneous":
         raise ValueError(
             f'margin={config.margin} lets a side rest by one and the same pass: it needs schedule="simultaneous", here '
