@@ -3,7 +3,7 @@
     python launch.py --config=configs/vae.py                     bundled digits
     python launch.py --config=configs/vae.py:mnist               MNIST, binarised once: the likelihood table's
     python launch.py --config=configs/vae.py:mnist,weighted      the same with 50 importance-weighted draws
-    python launch.py --config=configs/vae.py:mnist,conv          convolutions: the same bound in a quarter of the steps
+    python launch.py --config=configs/vae.py:mnist,conv          convolutions: a better bound in a quarter of the steps
     python launch.py --config=configs/vae.py:conditional         told the label, encoder and decoder
 
 Kingma & Welling 2014; Burda et al. 2016. Tokens: a data set (digits, mnist, …), weighted, conv, conditional,
