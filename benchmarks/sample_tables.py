@@ -23,26 +23,22 @@ def row(name: str, config: str, metric: str, target: str = "") -> Row:
     return Row(name, config, metric, target or "measured beside")
 
 
-GAN, TUTORIAL, CONV = "gan:mnist", "gan:mnist,tutorial", "conv_gan:mnist"
+GAN, TUTORIAL = "gan:mnist", "gan:mnist,tutorial"
+CONV = "dcgan:mnist"  # whose nets and recipe, at 28 × 28 pixels, are those of conv_gan
+DIGITS = (("gan", GAN), ("gan, tutorial", TUTORIAL), ("conv_gan, dcgan", CONV))
 VAEGAN, VAE, DCGAN = "vaegan:faces", "vaegan:faces,vae", "dcgan:faces"
 TABLES = {
     "mnist": [
         row("gan", GAN, "frechet_distance", "at most half the tutorial's"),
         row("gan, tutorial", TUTORIAL, "frechet_distance"),
-        row("conv_gan", CONV, "frechet_distance", "below gan's"),
-        row("dcgan", "dcgan:mnist", "frechet_distance", "below gan's"),
+        row("conv_gan, dcgan", CONV, "frechet_distance", "below gan's"),
         row("training images", GAN, "frechet_distance_floor", "the least to expect"),
         row("gan, rarest digit's share", GAN, "class_share_min", "≥ .05"),
         row("gan, tutorial, rarest digit's share", TUTORIAL, "class_share_min"),
         *(
             row(f"{name}, {metric}", config, metric)
             for metric in ("kernel_distance", "precision", "recall", "diversity")
-            for name, config in (
-                ("gan", GAN),
-                ("gan, tutorial", TUTORIAL),
-                ("conv_gan", CONV),
-                ("dcgan", "dcgan:mnist"),
-            )
+            for name, config in DIGITS
         ),
     ],
     "faces": [

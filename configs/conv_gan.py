@@ -5,9 +5,9 @@
     python launch.py --config=configs/conv_gan.py:mnist,tutorial  the tutorial's recipe
 
 The tutorial's generator makes an image of 56 × 56 pixels by one dense layer, to halve it in the end, and its critic
-convolves at full size, by kernels of 5 × 5. Ours grows from 7 × 7 and shrinks to it, at a twentieth of the cost, with a
-dense layer at the other end of each that sees the whole digit. Tokens: a data set (digits, mnist, …), conditional,
-tutorial, smoke.
+convolves at full size, by kernels of 5 × 5. Ours are the nets of `dcgan.py`: they grow from 7 × 7 and shrink to it, at
+a twentieth of the cost, with a dense layer at the other end of each that sees the whole digit. Tokens: a data set
+(digits, mnist, …), conditional, tutorial, smoke.
 """
 
 from jaxgen.config import adversarial, smoke, with_tokens
@@ -18,19 +18,9 @@ def get_config(tokens: str = ""):
     config = adversarial("gan.GAN")
     config.batch_size = 64
     config.steps, config.evaluate_every, config.checkpoint_every = 1500, 500, 500
-    config.generator_layers = (
-        *(("dense", 256), ("batch_norm",), ("relu",)),
-        *(("seed", 4, 64), ("batch_norm",), ("relu",)),
-        *(("conv_transpose", 32, 4, 2, 1), ("batch_norm",), ("relu",)),
-        ("conv_transpose", 1, 4, 2, 1),
-    )
-    config.critic_layers = (
-        *(("conv", 32, 4, 2, 1), ("leaky_relu", 0.2)),
-        *(("conv", 64, 4, 2, 1), ("leaky_relu", 0.2)),
-        *(("dense", 256), ("leaky_relu", 0.2)),
-    )
-    config.kernel_init = "he_normal"
     config.latent_size = 50
+    config.width, config.dense = 32, 256
+    config.kernel_init = "he_normal"
     config.rates = {"critic": 1e-3, "generator": 2e-3}
     config.momentum, config.decay = 0.0, "cosine"
     config.r1 = 1.0
