@@ -85,7 +85,6 @@ def run(config: ConfigDict, workdir: str | Path) -> dict:
     mesh = parallel.data_mesh()
     parallel.check(config.batch_size, config.parallel, mesh)
     dataset = load_dataset(config.data)
-    check_batch(config.batch_size, len(dataset.train.image), dataset.name)
     seen = copies.seen(dataset.train, config, dataset.num_classes)
     algorithm = accompanied(algorithms.build(config, dataset.info))
     networks = inherited(config, algorithm)
@@ -105,16 +104,6 @@ def run(config: ConfigDict, workdir: str | Path) -> dict:
             telemetry.message(describe(this, state, start))
             state, seconds = train(this, state, start, seconds, telemetry)
             return finish(this, state, seconds, telemetry)
-
-
-def check_batch(batch_size: int, count: int, name: str) -> None:
-    """Refuses a batch in which images would have to come twice."""
-    if batch_size > count:
-        way_out = 2 ** (count.bit_length() - 1)
-        raise ValueError(
-            f"batch_size={batch_size} must be at most the {count} training images of {name}; "
-            f"try --config.batch_size={way_out}"
-        )
 
 
 def restore_or_init(this: Run, networks: Networks | None) -> tuple[TrainState, int, float]:
@@ -273,8 +262,10 @@ def write_results(
 
 def describe(this: Run, state: TrainState, start: int) -> str:
     config, parameters = this.config, sum(x.size for x in jax.tree.leaves(state.params))
+    images = len(this.dataset.train.image)
+    often = f", each about {config.batch_size / images:.0f} times a step" if config.batch_size >= 2 * images else ""
     return (
-        f"{config.algorithm} on {this.dataset.name} ({len(this.dataset.train.image):,} training images), "
+        f"{config.algorithm} on {this.dataset.name} ({images:,} training images{often}), "
         f"{parameters:,} parameters, {parallel.describe_devices()} ({config.parallel}); "
         f"{f'resuming at step {start}' if start else 'starting'}, {config.steps} steps of {config.batch_size} images"
     )

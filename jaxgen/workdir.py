@@ -56,7 +56,7 @@ def read_config(workdir: str | os.PathLike) -> dict[str, Any]:
     if config is None:
         raise ValueError(
             f"workdir={workdir} is no run: it has no config.json; "
-            f"train one: python launch.py --config=configs/NAME.py --workdir={workdir}"
+            f"make one: python launch.py --config=configs/NAME.py --workdir={workdir}"
         )
     return config
 

@@ -64,7 +64,7 @@ def test_losses_that_do_not_fit_are_refused(change, message):
 
 def test_weight_decay_is_an_l2_penalty_in_the_gradient():
     """PyTorch's Adam(weight_decay=w) is Adam on the gradient plus w times the parameters."""
-    algorithm, state = started("deep_ae", weight_decay=0.3)
+    algorithm, state = started("deep_ae", weight_decay=0.3, rates={"reconstruction": 1e-3})
     tx, params = algorithm.optimizers["reconstruction"], {"w": jnp.array([2.0, -1.0])}
     gradient = {"w": jnp.array([0.1, 0.5])}
     updates, _ = tx.update(gradient, tx.init(params), params)

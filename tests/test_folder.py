@@ -500,6 +500,7 @@ def test_classes_of_colour_images_are_learnt_and_judged_end_to_end(tmp_path):
     small = ("--config.hidden=(16,16)", "--config.critic_hidden=(16,16)")
     run = launch(f"{COND_AAE}:smoke", *source, *small, "--workdir=run", cwd=tmp_path)
     assert run.returncode == 0, run.stderr
+    assert "(15 training images, each about 7 times a step)" in run.stdout
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert results["dataset"] == "set"
     assert all(np.isfinite(value) for value in results["metrics"].values())

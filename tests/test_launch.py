@@ -36,7 +36,6 @@ EXPLORING = {  # what each mode makes
         ((COND_AAE, "--config.steps=many"), "steps"),
         ((COND_AAE, "--config.seed=-1"), "seed=-1 must be at least 0"),
         ((COND_AAE, "--config.hidden=abc"), "must be widths, whole numbers of at least 1"),
-        ((COND_AAE, "--config.batch_size=2000"), "must be at most the 1400 training images of digits; try --config."),
         ((COND_AAE, "--config.data.path=/nowhere"), "is not read: the digits are bundled"),
         ((COND_AAE, "--config.data.size=-3"), "data.size=-3 must be at least 0"),
         ((COND_AAE, "--mode=evaluate", "--config.evaluation.split=tset"), 'evaluation.split="tset" is unknown'),
