@@ -40,7 +40,8 @@ WEIGHTED = (150_000, 3_000_000)
 VAE = Row("vae, negative log-likelihood", "vae:mnist", "nll", "≤ 89.8 nats", *LIKELIHOOD)
 FIFTY = {"draws": 50, "batch_size": 20, "rates.elbo": 3e-4}
 CONTINUED = (80_000, 1_000_000, FIFTY, "", VAE)  # the VAE goes on by the weighted bound (Burda et al. 2016, sec. 5.2)
-CONV = Row("vae:conv", "vae:mnist,conv", "negative_elbo", "", 50_000, 500_000, {"evaluation.importance_samples": 100})
+FEW = {"evaluation.importance_samples": 100}
+CONV = Row("vae:conv, ELBO", "vae:mnist,conv", "elbo", "", 50_000, 500_000, FEW)
 CONV_CONTINUED = (5000, 100_000, FIFTY, "", CONV)
 TABLES = {
     "reconstruction": [
@@ -60,6 +61,8 @@ TABLES = {
         Row("vae, active units", "vae:mnist", "active_units", "", *LIKELIHOOD),
         Row("vae, then 50 draws", "vae:mnist", "nll", "≤ 87.1 nats", *CONTINUED),
         Row("vae, then 50 draws, active units", "vae:mnist", "active_units", "", *CONTINUED),
+        CONV,
+        CONV._replace(name="vae:conv, bound of 100 draws", metric="nll"),
         Row("vae:conv, then 50 draws", "vae:mnist,conv", "nll", "≤ 87.1 nats", *CONV_CONTINUED),
         Row("vae:conv, then 50 draws, active units", "vae:mnist,conv", "active_units", "", *CONV_CONTINUED),
         Row("50 draws from the start", "vae:mnist,weighted", "nll", "≤ 87.1 nats", *WEIGHTED),
