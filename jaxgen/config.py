@@ -208,8 +208,6 @@ def validate(config: ConfigDict) -> None:
     for name, rate in config.rates.items():
         if rate < 0:
             raise ValueError(f"rates.{name}={rate} must be positive, a learning rate; try --config.rates.{name}=0.001")
-    if config.data.size < 0:
-        raise ValueError(f"data.size={config.data.size} must be at least 0; try --config.data.size=0")
     if config.seeds_at_once and config.seeds % config.seeds_at_once:
         raise ValueError(
             f"seeds_at_once={config.seeds_at_once} must divide seeds={config.seeds}; try --config.seeds_at_once=1"

@@ -75,9 +75,6 @@ def check(config) -> None:
         if config[key] not in choices:
             near = did_you_mean(config[key], choices) if isinstance(config[key], str) else ""
             raise ValueError(f"data.{key}={config[key]!r} must be one of {', '.join(map(str, choices))}{near}")
-    for key in ("size", "split_seed"):
-        if config[key] < 0:
-            raise ValueError(f"data.{key}={config[key]} must be at least 0; try --config.data.{key}=0")
     if not 0 < config.held_out < 0.5:
         raise ValueError(
             f"data.held_out={config.held_out} must lie between 0 and .5, as validation and test take as much each; "

@@ -64,6 +64,9 @@ def load_dataset(config) -> Dataset:
             f"a TFDS set is named by --config.data.source=tfds --config.data.name=NAME, "
             "a folder of images by --config.data.source=folder --config.data.path=DIR"
         )
+    for key in ("size", "split_seed"):
+        if config[key] < 0:
+            raise ValueError(f"data.{key}={config[key]} must be at least 0; try --config.data.{key}=0")
     dataset = SOURCES[config.source](config)
     dataset = tinted(dataset) if config.tint else dataset
     return binarised(dataset, config.binarisation)
