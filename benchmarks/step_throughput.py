@@ -38,7 +38,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import records
-from jaxgen import algorithms, copies, parallel, training
+from jaxgen import algorithms, copies, feeding, parallel, training
 from jaxgen.algorithms import Algorithm
 from jaxgen.data import Augmentation, load_dataset
 from jaxgen.types import Data
@@ -226,7 +226,7 @@ def measure(algorithm: Algorithm, data: Data, config, mesh: jax.sharding.Mesh, c
     jax.block_until_ready((state, data, rng))
     seconds = []
     for start in range(0, (1 + case.repeats) * case.steps, case.steps):
-        index = training.training_indices(config, labels, start, start + case.steps)
+        index = feeding.training_indices(config, labels, start, start + case.steps)
         began = time.perf_counter()
         state, metrics = jax.block_until_ready(steps(state, data, index, rng))
         seconds.append(time.perf_counter() - began)

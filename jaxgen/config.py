@@ -33,6 +33,7 @@ def common(algorithm: str) -> ConfigDict:
     config.data.on_bad_image = "skip"  # or "stop", where a file of a folder can't be used
     config.data.held_out = 0.1  # share of a folder's images for validation, and the same for the test
     config.data.split_seed = 0  # says which images of a folder these are
+    config.data.budget = 4096  # MiB of pixels that memory, and each device, may hold; a larger set is streamed to them
     config.data.tint = False  # gives grey images, of any source, a colour by class
     config.data.binarisation = "none"  # "static": every pixel drawn once and for all; "dynamic": in training, anew
     config.labels = -1  # of so many training images, balanced over the classes, training is told the label; -1: of all

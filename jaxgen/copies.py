@@ -34,9 +34,10 @@ def step(step_one: Callable, count: int, at_once: int) -> Callable:
     def step_all(state, data, index, rng):
         def one(its):
             state, label, index, rng = its
-            return step_one(state, Data(data.image, label), index, rng)
+            return step_one(state, data and Data(data.image, label), index, rng)
 
-        each = (state, data.label, jnp.moveaxis(index, 1, 0), rng)
+        index = jax.tree.map(lambda x: jnp.moveaxis(x, 1, 0), index)
+        each = (state, data and data.label, index, rng)
         return jax.lax.map(one, each, batch_size=at_once or count)
 
     return step_all

@@ -63,8 +63,9 @@ def compile_init(init: Callable, mesh: Mesh) -> Callable:
 def compile_steps(make_step: Callable[[str | None], Callable], mesh: Mesh, how: str) -> Callable:
     """Compiles `run(state, data, index, rng) -> (state, metrics)`: S steps in one dispatch, the state donated.
 
-    `index` [S, B] says which examples of `data` each step sees; metrics come stacked, [S] each. The state, the data
-    and the rng are whole on every device; the batch axis of `index` is split over them.
+    `index` [S, B] says which examples of `data` each step sees, or it is a tree of the examples, [S, B, ...] each;
+    metrics come stacked, [S] each. The state, the data and the rng are whole on every device; the batch axis of
+    `index` is split over them.
 
     Args:
       make_step: builds `step(state, data, index [B], rng) -> (state, metrics)`, given the mapped axis to average
@@ -74,10 +75,10 @@ def compile_steps(make_step: Callable[[str | None], Callable], mesh: Mesh, how: 
       how: "jit" or "pmap".
     """
     if how == "jit":
-        whole, split = replicated(mesh), NamedSharding(mesh, PartitionSpec(None, "data"))
+        whole = replicated(mesh)
         return jax.jit(
             scan_steps(make_step(None)),
-            in_shardings=(whole, whole, split, whole),
+            in_shardings=(whole, whole, split_batches(mesh), whole),
             out_shardings=(whole, whole),
             donate_argnums=0,
         )
@@ -89,7 +90,21 @@ def compile_steps(make_step: Callable[[str | None], Callable], mesh: Mesh, how: 
         devices=list(mesh.devices.flat),
         donate_argnums=0,
     )
-    return lambda state, data, index, rng: mapped(state, data, split_over_devices(index, mesh.size), rng)
+
+    def run(state, data, index, rng):
+        return mapped(state, data, jax.tree.map(lambda x: split_over_devices(x, mesh.size), index), rng)
+
+    return run
+
+
+def split_batches(mesh: Mesh) -> NamedSharding:
+    """Of arrays [S, B, ...]: each device has its part of every batch."""
+    return NamedSharding(mesh, PartitionSpec(None, "data"))
+
+
+def place_batches(tree, mesh: Mesh, how: str):
+    """Puts arrays [S, B, ...] where the steps of `compile_steps` want them; pmap's take them as they are."""
+    return jax.device_put(tree, split_batches(mesh)) if how == "jit" else tree
 
 
 def scan_steps(step: Callable) -> Callable:

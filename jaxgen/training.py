@@ -16,7 +16,8 @@ from jaxgen import workdir as workdirs
 from jaxgen.algorithms import Algorithm
 from jaxgen.checkpoints import Checkpoints
 from jaxgen.config import validate
-from jaxgen.data import Augmentation, Dataset, batch_indices, gather, load_dataset, with_labelled
+from jaxgen.data import Augmentation, Dataset, as_batch, gather, load_dataset
+from jaxgen.feeding import feeder
 from jaxgen.figures import curves
 from jaxgen.loading import Networks, accompanied, inherited
 from jaxgen.model import Model
@@ -42,13 +43,16 @@ class Interrupted(RuntimeError):  # noqa: N818 (not a fault: the run was asked t
 
 
 def make_step(algorithm: Algorithm, seeds: int = 1, at_once: int = 0, augment: Augmentation | None = None) -> Callable:
-    """What `parallel.compile_steps` compiles: gather a batch, change it, let every player move, in every copy."""
+    """What `parallel.compile_steps` compiles: gather a batch, change it, let every player move, in every copy.
+
+    Of streamed examples, `data` is None and what comes in the place of their indices is themselves.
+    """
 
     def for_axis(axis_name: str | None):
         update = make_update(algorithm.players, algorithm.schedule, axis_name)
 
         def step(state, data, index, rng):
-            batch = gather(data, index)
+            batch = gather(data, index) if data else as_batch(index)
             if augment and any(augment):
                 batch = augment(batch, rng_of_step(jax.random.fold_in(rng, MOVES), state, axis_name))
             return update(state, batch, rng)
@@ -85,7 +89,7 @@ def run(config: ConfigDict, workdir: str | Path) -> dict:
     mesh = parallel.data_mesh()
     parallel.check(config.batch_size, config.parallel, mesh)
     dataset = load_dataset(config.data)
-    seen = copies.seen(dataset.train, config, dataset.num_classes)
+    seen = copies.seen(dataset.training, config, dataset.num_classes)
     algorithm = accompanied(algorithms.build(config, dataset.info))
     networks = inherited(config, algorithm)
     evaluation.check(config, algorithm)
@@ -124,8 +128,7 @@ def train(this: Run, state: TrainState, start: int, seconds: float, telemetry: T
         this.mesh,
         config.parallel,
     )
-    data = parallel.replicate(this.seen, this.mesh)
-    rng = parallel.replicate(copies.keys(config, draw=1), this.mesh)
+    take = feeder(steps, this.seen, config, this.mesh, start)
     measures = evaluation.compile_measures(this.algorithm)
     began = time.monotonic() - seconds
     with StopSignals() as stop:
@@ -133,8 +136,7 @@ def train(this: Run, state: TrainState, start: int, seconds: float, telemetry: T
         while step < config.steps:
             dispatched = time.monotonic()
             until = min(step + config.log_every, config.steps)
-            index = training_indices(config, this.seen.label, step, until)
-            state, metrics = steps(state, data, index, rng)
+            state, metrics = take(state, step, until)
             log_training(metrics, step, until, config.batch_size, dispatched, telemetry)
             step, before = until, step
             last = step == config.steps or stop.signum
@@ -143,7 +145,7 @@ def train(this: Run, state: TrainState, start: int, seconds: float, telemetry: T
                 validation = validate_copies(this, state, measures)
                 refuse_non_finite(validation, step, "validation")
                 telemetry.log(step, validation, split="validation")
-            if snapshots.due(config, len(dataset.train.image), before, step, evaluate):
+            if snapshots.due(config, len(dataset.training.image), before, step, evaluate):
                 snapshots.take(first_model(this, state), this.workdir, step)
             if evaluate and not last:
                 draw_figures(this, state, step, dataset.validation, telemetry)
@@ -154,16 +156,6 @@ def train(this: Run, state: TrainState, start: int, seconds: float, telemetry: T
                 raise Interrupted(stop.signum, step)
     this.checkpoints.wait()
     return state, time.monotonic() - began
-
-
-def training_indices(config, label: np.ndarray, start: int, stop: int) -> np.ndarray:
-    """Which training examples the steps start, …, stop - 1 see: [S, B], or [S, B, seeds] of several copies."""
-
-    def of_one(seed: int, label: np.ndarray) -> np.ndarray:
-        index = batch_indices(seed, start, stop, config.batch_size, len(label))
-        return with_labelled(index, label, config.labelled_every, seed, start) if config.labelled_every else index
-
-    return copies.indices(of_one, label, config)
 
 
 def validate_copies(this: Run, state: TrainState, measures: Callable) -> dict[str, float]:
@@ -207,7 +199,7 @@ def refuse_non_finite(metrics: Mapping[str, np.number | np.ndarray | float], ste
 def draw_figures(this: Run, state: TrainState, step: int, split: Data, telemetry: Telemetry) -> None:
     """Writes the family's pictures of a split, of the first copy, and the curves so far."""
     drawn = pictures.draw(first_model(this, state), this.dataset, split)
-    epochs = snapshots.rows(this.config, len(this.dataset.train.image), this.workdir)
+    epochs = snapshots.rows(this.config, len(this.dataset.training.image), this.workdir)
     for name, image in (drawn if epochs is None else {**drawn, "epochs": epochs}).items():
         telemetry.figure(step, name, image)
     telemetry.figure(step, "curves", curves(telemetry.history))
@@ -262,7 +254,7 @@ def write_results(
 
 def describe(this: Run, state: TrainState, start: int) -> str:
     config, parameters = this.config, sum(x.size for x in jax.tree.leaves(state.params))
-    images = len(this.dataset.train.image)
+    images = len(this.dataset.training.image)
     often = f", each about {config.batch_size / images:.0f} times a step" if config.batch_size >= 2 * images else ""
     return (
         f"{config.algorithm} on {this.dataset.name} ({images:,} training images{often}), "

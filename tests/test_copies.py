@@ -11,7 +11,8 @@ from helpers import COND_AAE, SMALL, launch, read_config, same, tiny_algorithm, 
 import jaxgen
 from jaxgen import copies, parallel
 from jaxgen.config import validate
-from jaxgen.training import make_step, training_indices
+from jaxgen.feeding import training_indices
+from jaxgen.training import make_step
 
 STEPS = 4
 

@@ -24,9 +24,9 @@ from jaxgen.data.pipeline import permutation
 from jaxgen.types import Data, Info
 
 
-def config(source="tfds", name="mnist", path=None, download=False):
+def config(source="tfds", name="mnist", path=None, download=False, **changes):
     data = common("aae.AAE").data
-    data.update({"source": source, "name": name, "path": str(path or ""), "download": download})
+    data.update({"source": source, "name": name, "path": str(path or ""), "download": download, **changes})
     return data
 
 
@@ -223,6 +223,20 @@ def test_a_downloaded_set_is_read_back_without_tensorflow(tiny_root, cache, monk
         np.testing.assert_array_equal(split.image[:, 0, 0, 0] % 4, split.label)
     assert set(data.test.image.flat) == set(range(48, 60))
     assert {*data.train.image.flat, *data.validation.image.flat} == set(range(48))
+
+
+@pytest.mark.parametrize("name", ["plain", "untested"])
+def test_a_set_over_the_budget_is_streamed_in_the_same_splits(tiny_root, cache, reads, monkeypatch, name):
+    options = {"name": f"tiny_shapes/{name}", "path": tiny_root, "download": True}
+    memory = load_dataset(config(**options))
+    reads.clear()
+    streamed = load_dataset(config(**options, budget=0))
+    assert not reads
+    assert same(streamed, memory)  # the parts in memory: of so few images, all
+    np.testing.assert_array_equal(streamed.training.image.in_memory(), memory.train.image)
+    np.testing.assert_array_equal(streamed.training.label, memory.train.label)
+    monkeypatch.setattr(tfds, "_read_labels", lambda directory: pytest.fail("read again"))
+    assert same(load_dataset(config(**options, budget=0)), memory)
 
 
 def test_without_a_test_split_a_seventh_of_the_training_split_is_held_out(tiny_root, cache, caplog):

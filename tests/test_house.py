@@ -19,7 +19,7 @@ LAYERS = [
     {"algorithms"},
     {"model"},
     {"copies", "samplers", "code_pictures"},
-    {"quality"},
+    {"quality", "feeding"},
     {"evaluation", "pictures", "snapshots", "loading"},
     {"training"},
     {"using"},

@@ -6,7 +6,7 @@ from helpers import read_config
 
 from jaxgen.config import validate
 from jaxgen.data import batch_indices, hide_labels, with_labelled
-from jaxgen.training import training_indices
+from jaxgen.feeding import training_indices
 from jaxgen.types import Data
 
 K, N = 4, 60

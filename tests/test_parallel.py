@@ -14,7 +14,10 @@ from jaxgen import parallel
 CASES = [
     f"{schedule}/{how}"
     for schedule in ("alternating", "simultaneous")
-    for how in ("jit/2", "jit/8", "pmap/1", "pmap/2", "pmap/8", "gan,jit/8", "gan,pmap/1", "gan,pmap/8")
+    for how in (
+        *("jit/2", "jit/8", "jit/8 streamed", "pmap/1", "pmap/2", "pmap/8", "pmap/8 streamed"),
+        *("gan,jit/8", "gan,pmap/1", "gan,pmap/8"),
+    )
 ]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from helpers import B, K, read_config, same, tiny_algorithm, tiny_batch
 
-from jaxgen import algorithms, parallel, training
+from jaxgen import algorithms, feeding, parallel, training
 from jaxgen.algorithms.vae import Posterior, weight_again
 from jaxgen.data import as_images, load_dataset
 from jaxgen.model import Model
@@ -124,7 +124,7 @@ def test_codes_of_the_faces_recipe_lie_where_the_prior_does_after_few_steps():
     steps = parallel.compile_steps(training.make_step(algorithm), mesh, "jit")
     state = parallel.compile_init(algorithm.init, mesh)(jax.random.key(0))
     data = parallel.replicate(dataset.train, mesh)
-    index = training.training_indices(config, dataset.train.label, 0, config.steps)
+    index = feeding.training_indices(config, dataset.train.label, 0, config.steps)
     state, _ = steps(state, data, index, parallel.replicate(jax.random.key(1), mesh))
     codes = Model(algorithm, state.params, state.stats).encode(as_images(dataset.validation.image))
     assert np.abs(codes.mean(axis=0)).max() < 0.5

@@ -2,6 +2,7 @@
 
 from jaxgen.data.augment import Augmentation
 from jaxgen.data.pipeline import (
+    as_batch,
     as_images,
     batch_indices,
     fingerprint,
@@ -12,13 +13,17 @@ from jaxgen.data.pipeline import (
     with_labelled,
 )
 from jaxgen.data.sources import Dataset, load_dataset
+from jaxgen.data.streaming import Stream, chunks, steps_of_chunk
 from jaxgen.data.tfds import find_tfds
 
 __all__ = [
     "Augmentation",
     "Dataset",
+    "Stream",
+    "as_batch",
     "as_images",
     "batch_indices",
+    "chunks",
     "find_tfds",
     "fingerprint",
     "gather",
@@ -26,5 +31,6 @@ __all__ = [
     "load_dataset",
     "padded_batches",
     "permutation",
+    "steps_of_chunk",
     "with_labelled",
 ]

@@ -1,5 +1,7 @@
 """A folder of images as one array: each file is read once, in parallel, and kept in the user's cache by its content.
 
+Of a folder that is larger than memory should hold, each file is looked at once, and read anew when its turn comes.
+
 Subfolders are the classes. How one file becomes pixels is told in `image_files.py`, which image is for training and
 which is held out in `sources.py`.
 """
@@ -9,30 +11,38 @@ import hashlib
 import itertools
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from jaxgen.config import did_you_mean
 from jaxgen.data.cache import cached
-from jaxgen.data.image_files import FITS, VERSION, Options, decode_or_why, quiet_pillow
+from jaxgen.data.image_files import (
+    FITS,
+    VERSION,
+    BadImageError,
+    Options,
+    decode,
+    decode_or_why,
+    quiet_pillow,
+    shape_by_header,
+)
+from jaxgen.data.parallel_reading import in_parallel
+from jaxgen.data.streaming import Stream, size_in_mib
 from jaxgen.files import cache_folder
 from jaxgen.types import Data
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 SHOWN = 3  # names told of each reason why files can't be used
-BATCH = 8  # files a task of a thread: handing a task over takes longer than to hash a small file
 FEWEST = 3  # images of a class: one for each split
 
 logger = logging.getLogger(__name__)
 
 
 class Folder(NamedTuple):
-    """The images of a folder, in the order of their names, and its classes by label."""
+    """The images of a folder, an array or a `Stream`, in the order of their names, and its classes by label."""
 
     name: str
     data: Data
@@ -40,7 +50,7 @@ class Folder(NamedTuple):
 
 
 def read_folder(config) -> Folder:
-    """The images that `config.data` asks for by path, size, fit, channels and on_bad_image.
+    """The images that `config.data` asks for by path, size, fit, channels, on_bad_image and budget.
 
     A subfolder is a class, with all that is nested in it; a folder without subfolders is one class. Hidden files,
     and those of other kinds than PNG, JPEG and WebP, are passed over. Pixels are turned upright as EXIF says, and what
@@ -57,14 +67,17 @@ def read_folder(config) -> Folder:
     classes = sorted({name.partition("/")[0] for name in found if "/" in name})
     names = [name for name in found if "/" in name] if classes else found
     bad = dict.fromkeys(set(found) - set(names), "beside the subfolders, which are the classes")
-    arrays = read_images(root, names, Options(config.size, config.fit, config.channels))
+    options = Options(config.size, config.fit, config.channels)
+    streamed = size_in_mib(len(names), likely_shape(root, names, options)) > config.budget
+    state, arrays = read_images(root, names, options, keep=not streamed)
     bad |= {name: str(why) for name, why in zip(names, arrays["why_bad"], strict=True) if why}
     report(root, bad, len(found), stop=config.on_bad_image == "stop")
     good = [name for name in names if name not in bad]
+    image = stream_of(root, good, options, arrays["shape"].tolist(), state) if streamed else arrays["image"]
     number = {each: k for k, each in enumerate(classes)}
     label = np.array([number.get(name.partition("/")[0], 0) for name in good], np.int32)
     name = config.name if config.name not in ("", "digits") else root.name or "images"
-    folder = Folder(name, Data(arrays["image"], label), tuple(classes) or (name,))
+    folder = Folder(name, Data(image, label), tuple(classes) or (name,))
     check_counts(root, folder)
     return folder
 
@@ -121,8 +134,29 @@ def image_names(root: Path) -> list[str]:
     return sorted(names)
 
 
-def read_images(root: Path, names: Sequence[str], options: Options) -> dict[str, np.ndarray]:
-    """`image`, uint8 [M, H, W, C], of the M files that can be used, and `why_bad` of all N, "" where there is no why.
+def likely_shape(root: Path, names: Sequence[str], options: Options) -> tuple[int, int, int]:
+    """H, W, C of the images, by the first file's header and the options; (0, 0, 0) where no file has one."""
+    with quiet_pillow():
+        return next((shape for name in names if (shape := shape_by_header(root / name, options))), (0, 0, 0))
+
+
+def stream_of(root: Path, names: Sequence[str], options: Options, shape: Sequence[int], state: str) -> Stream:
+    """The images of files that can be used, [H, W, C] each."""
+
+    def read(i: int) -> np.ndarray:
+        try:
+            return np.broadcast_to(decode(root / names[i], options), shape)
+        except (BadImageError, ValueError) as error:
+            raise ValueError(f"{root / names[i]} has changed since it was looked at, at the start ({error})") from None
+
+    return Stream(read, (len(names), *shape), state)
+
+
+def read_images(root: Path, names: Sequence[str], options: Options, keep: bool) -> tuple[str, dict[str, np.ndarray]]:
+    """What identifies the files and options, and of the M files of N that can be used the pixels, or their shape.
+
+    These are `image`, uint8 [M, H, W, C], if they should be kept, else `shape` [3]; `why_bad` [N] says of every file
+    why it can't be used, "" where it can.
 
     The cache's key is what the files are called and hold, and the options: a copy of the folder elsewhere is found.
     """
@@ -131,8 +165,8 @@ def read_images(root: Path, names: Sequence[str], options: Options) -> dict[str,
     for name, of_content in zip(names, digests, strict=True):
         key.update(os.fsencode(name) + b"\0" + of_content)
     state = key.hexdigest()
-    path = cache_folder("data") / f"folder-{state[:16]}.npz"
-    return cached(path, state, lambda: decode_all(root, names, options))
+    path = cache_folder("data") / f"folder-{state[:16]}{'' if keep else '-seen'}.npz"
+    return state, cached(path, state, lambda: decode_all(root, names, options, keep))
 
 
 def digest(path: Path) -> bytes:
@@ -144,49 +178,36 @@ def digest(path: Path) -> bytes:
     return len(content).to_bytes(8, "little") + hashlib.blake2b(content, digest_size=16).digest()
 
 
-def decode_all(root: Path, names: Sequence[str], options: Options) -> dict[str, np.ndarray]:
-    """What `read_images` gives, from the files themselves.
+def decode_all(root: Path, names: Sequence[str], options: Options, keep: bool) -> dict[str, np.ndarray]:
+    """The arrays of `read_images`, from the files themselves.
 
     Raises:
       ValueError: the images are of several sizes, or none can be used.
     """
     images: list[np.ndarray] = []
-    first, why_bad = "", []
+    first, shape, why_bad = "", (0, 0, 0), []
     decoding = in_parallel(lambda name: decode_or_why(root / name, options), names, "decoding")
     with contextlib.closing(decoding), quiet_pillow():
         for name, (image, why) in zip(names, decoding, strict=True):
             why_bad.append(why)
             if image is None:
                 continue
-            first = first or name
-            if images and image.shape[:2] != images[0].shape[:2]:  # at once: there may be no room for all of them
-                raise ValueError(_mixed_sizes(root, (first, images[0]), (name, image)))
-            images.append(image)
-    if not images:
+            if first and image.shape[:2] != shape[:2]:  # at once: there may be no room for all of them
+                raise ValueError(_mixed_sizes(root, (first, shape), (name, image.shape)))
+            first, shape = first or name, max(shape, image.shape)  # grey files become colour where some file is
+            if keep:
+                images.append(image)
+    if not first:
         bad = dict(zip(names, why_bad, strict=True))
         raise ValueError(f"all of {_reasons(bad, root, len(names))}; name another folder: --config.data.path=DIR")
-    channels = max(image.shape[2] for image in images)  # grey files become colour where some file is
-    same = (np.broadcast_to(image, (*image.shape[:2], channels)) for image in images)
-    return {"image": np.stack(list(same)), "why_bad": np.array(why_bad)}
+    pixels = {"image": np.stack([np.broadcast_to(image, shape) for image in images])} if keep else {}
+    return {"shape": np.array(shape), **pixels, "why_bad": np.array(why_bad)}
 
 
-def _mixed_sizes(root: Path, *named: tuple[str, np.ndarray]) -> str:
-    told = " and ".join(f"{image.shape[1]}×{image.shape[0]} ({_shown(name)})" for name, image in named)
-    side = min(64, *(side for _, image in named for side in image.shape[:2]))
+def _mixed_sizes(root: Path, *named: tuple[str, tuple[int, ...]]) -> str:
+    told = " and ".join(f"{shape[1]}×{shape[0]} ({_shown(name)})" for name, shape in named)
+    side = min(64, *(side for _, shape in named for side in shape[:2]))
     return f"{root} mixes images of {told}; bring them to one size by --config.data.size={side}"
-
-
-def in_parallel(work: Callable[[str], Any], names: Sequence[str], told: str) -> Iterator[Any]:
-    """work(name) of each name, in order, with a bar on a terminal where it takes longer than a second."""
-    batches = [names[start : start + BATCH] for start in range(0, len(names), BATCH)]
-    bar = tqdm(total=len(names), desc=told, leave=False, unit=" images", delay=1, disable=None)
-    with bar, ThreadPoolExecutor() as pool:  # Pillow, hashing and reading all release Python's lock
-        try:
-            for done in pool.map(lambda batch: [work(name) for name in batch], batches):
-                bar.update(len(done))
-                yield from done
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def report(root: Path, bad: dict[str, str], count: int, stop: bool) -> None:

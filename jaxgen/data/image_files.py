@@ -77,6 +77,18 @@ def decode(path: Path, options: Options) -> np.ndarray:
         raise BadImageError("truncated or damaged") from error
 
 
+def shape_by_header(path: Path, options: Options) -> tuple[int, int, int] | None:
+    """H, W, C that `decode` would give, or nearly, without the pixels; None where the file can't be read."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            wide, high = (options.size,) * 2 if options.size else image.size
+            return high, wide, options.channels or (1 if image.mode in ("1", "L", "LA") else 3)
+    except Exception:  # each of Pillow's decoders raises what it likes
+        return None
+
+
 def converted(image, channels: int):
     """A Pillow image upright, on black where it is transparent, in mode "L" or "RGB"; see `config.data.channels`."""
     from PIL import Image, ImageOps

@@ -89,9 +89,13 @@ def hide_labels(data: Data, count: int, num_classes: int, seed: int) -> Data:
 
 def gather(data: Data, index: Int[Array | np.ndarray, " B"]) -> Batch:
     """The examples at `index` as a batch, inside jit or out of it. Every index must be in [0, N)."""
-    image = jnp.take(data.image, index, axis=0, mode="clip").astype(jnp.float32) / 255
-    label = jnp.take(data.label, index, axis=0, mode="clip")
-    return Batch(image, label, jnp.ones(index.shape, jnp.float32))
+    return as_batch(Data(*(jnp.take(array, index, axis=0, mode="clip") for array in data)))
+
+
+def as_batch(examples: Data) -> Batch:
+    """Examples as a batch, inside jit."""
+    ones = jnp.ones(examples.label.shape, jnp.float32)
+    return Batch(examples.image.astype(jnp.float32) / 255, examples.label, ones)
 
 
 def padded_batches(data: Data, batch_size: int) -> Iterator[Batch]:

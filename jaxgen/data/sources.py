@@ -6,6 +6,7 @@ one split to another.
 
 import colorsys
 import logging
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -13,12 +14,17 @@ from jaxtyping import Int
 
 from jaxgen.config import did_you_mean
 from jaxgen.data.binarisation import binarised
+from jaxgen.data.cache import cached
 from jaxgen.data.folder import read_folder
 from jaxgen.data.pipeline import permutation
+from jaxgen.data.streaming import Stream, size_in_mib
 from jaxgen.data.tfds import read_tfds
+from jaxgen.files import cache_folder
 from jaxgen.types import Data, Info
 
 SPLIT_SEED = 1797
+SPLITS = ("train", "validation", "test")
+FEWEST_IN_PART = 1000  # images of a split that are kept in memory, however small the budget, if it has as many
 DIGITS_SPLITS = {"test": 250, "validation": 147}  # of 1,797; the other 1,400 are for training
 
 logger = logging.getLogger(__name__)
@@ -28,6 +34,9 @@ class Dataset(NamedTuple):
     """A data set in memory: three disjoint splits of uint8 images [N, H, W, C] and int32 labels [N].
 
     `class_names` are by label; of data that have none, as digits, labels stand for themselves.
+
+    Of a set that memory should not hold, each split is a random part of it, which serves to measure, and `stream` is
+    the whole training split, with a `Stream` for images.
     """
 
     name: str
@@ -36,6 +45,12 @@ class Dataset(NamedTuple):
     test: Data
     num_classes: int
     class_names: tuple[str, ...] = ()
+    stream: Data | None = None
+
+    @property
+    def training(self) -> Data:
+        """What is trained on."""
+        return self.stream or self.train
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -64,10 +79,11 @@ def load_dataset(config) -> Dataset:
             f"a TFDS set is named by --config.data.source=tfds --config.data.name=NAME, "
             "a folder of images by --config.data.source=folder --config.data.path=DIR"
         )
-    for key in ("size", "split_seed"):
+    for key in ("size", "split_seed", "budget"):
         if config[key] < 0:
             raise ValueError(f"data.{key}={config[key]} must be at least 0; try --config.data.{key}=0")
     dataset = SOURCES[config.source](config)
+    dataset = in_parts(dataset, config) if isinstance(dataset.train.image, Stream) else dataset
     dataset = tinted(dataset) if config.tint else dataset
     return binarised(dataset, config.binarisation)
 
@@ -101,12 +117,43 @@ def _stratified_order(label: Int[np.ndarray, " N"]) -> Int[np.ndarray, " N"]:
 
 
 def _take(data: Data, index: np.ndarray) -> Data:
-    return Data(data.image[index], data.label[index])
+    image = data.image
+    return Data(image.part(index) if isinstance(image, Stream) else image[index], data.label[index])
+
+
+def in_parts(dataset: Dataset, config) -> Dataset:
+    """A set of streams with random parts of its splits in memory, which the budget shares among them, and a `stream`.
+
+    Raises:
+      ValueError: what is asked for needs all pixels at once.
+    """
+    for key, value, needs in (("tint", config.tint, True), ("binarisation", config.binarisation, "static")):
+        if value == needs:
+            size = size_in_mib(sum(len(split.label) for split in dataset[1:4]), dataset.image_shape)
+            raise ValueError(
+                f"data.{key}={value!r} needs a set that memory holds, and {dataset.name} has {size:,.0f} MiB, "
+                f"more than data.budget={config.budget}; try --config.data.budget={math.ceil(size)}"
+            )
+    room = max(FEWEST_IN_PART, int(config.budget / 3 / size_in_mib(1, dataset.image_shape)))
+    parts = {name: in_memory(getattr(dataset, name), room, draw) for draw, name in enumerate(SPLITS)}
+    told = ", ".join(
+        f"{len(part.label):,} of {len(getattr(dataset, name).label):,} for {name}" for name, part in parts.items()
+    )
+    logger.info("%s is streamed; kept in memory, to measure by: %s images", dataset.name, told)
+    return dataset._replace(**parts, stream=dataset.train)
+
+
+def in_memory(data: Data, room: int, draw: int) -> Data:
+    """As many random examples of a stream, in order, as there is room for."""
+    index = np.sort(permutation(SPLIT_SEED, draw, len(data.label))[:room])
+    part = _take(data, index)
+    path, key = cache_folder("data") / f"part-{part.image.key[:16]}.npz", part.image.key
+    return part._replace(image=cached(path, key, lambda: {"image": part.image.in_memory()})["image"])
 
 
 def _load_tfds(config) -> Dataset:
     """The set `name` below `path` (empty: TFDS_DATA_DIR or ~/tensorflow_datasets), got there first by `download`."""
-    name, arrays = config.name, read_tfds(config.name, config.path, config.download)
+    name, arrays = config.name, read_tfds(config.name, config.path, config.download, config.budget)
     train, num_classes = Data(arrays["train_image"], arrays["train_label"]), int(arrays["num_classes"])
     if "test_image" in arrays:
         test = Data(arrays["test_image"], arrays["test_label"])

@@ -7,6 +7,7 @@ import importlib.util
 import io
 import json
 import logging
+import math
 import os
 import re
 import types
@@ -19,6 +20,7 @@ from jaxtyping import Int, UInt8
 
 from jaxgen.config import did_you_mean
 from jaxgen.data.cache import cached, one_line
+from jaxgen.data.streaming import Stream, size_in_mib
 from jaxgen.files import cache_folder
 
 READ_CHUNK = 4096
@@ -26,8 +28,12 @@ READ_CHUNK = 4096
 logger = logging.getLogger(__name__)
 
 
-def read_tfds(name: str, path: str | os.PathLike | None, download: bool) -> dict[str, np.ndarray]:
+def read_tfds(
+    name: str, path: str | os.PathLike | None, download: bool, budget: int | float = math.inf
+) -> dict[str, np.ndarray | Stream]:
     """The images and labels of a set: `train_image`, `train_label`, perhaps `test_…`, and `num_classes`.
+
+    Images of more MiB than the budget are each a `Stream`.
 
     Raises:
       ValueError: no such set, not prepared and not to be downloaded, or not of images with class labels.
@@ -39,7 +45,7 @@ def read_tfds(name: str, path: str | os.PathLike | None, download: bool) -> dict
         raise ValueError(_unprepared(name, _tfds_root(path)))
     if directory is None:
         directory = _prepare_tfds(name, _tfds_root(path))
-    return _cached(directory)
+    return _cached(directory) if _size_in_mib(directory) <= budget else _streamed(directory)
 
 
 def find_tfds(name: str, path: str | os.PathLike | None = None) -> Path | None:
@@ -116,14 +122,14 @@ def _unreadable(directory: Path, why: str) -> str:
     return f"{directory} cannot be read ({why}); remove it and prepare it anew with --config.data.download=true"
 
 
-def _open_tfds(directory: Path) -> tuple[dict[str, Any], int]:
+def _open_tfds(directory: Path, **options) -> tuple[dict[str, Any], int]:
     """The data sources by split and the number of classes, after a look at whether they are what we can use."""
     import tensorflow_datasets as tfds
 
     try:
         builder = tfds.builder_from_directory(directory)
         features = dict(builder.info.features)
-        sources = {s: builder.as_data_source(split=s) for s in ("train", "test") if s in builder.info.splits}
+        sources = {s: builder.as_data_source(s, **options) for s in ("train", "test") if s in builder.info.splits}
     except Exception as error:  # a damaged directory fails in TFDS, protobuf, json or the file system
         raise ValueError(_unreadable(directory, one_line(error))) from error
     image, label = features.get("image"), features.get("label")
@@ -152,11 +158,77 @@ def _read_split(source, where: str) -> tuple[UInt8[np.ndarray, "N H W C"], Int[n
 
 def _cached(directory: Path) -> dict[str, np.ndarray]:
     """What `_read_tfds(directory)` gives, from the user's cache where the directory has not changed since."""
+    return cached(_cache_of(directory), _state(directory), lambda: _read_tfds(directory))
+
+
+def _state(directory: Path) -> str:
+    """Says whether the directory has changed."""
     files = sorted((file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in directory.iterdir())
-    state = hashlib.blake2b(repr(files).encode() + (directory / "dataset_info.json").read_bytes()).hexdigest()
+    return hashlib.blake2b(repr(files).encode() + (directory / "dataset_info.json").read_bytes()).hexdigest()
+
+
+def _cache_of(directory: Path, what: str = "") -> Path:
     place = hashlib.blake2b(str(directory).encode(), digest_size=6).hexdigest()
-    path = cache_folder("data") / f"{'-'.join(directory.parts[-2:])}-{place}.npz"
-    return cached(path, state, lambda: _read_tfds(directory))
+    return cache_folder("data") / f"{'-'.join(directory.parts[-2:])}-{place}{what}.npz"
+
+
+def _size_in_mib(directory: Path) -> float:
+    """Of all images of the two splits, by what TFDS says of them; 0 where it does not."""
+    try:
+        splits = json.loads((directory / "dataset_info.json").read_text())["splits"]
+        features = json.loads((directory / "features.json").read_text())["featuresDict"]["features"]
+        shape = [int(side) for side in features["image"]["image"]["shape"]["dimensions"]]
+        lengths = [int(n) for split in splits if split["name"] in ("train", "test") for n in split["shardLengths"]]
+        if min(shape) < 1:  # sides that TFDS leaves open: as the first image has them
+            shape = _first_shape(directory)
+    except (OSError, ValueError, KeyError, TypeError):  # whoever reads the directory next says what is wrong with it
+        return 0.0
+    return size_in_mib(sum(lengths), shape)
+
+
+def _first_shape(directory: Path) -> tuple[int, int, int]:
+    """H, W, C of a prepared set's first training image."""
+    with _quiet():
+        sources, _ = _open_tfds(directory)
+        return next(iter(sources["train"]))["image"].shape
+
+
+def _streamed(directory: Path) -> dict[str, np.ndarray | Stream]:
+    """As `_read_tfds`, with a `Stream` for the images of each split; only the labels are read."""
+    state = _state(directory)
+    arrays = dict(cached(_cache_of(directory, "-labels"), state, lambda: _read_labels(directory)))
+    with _quiet():
+        sources, _ = _open_tfds(directory)
+        for split, source in sources.items():
+            arrays[f"{split}_image"] = _stream_of(source, f"{directory}, split {split},", f"{state} {split}")
+    return arrays
+
+
+def _stream_of(source, where: str, key: str) -> Stream:
+    shape = source[0]["image"].shape
+
+    def read(i: int) -> np.ndarray:
+        image = source[i]["image"]
+        if image.shape != shape:
+            raise ValueError(f"{where} mixes images of {shape} and {image.shape}; one size is needed")
+        return image
+
+    return Stream(read, (len(source), *shape), key)
+
+
+def _read_labels(directory: Path) -> dict[str, np.ndarray]:
+    """The labels of the splits and the number of classes; no image is decoded."""
+    import tensorflow_datasets as tfds
+
+    with _quiet():
+        sources, num_classes = _open_tfds(directory, decoders={"image": tfds.decode.SkipDecoding()})
+        labels = {f"{split}_label": _labels_of(source) for split, source in sources.items()}
+    return {**labels, "num_classes": np.array(num_classes)}
+
+
+def _labels_of(source) -> Int[np.ndarray, " N"]:
+    chunks = (range(start, min(start + READ_CHUNK, len(source))) for start in range(0, len(source), READ_CHUNK))
+    return np.array([each["label"] for chunk in chunks for each in source.__getitems__(chunk)], np.int32)
 
 
 @contextlib.contextmanager
