@@ -24,6 +24,7 @@ Flags:
   --count=N                how many images to sample (under labels: rounded up to whole styles) or to reconstruct, pairs
                            to interpolate, dimensions to traverse, codes to walk through
   --spherical              interpolate.gif moves on the sphere, not on the straight line
+  --profile                train: the second log interval is traced into profile/, for ui.perfetto.dev or TensorBoard
 
 A run leaves config.json, checkpoints/, tensorboard/, metrics.jsonl, log.txt, figures/*.png and results.json.
 The same command again resumes it, or says that it is complete.
@@ -42,6 +43,7 @@ MODES_OF = {  # the modes that a flag means something to
     "images": ("reconstruct", "interpolate", "traverse"),
     "count": ("sample", "reconstruct", "interpolate", "traverse", "walk"),
     "spherical": ("interpolate",),
+    "profile": ("train",),
 }
 
 
@@ -70,7 +72,7 @@ def recipes() -> list[Path]:
 
 
 def parse(argv: list[str]):
-    """Reads the flags: (config, workdir, mode, the options of the modes that use a model).
+    """Reads the flags: (config, workdir, mode, the options that are for some modes alone).
 
     Raises:
       ValueError: any of them is wrong, in one line.
@@ -86,6 +88,7 @@ def parse(argv: list[str]):
     flags.DEFINE_string("images", "", "your own images", flag_values=values)
     flags.DEFINE_integer("count", None, "how many", lower_bound=1, flag_values=values)
     flags.DEFINE_boolean("spherical", False, "move on the sphere", flag_values=values)
+    flags.DEFINE_boolean("profile", False, "trace a log interval", flag_values=values)
     check_config_path(argv[1:])
     try:
         rest = values(argv)
@@ -147,10 +150,13 @@ def hand_over(config, workdir: str, mode: str, options: dict) -> int:
     from jaxgen import exploring, training, using
 
     try:
+        profile = options.pop("profile")
         if mode in exploring.MODES:
             exploring.MODES[mode](config, workdir, using.Options(**options))
+        elif mode == "evaluate":
+            using.evaluate(config, workdir)
         else:
-            {"train": training.run, "evaluate": using.evaluate}[mode](config, workdir)
+            training.run(config, workdir, profile)
     except training.NonFiniteLossError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -22,6 +22,7 @@ from jaxgen.figures import curves
 from jaxgen.loading import Networks, accompanied, inherited
 from jaxgen.model import Model
 from jaxgen.players import make_update, rng_of_step
+from jaxgen.profiling import Profile
 from jaxgen.telemetry import Telemetry
 from jaxgen.types import Data, TrainState
 
@@ -72,10 +73,13 @@ class Run(NamedTuple):
     mesh: parallel.Mesh
     workdir: Path
     checkpoints: Checkpoints
+    profile: bool = False  # a log interval is traced
 
 
-def run(config: ConfigDict, workdir: str | Path) -> dict:
+def run(config: ConfigDict, workdir: str | Path, profile: bool = False) -> dict:
     """Trains to `config.steps`, resuming where the workdir stands; evaluates once, at the end.
+
+    With `profile`, one log interval is traced; see `profiling.py`.
 
     Returns:
       What `results.json` holds.
@@ -98,7 +102,7 @@ def run(config: ConfigDict, workdir: str | Path) -> dict:
         workdirs.claim(workdir, config.to_dict(), free=workdirs.PLACES) as workdir,
         Checkpoints(workdir / "checkpoints", config.keep_checkpoints, best) as checkpoints,
     ):
-        this = Run(config, dataset, seen, algorithm, mesh, workdir, checkpoints)
+        this = Run(config, dataset, seen, algorithm, mesh, workdir, checkpoints, profile)
         state, start, seconds = restore_or_init(this, networks)
         finished = workdirs.read_results(workdir)
         if finished and finished["step"] == start == config.steps:
@@ -130,14 +134,16 @@ def train(this: Run, state: TrainState, start: int, seconds: float, telemetry: T
     )
     take = feeder(steps, this.seen, config, this.mesh, start)
     measures = evaluation.compile_measures(this.algorithm)
+    profile = Profile(this.workdir, this.profile, start, config.log_every, config.steps)
     began = time.monotonic() - seconds
     with StopSignals() as stop:
         step = start
         while step < config.steps:
             dispatched = time.monotonic()
             until = min(step + config.log_every, config.steps)
-            state, metrics = take(state, step, until)
-            log_training(metrics, step, until, config.batch_size, dispatched, telemetry)
+            with profile.of(step):
+                state, metrics = take(state, step, until)
+                log_training(metrics, step, until, config.batch_size, dispatched, telemetry)
             step, before = until, step
             last = step == config.steps or stop.signum
             evaluate, save = (last or step % every == 0 for every in (config.evaluate_every, config.checkpoint_every))
