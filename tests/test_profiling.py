@@ -26,9 +26,7 @@ def test_a_run_leaves_a_trace_of_one_interval(tmp_path):
 )
 def test_the_second_interval_is_traced_or_the_only_one(tmp_path, monkeypatch, start, steps, traced):
     seen = []
-    monkeypatch.setattr(
-        "jax.profiler.trace", lambda folder, **options: seen.append(folder) or open(tmp_path / "x", "w")
-    )
+    monkeypatch.setattr("jax.profiler.trace", lambda folder, **options: seen.append(folder) or nullcontext())
     profile, found = Profile(tmp_path, True, start, 5, steps), []
     for step in range(start, steps, 5):
         with profile.of(step):
