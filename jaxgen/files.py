@@ -8,6 +8,8 @@ from typing import BinaryIO
 
 import numpy as np
 
+TEMPORARY = ".*.tmp"  # what a file is called while it is written
+
 
 def write_atomically(path: str | os.PathLike, content: bytes) -> None:
     """Writes a file in one move, made durable first: a reader finds the old one or the new one, never half of one."""

@@ -16,11 +16,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from jaxgen.files import write_atomically
+from jaxgen.files import TEMPORARY, write_atomically
 
 LOGGER = logging.getLogger("jaxgen")
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "jaxgen")
-PLACES = ("data.path", "data.download", "start_from")  # where things are on this machine, not what the run is
+PLACES = ("data.path", "data.download", "data.budget", "start_from")  # of this machine, not what the run is
 SHOWN = 3  # differences named in a refusal
 ABSENT = object()
 
@@ -42,6 +42,7 @@ def claim(workdir: str | os.PathLike, config: dict[str, Any], free: tuple[str, .
     path = Path(os.path.abspath(workdir))
     _make_folder(path)
     with _lock(path):
+        _tidy(path)
         _settle_config(path, _plain(config), free)
         yield path
 
@@ -109,6 +110,12 @@ def commit_of(checkout: Path) -> str | None:
 def _git(checkout: Path, *arguments: str) -> subprocess.CompletedProcess:
     command = ["git", "-C", str(checkout), *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
+
+
+def _tidy(path: Path) -> None:
+    """Takes away what writers that were killed left half written; nobody else writes in the folder now."""
+    for left in (*path.glob(TEMPORARY), *path.glob(f"*/{TEMPORARY}")):
+        left.unlink(missing_ok=True)
 
 
 def _make_folder(path: Path) -> None:

@@ -136,6 +136,17 @@ def test_a_second_run_in_one_workdir_is_refused_until_the_first_is_gone_even_by_
         assert (tmp_path / ".lock").read_text() == f"{os.getpid()}\n"
 
 
+def test_what_a_killed_writer_left_goes_and_nothing_else_does(tmp_path):
+    (tmp_path / "figures").mkdir()
+    left = [tmp_path / ".results.json.7.tmp", tmp_path / "figures" / ".codes.png.7.tmp"]
+    kept = [tmp_path / "notes.tmp", tmp_path / "figures" / "codes.png", tmp_path / ".hidden"]
+    for path in left + kept:
+        path.write_text("x")
+    with workdir.claim(tmp_path, CONFIG):
+        assert not any(path.exists() for path in left)
+        assert all(path.exists() for path in kept)
+
+
 def test_the_lock_ends_with_the_block_also_after_an_error(tmp_path):
     with pytest.raises(KeyError), workdir.claim(tmp_path, CONFIG):
         raise KeyError
