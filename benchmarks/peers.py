@@ -5,8 +5,8 @@
     python -m benchmarks.peers --configs=dcgan32 --out=FILE
 
 jaxgen's step is the program's own (`parallel.compile_steps(training.make_step(algorithm), mesh, "jit")`); PyTorch's is
-written beside it (`benchmarks/torch_gan.py`). Both begin with the same weights; the losses of the first steps, on the
-same images and codes, have to agree before anything is timed. Then the two take turns, --steps steps at a time, and a
+written beside it (`benchmarks/torch_*.py`). Both begin with the same weights; what the first steps measure, on the same
+images and random numbers, has to agree before anything is timed. Then the two take turns, --steps steps at a time. A
 turn's ratio is jaxgen's steps a second over those of PyTorch's fastest form in it. Timed is all that a step does,
 the gathering of the batch and the drawing of codes included; not timed are compiling, logging and checkpoints.
 
@@ -14,13 +14,14 @@ ratio, ratio_min, ratio_max: the median, least and most of --repeats turns. form
 """
 
 import argparse
-import dataclasses
+import importlib
 import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
+from unittest import mock
 
 import jax
 import numpy as np
@@ -28,40 +29,34 @@ import numpy as np
 from benchmarks import records
 from jaxgen import algorithms, parallel, training
 from jaxgen.config import did_you_mean
-from jaxgen.distributions import Gaussian
 from jaxgen.types import Data, Info
 
 COLUMNS = {"config": "config", "ratio": "ratio", "ratio_min": "min", "ratio_max": "max", "forms": "steps/s"}
-CHECKED = 3  # steps, on the same images and codes
-IMAGES = 1000  # of noise: what they show costs nothing
+CHECKED = 3  # steps, on the same images and random numbers
+IMAGES, CLASSES = 1000, 10  # of noise: what they show costs nothing
 
 
 class Case(NamedTuple):
-    """What is measured: a config with changes, on images of a shape."""
+    """What is measured: a config with changes, on images of a shape, beside a module of benchmarks/."""
 
-    config: str
+    config: str  # with its tokens
     changes: dict
     image_shape: tuple[int, int, int]
+    peer: str
 
 
+DIGIT = (28, 28, 1)
 PLAIN = {"batch_size": 64, "r1": 0.0, "average": 0.0, "schedule": "simultaneous", "decay": "none", "dense": 0}
 CASES = {
+    "cond_aae": Case("cond_aae", {}, DIGIT, "torch_aae"),
+    "ae": Case("ae:mnist", {}, DIGIT, "torch_autoencoder"),
+    "vae": Case("vae:mnist", {}, DIGIT, "torch_autoencoder"),
+} | {
     f"dcgan{width}": Case(
-        "dcgan", {**PLAIN, "width": width, "rates.critic": 2e-4, "rates.generator": 2e-4}, (32, 32, 3)
+        "dcgan", {**PLAIN, "width": width, "rates.critic": 2e-4, "rates.generator": 2e-4}, (32, 32, 3), "torch_gan"
     )
     for width in (32, 64)
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Fixed(Gaussian):
-    """A prior that always draws the same codes, [B, Z]."""
-
-    codes: np.ndarray | None = None
-
-    def sample(self, rng, count):
-        del rng
-        return jax.numpy.asarray(self.codes[:count])
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -118,19 +113,16 @@ def run(options: argparse.Namespace) -> list[dict]:
 
 def measured(case: Case, options: argparse.Namespace) -> dict:
     """The ratio of a case and the steps a second behind it."""
-    from benchmarks import torch_gan
-
-    config = records.recipe(case.config)
-    config.update_from_flattened_dict(case.changes)
-    numbers = np.random.default_rng(0)
-    images = numbers.integers(0, 256, (IMAGES, *case.image_shape), dtype=np.uint8)
-    algorithm = algorithms.build(config, Info("noise", case.image_shape, 1))
-    check(algorithm, config, images)
+    peer = importlib.import_module(f"benchmarks.{case.peer}")
+    config, data = config_of(case), noise(case.image_shape)
+    algorithm = algorithms.build(config, Info("noise", case.image_shape, CLASSES))
+    check(peer, algorithm, config, data)
     params = jax.device_get(jax.jit(algorithm.init)(jax.random.key(0)).params)
-    turns = {"jaxgen": jaxgen_turn(algorithm, images)}
-    for form in torch_gan.FORMS:
-        turns[form] = torch_turn(torch_gan.stepper(algorithm, params, config, images, form))
+    turns = {"jaxgen": jaxgen_turn(algorithm, data)}
+    for form in peer.FORMS:
+        turns[form] = torch_turn(peer.stepper(algorithm, params, config, *data, form))
     rates: dict[str, list[float]] = {form: [] for form in turns}
+    numbers = np.random.default_rng(0)
     for turn in range(1 + options.repeats):
         index = numbers.integers(0, IMAGES, (options.steps, config.batch_size)).astype(np.int32)
         for form, take in turns.items():
@@ -138,63 +130,86 @@ def measured(case: Case, options: argparse.Namespace) -> dict:
             take(index)
             if turn:  # the first compiles
                 rates[form].append(options.steps / (time.perf_counter() - began))
-    peers = zip(*(rates[form] for form in torch_gan.FORMS), strict=True)
+    peers = zip(*(rates[form] for form in peer.FORMS), strict=True)
     ratios = [ours / max(theirs) for ours, theirs in zip(rates["jaxgen"], peers, strict=True)]
     forms = {form: statistics.median(each) for form, each in rates.items()}
     return {"ratio": statistics.median(ratios), "ratio_min": min(ratios), "ratio_max": max(ratios), "forms": forms}
 
 
-def jaxgen_turn(algorithm, images: np.ndarray) -> Callable[[np.ndarray], dict]:
+def config_of(case: Case):
+    name, _, tokens = case.config.partition(":")
+    config = records.recipe(name, tokens)
+    config.update_from_flattened_dict(case.changes)
+    return config
+
+
+def noise(image_shape: tuple[int, int, int]) -> Data:
+    """Images that show nothing, of random classes."""
+    numbers = np.random.default_rng(0)
+    image = numbers.integers(0, 256, (IMAGES, *image_shape), dtype=np.uint8)
+    return Data(image, numbers.integers(0, CLASSES, IMAGES).astype(np.int32))
+
+
+def jaxgen_turn(algorithm, data: Data) -> Callable[[np.ndarray], dict]:
     """`take(index [S, B])`: so many steps, finished when it returns their metrics."""
     mesh = parallel.data_mesh()
     steps = parallel.compile_steps(training.make_step(algorithm), mesh, "jit")
     state = parallel.compile_init(algorithm.init, mesh)(jax.random.key(0))
-    data = parallel.replicate(Data(images, np.zeros(len(images), np.int32)), mesh)
+    placed = parallel.replicate(data, mesh)
     rng = parallel.replicate(jax.random.key(1), mesh)
 
     def take(index: np.ndarray) -> dict:
         nonlocal state
-        state, metrics = jax.block_until_ready(steps(state, data, index, rng))
+        state, metrics = jax.block_until_ready(steps(state, placed, index, rng))
         return metrics
 
     return take
 
 
 def torch_turn(step: Callable) -> Callable[[np.ndarray], list]:
-    """The same, of a PyTorch step: losses are fetched once, at the end, as ours are."""
+    """The same, of a PyTorch step: what it measures is fetched once, at the end, as ours is."""
     import torch
 
     def take(index: np.ndarray) -> list:
-        losses = [step(torch.from_numpy(each)) for each in index.astype(np.int64)]
-        return torch.tensor([[float(loss) for loss in each] for each in losses]).tolist()
+        found = [list(step(torch.from_numpy(each)).values()) for each in index.astype(np.int64)]
+        return torch.stack([torch.stack(each) for each in found]).tolist()
 
     return take
 
 
-def check(algorithm, config, images: np.ndarray) -> None:
-    """Takes the first steps on the same images and codes in every form.
+def check(peer, algorithm, config, data: Data) -> None:
+    """Takes the first steps in every form, on the same images, with the same numbers wherever one draws normal ones.
 
     Raises:
-      ValueError: losses differ, so that the two are not the same mathematics.
+      ValueError: what they measure differs, so that the two are not the same mathematics.
     """
     import torch
 
-    from benchmarks import torch_gan
-
-    numbers = np.random.default_rng(1)
-    index = numbers.integers(0, IMAGES, (CHECKED, config.batch_size)).astype(np.int32)
-    codes = numbers.normal(size=(config.batch_size, algorithm.latent_size)).astype(np.float32)
-    fixed = dataclasses.replace(algorithm, prior=Fixed(algorithm.latent_size, codes=codes))
+    index = np.random.default_rng(1).integers(0, IMAGES, (CHECKED, config.batch_size)).astype(np.int32)
     params = jax.device_get(jax.jit(algorithm.init)(jax.random.key(0)).params)
-    metrics = jax.device_get(jaxgen_turn(fixed, images)(index))
-    ours = np.stack([metrics["critic/loss"], metrics["generator/loss"]], axis=1)
-    for form in torch_gan.FORMS:
-        step = torch_gan.stepper(algorithm, params, config, images, form)
-        theirs = [
-            [float(x) for x in step(torch.from_numpy(i.astype(np.int64)), torch.from_numpy(codes))] for i in index
-        ]
-        if not np.allclose(ours, theirs, rtol=1e-3):
-            raise ValueError(f"losses of the first steps differ: jaxgen {ours.tolist()}, PyTorch {form} {theirs}")
+    with mock.patch("jax.random.normal", fixed_normal):
+        ours = jax.device_get(jaxgen_turn(algorithm, data)(index))
+    for form in peer.FORMS:
+        step = peer.stepper(algorithm, params, config, *data, form)
+        batches = [torch.from_numpy(each.astype(np.int64)) for each in index]
+        steps = [step(batch, lambda shape: torch.from_numpy(fixed(shape))) for batch in batches]
+        for name in steps[0]:
+            theirs = [float(each[name]) for each in steps]
+            if not np.allclose(ours[name], theirs, rtol=1e-3):
+                raise ValueError(
+                    f"the first steps differ: {name} is {ours[name].tolist()} in jaxgen, {theirs} in PyTorch, {form}"
+                )
+
+
+def fixed_normal(key, shape=(), dtype=np.float32):
+    """In the place of `jax.random.normal`."""
+    del key
+    return jax.numpy.asarray(fixed(shape), dtype)
+
+
+def fixed(shape: Sequence[int]) -> np.ndarray:
+    """Normal numbers, always the same of a shape."""
+    return np.random.default_rng(list(shape)).normal(size=shape).astype(np.float32)
 
 
 if __name__ == "__main__":

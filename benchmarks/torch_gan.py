@@ -108,16 +108,18 @@ def load(modules: nn.Sequential, params: Mapping) -> None:
             module.bias.copy_(torch.from_numpy(np.array(its["bias"])))
 
 
-def stepper(algorithm, params: Mapping, config, images: np.ndarray, form: str) -> Callable:
-    """`step(index, code=None) -> (critic's loss, generator's loss)`, one step on the images of that index.
+def stepper(algorithm, params: Mapping, config, images: np.ndarray, labels: np.ndarray, form: str) -> Callable:
+    """`step(index, normal) -> {metric: value}`, one step on the images of that index.
 
     Args:
       algorithm: a GAN with the non-saturating game and no penalty.
       params: what its networks begin with.
       config: its config.
       images: uint8 [N, H, W, C].
+      labels: of no use to it.
       form: one of FORMS.
     """
+    del labels
     shape = algorithm.info.image_shape
     generator = network(algorithm.networks["generator"].layers, (algorithm.latent_size,), shape)
     critic = network(algorithm.networks["critic"].layers, (shape[-1], *shape[:2]), shape, scores=1)
@@ -131,9 +133,9 @@ def stepper(algorithm, params: Mapping, config, images: np.ndarray, form: str) -
         for name, net in (("generator", generator), ("critic", critic))
     }
 
-    def step(index: Tensor, code: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def step(index: Tensor, normal: Callable = torch.randn) -> dict[str, Tensor]:
         real = data[index].float() * (2 / 255) - 1
-        fake = torch.tanh(generator(torch.randn(len(index), algorithm.latent_size) if code is None else code))
+        fake = torch.tanh(generator(normal((len(index), algorithm.latent_size))))
         real_logits, fake_logits = critic(real), critic(fake)
         told = (softplus(-real_logits) + softplus(fake_logits)).mean()
         fooled = softplus(-fake_logits).mean()
@@ -142,6 +144,6 @@ def stepper(algorithm, params: Mapping, config, images: np.ndarray, form: str) -
             loss.backward(inputs=list(net.parameters()), retain_graph=name == "critic")
         adam["critic"].step()
         adam["generator"].step()
-        return told.detach(), fooled.detach()
+        return {"critic/loss": told.detach(), "generator/loss": fooled.detach()}
 
     return step

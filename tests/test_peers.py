@@ -1,5 +1,6 @@
 """PyTorch's peers compute the same as jaxgen before anything is timed; what can't be measured is told in one line."""
 
+import importlib
 import json
 import sys
 
@@ -7,22 +8,29 @@ import jax
 import numpy as np
 import pytest
 
-from benchmarks import peers, records
+from benchmarks import peers
 from jaxgen import algorithms
 from jaxgen.types import Info
 
 SHAPE = (16, 16, 3)
-CASE = peers.Case("dcgan", {**peers.CASES["dcgan32"].changes, "width": 4, "batch_size": 6}, SHAPE)
+CASE = peers.Case("dcgan", {**peers.CASES["dcgan32"].changes, "width": 4, "batch_size": 6}, SHAPE, "torch_gan")
+HIDDEN = {"hidden": (16, 12), "batch_size": 6}
+MLPS = {
+    "cond_aae": peers.Case("cond_aae", {**HIDDEN, "critic_hidden": (8, 8)}, (6, 6, 1), "torch_aae"),
+    "cond_aae, another game": peers.Case(
+        "cond_aae",
+        {**HIDDEN, "critic_hidden": (8,), "gradient_penalty": 0.0, "game_moves_spread": True, "encoder_leak": 0.1},
+        (6, 6, 1),
+        "torch_aae",
+    ),
+    "ae": peers.Case("ae", HIDDEN, (6, 6, 1), "torch_autoencoder"),
+    "vae": peers.Case("vae", HIDDEN, (6, 6, 1), "torch_autoencoder"),
+}
 
 
-def built(**changes):
-    config = records.recipe(CASE.config)
-    config.update_from_flattened_dict({**CASE.changes, **changes})
-    return algorithms.build(config, Info("noise", SHAPE, 1)), config
-
-
-def images():
-    return np.random.default_rng(0).integers(0, 256, (peers.IMAGES, *SHAPE), dtype=np.uint8)
+def built(case=CASE, **changes):
+    config = peers.config_of(case._replace(changes={**case.changes, **changes}))
+    return algorithms.build(config, Info("noise", case.image_shape, peers.CLASSES)), config
 
 
 @pytest.mark.parametrize(
@@ -53,7 +61,7 @@ def test_a_peer_draws_and_judges_as_ours_does():
     algorithm, _ = built()
     state = jax.jit(algorithm.init)(jax.random.key(0))
     code = np.random.default_rng(0).normal(size=(6, algorithm.latent_size)).astype(np.float32)
-    image = images()[:6] / np.float32(255)
+    image = peers.noise(SHAPE).image[:6] / np.float32(255)
     for name, inputs, seen, scores in (("generator", code, code, 0), ("critic", image, image.transpose(0, 3, 1, 2), 1)):
         ours, _ = algorithm.train_apply(
             name, state.params, state.stats, jax.numpy.asarray(inputs), rng=jax.random.key(0)
@@ -68,11 +76,36 @@ def test_a_peer_draws_and_judges_as_ours_does():
 
 def test_the_first_steps_agree_and_are_seen_to_differ_where_they_do():
     pytest.importorskip("torch", reason="PyTorch is an optional extra, for benchmarks/peers.py")
-    algorithm, config = built()
-    peers.check(algorithm, config, images())
+    from benchmarks import torch_gan
+
+    (algorithm, config), data = built(), peers.noise(SHAPE)
+    peers.check(torch_gan, algorithm, config, data)
     other, _ = built(**{"rates.generator": 1e-2})
-    with pytest.raises(ValueError, match="losses of the first steps differ: jaxgen"):
-        peers.check(other, config, images())
+    with pytest.raises(ValueError, match=r"the first steps differ: .* in jaxgen, .* in PyTorch, eager"):
+        peers.check(torch_gan, other, config, data)
+
+
+@pytest.mark.parametrize("name", MLPS)
+def test_the_first_steps_of_fully_connected_peers_agree(name, monkeypatch):
+    pytest.importorskip("torch", reason="PyTorch is an optional extra, for benchmarks/peers.py")
+    peer = importlib.import_module(f"benchmarks.{MLPS[name].peer}")
+    monkeypatch.setattr(peer, "FORMS", ("eager",))  # compiling takes a minute
+    (algorithm, config), data = built(MLPS[name]), peers.noise(MLPS[name].image_shape)
+    config.steps = 4  # so that a rate that does not fall as it should shows
+    peers.check(peer, algorithms.build(config, algorithm.info), config, data)
+    wrong = config.copy_and_resolve_references()
+    wrong.decay = "none"
+    with pytest.raises(ValueError, match="the first steps differ"):
+        peers.check(peer, algorithms.build(config, algorithm.info), wrong, data)
+
+
+def test_a_network_that_no_peer_has_is_refused():
+    pytest.importorskip("torch", reason="PyTorch is an optional extra, for benchmarks/peers.py")
+    from benchmarks import torch_aae
+
+    algorithm, config = built(MLPS["cond_aae"], dropout=0.5)
+    with pytest.raises(ValueError, match="no PyTorch peer has dropout"):
+        peers.check(torch_aae, algorithm, config, peers.noise((6, 6, 1)))
 
 
 def test_a_row_has_the_ratio_its_spread_and_what_it_rests_on(monkeypatch, capsys, tmp_path):

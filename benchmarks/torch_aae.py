@@ -1,0 +1,80 @@
+"""`jaxgen.algorithms.aae` in PyTorch, as one who writes PyTorch well would.
+
+One forward pass of the encoder for all players, one of the critic for each kind of code; each player's gradient is
+taken for what it moves alone.
+"""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
+from torch.nn.functional import one_hot, softplus
+
+from benchmarks.torch_mlp import FORMS, MLP, Adam, Normal, in_form, pixels
+from jaxgen.algorithms.aae import LOG_STD_AT_START, LOG_STD_RANGE
+
+__all__ = ["FORMS", "stepper"]
+MOVED = {"reconstruction": ("encoder", "decoder"), "critic": ("critic",), "encoder": ("encoder",)}
+
+
+def stepper(algorithm, params: Mapping, config, images: np.ndarray, labels: np.ndarray, form: str) -> Callable:
+    """`step(index, normal) -> {metric: value}`, one step on the images of that index.
+
+    Args:
+      algorithm: a `ConditionalAAE` with Gaussian codes and prior, from logits, under the simultaneous schedule.
+      params: what its networks begin with.
+      config: its config.
+      images: uint8 [N, H, W, C].
+      labels: int32 [N].
+      form: one of FORMS.
+    """
+    networks = {name: MLP(algorithm.networks[name], params[name]) for name in ("encoder", "decoder", "critic")}
+    encoder, decoder, critic = networks.values()
+    data, told = torch.from_numpy(images), one_hot(torch.from_numpy(labels).long(), algorithm.num_labels).float()
+    adam = {
+        name: Adam([networks[each] for each in its], config.rates[name], config.b1[name], config.decay, config.steps)
+        for name, its in MOVED.items()
+    }
+
+    def score(code: Tensor, label: Tensor) -> Tensor:
+        if not algorithm.critic_sees_label:
+            return critic(code)
+        products = [code[:, None] * label[:, :, None]] if "critic" in algorithm.label_products else []
+        return critic(code, label, *products)
+
+    def losses(image: Tensor, label: Tensor, noise: Tensor, prior: Tensor) -> tuple[Tensor, ...]:
+        mean, log_std = encoder(image).unbind(1)
+        log_std = (log_std + LOG_STD_AT_START).clamp(*LOG_STD_RANGE)
+        code = mean + log_std.exp() * noise
+        nll = cross_entropy(decoder(code, label), image, reduction="sum") / len(image)
+        kl = 0.5 * (mean.square() + (2 * log_std).exp() - 2 * log_std - 1).sum(-1).mean()
+        played = code if algorithm.game_moves_spread else mean + log_std.exp().detach() * noise
+        real, fake = score(prior, label), score(played, label)
+        return nll, kl, (softplus(-real) + softplus(fake)).mean(), softplus(-fake).mean(), code.detach()
+
+    losses = in_form(losses, form)
+
+    def penalty(prior: Tensor, code: Tensor, label: Tensor) -> Tensor:  # twice differentiated: no compiler takes it
+        at = torch.cat([prior, code]).requires_grad_()
+        (slope,) = torch.autograd.grad(score(at, label.repeat(2, 1)).sum(), at, create_graph=True)
+        return slope.square().sum() / len(code) / 2
+
+    def step(index: Tensor, normal: Normal = torch.randn) -> dict[str, Tensor]:
+        image, label = pixels(data, index), told[index]
+        noise, prior = (normal((len(image), algorithm.latent_size)) for _ in range(2))
+        nll, kl, tell, fool, code = losses(image, label, noise, prior * algorithm.prior.std)
+        found = {"reconstruction/nll": nll, "reconstruction/kl": kl, "critic/loss": tell, "encoder/loss": fool}
+        loss = {"reconstruction": nll + config.kl_weight * kl, "critic": tell, "encoder": fool}
+        if config.gradient_penalty:
+            found["critic/penalty"] = penalty(prior * algorithm.prior.std, code, label)
+            loss["critic"] = tell + config.gradient_penalty * found["critic/penalty"]
+        gradient = {
+            name: torch.autograd.grad(loss[name], adam[name].params, retain_graph=name != "encoder") for name in MOVED
+        }
+        for name, its in gradient.items():
+            adam[name].step(its)
+        return {name: value.detach() for name, value in found.items()}
+
+    return step
