@@ -35,6 +35,7 @@ TABLES = {
         row("training images", GAN, "frechet_distance_floor", "the least to expect"),
         row("gan, rarest digit's share", GAN, "class_share_min", "≥ .05"),
         row("gan, tutorial, rarest digit's share", TUTORIAL, "class_share_min"),
+        row("conv_gan, dcgan, rarest digit's share", CONV, "class_share_min"),
         *(
             row(f"{name}, {metric}", config, metric)
             for metric in ("kernel_distance", "precision", "recall", "diversity")
