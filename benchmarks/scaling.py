@@ -1,7 +1,7 @@
 """How a training step scales over devices: 1, 2, 4, … of them, under jit and under pmap.
 
     python -m benchmarks.scaling                          all devices that jax sees
-    python -m benchmarks.scaling --simulate=8             8 CPU devices simulated on this machine's cores
+    python -m benchmarks.scaling --simulate=8 --batch_size=104    8 CPU devices simulated on this machine's cores
     python -m benchmarks.scaling --configs=cond_aae,dcgan --devices=1,8 --ways=jit
 
 Two ways to grow: strong, where the batch of the config is shared out over the devices, and weak, where each device has
@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 records.append(options.out, row)
                 rows.append(row)
     except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {error}".replace("--config.batch_size", "--batch_size"), file=sys.stderr)
         return 2
     print(records.table(rows, COLUMNS))
     simulated = "; simulated devices share the cores of one: overheads, no speeds" if rows[0]["simulated"] else ""
@@ -85,6 +85,12 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--ways", type=words, default=list(parallel.WAYS), metavar="A,B", help="jit, pmap (default: both)")
     add("--growths", type=words, default=list(GROWTHS), metavar="A,B", help="strong, weak (default: both)")
     add("--devices", type=words, metavar="A,B", help="how many (default: 1, 2, 4, … all)")
+    add(
+        "--batch_size",
+        type=count,
+        metavar="N",
+        help="of one device, or of all under strong growth (default: the config's)",
+    )
     add("--simulate", type=count, metavar="N", help="simulate N CPU devices; the rows say so")
     add("--steps", type=count, default=20, metavar="N", help="a turn (default: 20)")
     add("--repeats", type=count, default=7, metavar="N", help="turns (default: 7)")
@@ -117,6 +123,7 @@ def measured(name: str, cases: Sequence[Case], options: argparse.Namespace) -> l
       ValueError: no such config, or its batch can't be shared out.
     """
     config = records.recipe(name, step_throughput.told(name, options.tokens))
+    config.batch_size = options.batch_size or config.batch_size
     dataset = load_dataset(config.data)
     algorithm = algorithms.build(config, dataset.info)
     turns, exchanged, batches = [], [], []

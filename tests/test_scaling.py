@@ -58,6 +58,13 @@ def test_the_outputs_of_collectives_are_counted_and_no_others():
     assert scaling.bytes_of_collectives(program) == 40 + 16 + 4 + 20
 
 
+def test_a_batch_that_the_devices_do_not_divide_is_refused_with_one_that_they_do(tmp_path):
+    few = ("--configs=gan", "--tokens=smoke", "--simulate=4", "--batch_size=6", "--steps=1", "--repeats=1")
+    ran = run(*few, f"--out={tmp_path / 'rows.jsonl'}")
+    assert ran.returncode == 2
+    assert ran.stderr.splitlines()[-1] == "error: batch_size=6 must be divisible by 4 devices; try --batch_size=4"
+
+
 @pytest.mark.parametrize(
     ("flag", "message"),
     [
