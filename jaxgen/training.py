@@ -85,7 +85,8 @@ def run(config: ConfigDict, workdir: str | Path, profile: bool = False) -> dict:
       What `results.json` holds.
 
     Raises:
-      ValueError: the config, the data or the workdir does not fit; nothing has been overwritten.
+      ValueError: the config, the data or the workdir does not fit; nothing has been overwritten. Or a streamed image
+        can't be read any more; the last checkpoint is kept.
       NonFiniteLossError: a loss became NaN or infinite; the last good checkpoint is kept.
       Interrupted: SIGTERM or Ctrl-C; the state is saved.
     """
