@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from contextlib import nullcontext
 
 import pytest
 from helpers import COND_AAE, SMALL, launch
