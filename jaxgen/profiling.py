@@ -9,19 +9,14 @@ FOLDER = "profile"
 
 
 class Profile:
-    """Traces one log interval of a run into its workdir: the second, as the first compiles, or the only one there is.
-
-    Attributes:
-      traced: whether it has been.
-    """
+    """Traces one log interval of a run into its workdir: the second, as the first compiles, or the only one."""
 
     def __init__(self, workdir: Path, wanted: bool, start: int, log_every: int, steps: int):
-        self.folder, self.traced = workdir / FOLDER, not wanted
-        self._at = start + log_every if start + log_every < steps else start
+        second = start + log_every
+        self._folder, self._at = workdir / FOLDER, (second if second < steps else start) if wanted else None
 
     def of(self, step: int) -> contextlib.AbstractContextManager:
         """Around the interval that begins at `step`: traces it if it is the one."""
-        if self.traced or step != self._at:
+        if step != self._at:
             return contextlib.nullcontext()
-        self.traced = True
-        return jax.profiler.trace(str(self.folder), create_perfetto_trace=True)
+        return jax.profiler.trace(str(self._folder), create_perfetto_trace=True)

@@ -150,10 +150,15 @@ def _read_split(source, where: str) -> tuple[UInt8[np.ndarray, "N H W C"], Int[n
     for start in range(0, len(source), READ_CHUNK):
         stop = min(start + READ_CHUNK, len(source))
         for i, example in enumerate(source.__getitems__(range(start, stop)), start):
-            if example["image"].shape != shape:
-                raise ValueError(f"{where} mixes images of {shape} and {example['image'].shape}; one size is needed")
-            image[i], label[i] = example["image"], example["label"]
+            image[i], label[i] = _of_shape(example["image"], shape, where), example["label"]
     return image, label
+
+
+def _of_shape(image: np.ndarray, shape: tuple[int, ...], where: str) -> np.ndarray:
+    """The image; a ValueError where it has another shape."""
+    if image.shape != shape:
+        raise ValueError(f"{where} mixes images of {shape} and {image.shape}; one size is needed")
+    return image
 
 
 def _cached(directory: Path) -> dict[str, np.ndarray]:
@@ -206,14 +211,7 @@ def _streamed(directory: Path) -> dict[str, np.ndarray | Stream]:
 
 def _stream_of(source, where: str, key: str) -> Stream:
     shape = source[0]["image"].shape
-
-    def read(i: int) -> np.ndarray:
-        image = source[i]["image"]
-        if image.shape != shape:
-            raise ValueError(f"{where} mixes images of {shape} and {image.shape}; one size is needed")
-        return image
-
-    return Stream(read, (len(source), *shape), key)
+    return Stream(lambda i: _of_shape(source[i]["image"], shape, where), (len(source), *shape), key)
 
 
 def _read_labels(directory: Path) -> dict[str, np.ndarray]:
