@@ -69,11 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.compression",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = records.parser("compression", __doc__)
     add = parser.add_argument
     add("runs", nargs="+", metavar="RUN", help="workdirs of trained models")
     add("--split", choices=("test", "validation"), default="test", help="whose images are stored")

@@ -61,9 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.endurance", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = records.parser("endurance", __doc__)
     add = parser.add_argument
     add("--kills", type=int, default=100, metavar="N", help="(default: 100)")
     add("--seed", type=int, default=0, metavar="N", help="of the moments (default: 0)")

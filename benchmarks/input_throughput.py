@@ -55,11 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.input_throughput",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = records.parser("input_throughput", __doc__)
     add = parser.add_argument
     add("--path", type=Path, help="a folder of images (default: noise)")
     add("--images", type=int, default=2000, metavar="N", help="of noise (default: 2000)")

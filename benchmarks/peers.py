@@ -26,8 +26,8 @@ from unittest import mock
 import jax
 import numpy as np
 
-from benchmarks import records
-from jaxgen import algorithms, parallel, training
+from benchmarks import records, step_throughput
+from jaxgen import algorithms, parallel
 from jaxgen.config import did_you_mean
 from jaxgen.types import Data, Info
 
@@ -73,9 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.peers", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = records.parser("peers", __doc__)
     add = parser.add_argument
     add("--configs", default=",".join(CASES), metavar="A,B", help="which cases (default: %(default)s)")
     add("--steps", type=int, default=10, metavar="N", help="a turn (default: 10)")
@@ -117,7 +115,7 @@ def measured(case: Case, options: argparse.Namespace) -> dict:
     config, data = config_of(case), noise(case.image_shape)
     algorithm = algorithms.build(config, Info("noise", case.image_shape, CLASSES))
     check(peer, algorithm, config, data)
-    params = jax.device_get(jax.jit(algorithm.init)(jax.random.key(0)).params)
+    params = first_params(algorithm)
     turns = {"jaxgen": jaxgen_turn(algorithm, data)}
     for form in peer.FORMS:
         turns[form] = torch_turn(peer.stepper(algorithm, params, config, *data, form))
@@ -152,11 +150,7 @@ def noise(image_shape: tuple[int, int, int]) -> Data:
 
 def jaxgen_turn(algorithm, data: Data) -> Callable[[np.ndarray], dict]:
     """`take(index [S, B])`: so many steps, finished when it returns their metrics."""
-    mesh = parallel.data_mesh()
-    steps = parallel.compile_steps(training.make_step(algorithm), mesh, "jit")
-    state = parallel.compile_init(algorithm.init, mesh)(jax.random.key(0))
-    placed = parallel.replicate(data, mesh)
-    rng = parallel.replicate(jax.random.key(1), mesh)
+    steps, state, placed, rng = step_throughput.ready(algorithm, data, parallel.data_mesh(), "jit")
 
     def take(index: np.ndarray) -> dict:
         nonlocal state
@@ -164,6 +158,11 @@ def jaxgen_turn(algorithm, data: Data) -> Callable[[np.ndarray], dict]:
         return metrics
 
     return take
+
+
+def first_params(algorithm) -> dict:
+    """What jaxgen's turn begins with, for PyTorch to begin with too."""
+    return jax.device_get(jax.jit(algorithm.init)(jax.random.key(0)).params)
 
 
 def torch_turn(step: Callable) -> Callable[[np.ndarray], list]:
@@ -186,7 +185,7 @@ def check(peer, algorithm, config, data: Data) -> None:
     import torch
 
     index = np.random.default_rng(1).integers(0, IMAGES, (CHECKED, config.batch_size)).astype(np.int32)
-    params = jax.device_get(jax.jit(algorithm.init)(jax.random.key(0)).params)
+    params = first_params(algorithm)
     with mock.patch("jax.random.normal", fixed_normal):
         ours = jax.device_get(jaxgen_turn(algorithm, data)(index))
     for form in peer.FORMS:

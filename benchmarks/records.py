@@ -1,5 +1,6 @@
 """What every benchmark shares: the recipes to measure, the record of a row, the table on the screen. No timing here."""
 
+import argparse
 import functools
 import importlib.util
 import json
@@ -84,6 +85,14 @@ def _processor() -> str:
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, platform.processor() or platform.machine())
+
+
+def parser(benchmark: str, doc: str, **options) -> argparse.ArgumentParser:
+    """What reads a benchmark's command line; its --help is the module's docstring as it stands."""
+    form = argparse.RawDescriptionHelpFormatter
+    return argparse.ArgumentParser(
+        prog=f"python -m benchmarks.{benchmark}", description=doc, formatter_class=form, **options
+    )
 
 
 def now() -> str:

@@ -30,7 +30,7 @@ import jax
 import numpy as np
 
 from benchmarks import records, step_throughput
-from jaxgen import algorithms, feeding, parallel, training
+from jaxgen import algorithms, feeding, parallel
 from jaxgen.data import Augmentation, load_dataset
 from jaxgen.players import select
 
@@ -72,12 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.scaling",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = records.parser("scaling", __doc__, allow_abbrev=False)
     add = parser.add_argument
     words, count = step_throughput.words, step_throughput.count
     add("--configs", type=words, default=["cond_aae"], metavar="A,B", help="names in configs/ (default: cond_aae)")
@@ -161,10 +156,8 @@ def prepared(algorithm, dataset, config, batch_size, mesh, way, steps) -> tuple[
     """`turn(number)`, which takes the program's own steps and gives their seconds; what a step of jit's exchanges."""
     config = config.copy_and_resolve_references()
     config.batch_size = batch_size
-    make = training.make_step(algorithm, augment=Augmentation.from_config(config))
-    compiled = parallel.compile_steps(make, mesh, way)
-    state = parallel.compile_init(algorithm.init, mesh)(jax.random.key(0))
-    data, rng = parallel.replicate(dataset.train, mesh), parallel.replicate(jax.random.key(1), mesh)
+    augment = Augmentation.from_config(config)
+    compiled, state, data, rng = step_throughput.ready(algorithm, dataset.train, mesh, way, augment)
     index = feeding.training_indices(config, dataset.train.label, 0, steps)
     exchanged = None
     if way == "jit":

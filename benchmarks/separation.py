@@ -11,7 +11,6 @@ the test split, used once, or with --split=validation of that one, to choose a r
 (n - 1) over the seeds.
 """
 
-import argparse
 import json
 import statistics
 import subprocess
@@ -40,11 +39,7 @@ COLUMNS = {name: name for name in ("tokens", "overrides", "split", "seeds", "ste
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit status, that of the first run which fails."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.separation",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = records.parser("separation", __doc__)
     add = parser.add_argument
     add("--tokens", type=words, default=["", "tutorial"], metavar="A,B+C", help="variants; + joins tokens of one")
     add("--overrides", type=words, default=[], metavar="KEY=VALUE,…", help="values of the recipe to change")

@@ -90,13 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     usage, _, meaning = __doc__.partition("The step is")
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.step_throughput",
-        description=usage,
-        epilog="The step is" + meaning,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = records.parser("step_throughput", usage, epilog="The step is" + meaning, allow_abbrev=False)
     add = parser.add_argument
     add("--configs", type=words, metavar="A,B", help="names in configs/ (default: all of them)")
     add("--tokens", type=words, default=[""], metavar="A,B+C",
@@ -217,12 +211,8 @@ def benchmark(case: Case) -> dict:
 
 def measure(algorithm: Algorithm, data: Data, config, mesh: jax.sharding.Mesh, case: Case) -> dict:
     """Compiles the program's steps, takes 1 + `case.repeats` dispatches of them and times each."""
-    steps = parallel.compile_steps(
-        training.make_step(algorithm, augment=Augmentation.from_config(config)), mesh, case.parallel
-    )
-    state = parallel.compile_init(algorithm.init, mesh)(jax.random.key(0))
-    labels, data = data.label, parallel.replicate(jax.tree.map(np.asarray, data), mesh)
-    rng = parallel.replicate(jax.random.key(1), mesh)
+    labels, augment = data.label, Augmentation.from_config(config)
+    steps, state, data, rng = ready(algorithm, jax.tree.map(np.asarray, data), mesh, case.parallel, augment)
     jax.block_until_ready((state, data, rng))
     seconds = []
     for start in range(0, (1 + case.repeats) * case.steps, case.steps):
@@ -243,6 +233,13 @@ def measure(algorithm: Algorithm, data: Data, config, mesh: jax.sharding.Mesh, c
         "peak_memory_of": of,
         "final_loss": {name: float(values[-1]) for name, values in jax.device_get(metrics).items()},
     }
+
+
+def ready(algorithm: Algorithm, data: Data, mesh: jax.sharding.Mesh, way: str, augment: Augmentation | None = None):
+    """The program's own steps, compiled, and what they are called with beside the indices: state, data and rng."""
+    steps = parallel.compile_steps(training.make_step(algorithm, augment=augment), mesh, way)
+    state = parallel.compile_init(algorithm.init, mesh)(jax.random.key(0))
+    return steps, state, parallel.replicate(data, mesh), parallel.replicate(jax.random.key(1), mesh)
 
 
 def peak_memory(steps: Callable, arguments: tuple, mesh: jax.sharding.Mesh) -> tuple[int, str]:

@@ -36,11 +36,7 @@ def parse(program: str, doc: str, tables: Iterable[str], argv: Sequence[str] | N
     Raises:
       ValueError: a table is unknown.
     """
-    parser = argparse.ArgumentParser(
-        prog=f"python -m benchmarks.{program}",
-        description=doc,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = records.parser(program, doc)
     add = parser.add_argument
     add("tables", nargs="*", default=list(tables), metavar="TABLE", help=f"of {', '.join(tables)}; default: all")
     add("--budget", choices=BUDGETS, default="cpu")

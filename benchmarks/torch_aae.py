@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 from torch.nn.functional import one_hot, softplus
 
-from benchmarks.torch_mlp import FORMS, MLP, Adam, Normal, in_form, pixels
+from benchmarks.torch_mlp import FORMS, MLP, Adam, Normal, in_form, kl_from_prior, pixels
 from jaxgen.algorithms.aae import LOG_STD_AT_START, LOG_STD_RANGE
 
 __all__ = ["FORMS", "stepper"]
@@ -49,7 +49,7 @@ def stepper(algorithm, params: Mapping, config, images: np.ndarray, labels: np.n
         log_std = (log_std + LOG_STD_AT_START).clamp(*LOG_STD_RANGE)
         code = mean + log_std.exp() * noise
         nll = cross_entropy(decoder(code, label), image, reduction="sum") / len(image)
-        kl = 0.5 * (mean.square() + (2 * log_std).exp() - 2 * log_std - 1).sum(-1).mean()
+        kl = kl_from_prior(mean, log_std)
         played = code if algorithm.game_moves_spread else mean + log_std.exp().detach() * noise
         real, fake = score(prior, label), score(played, label)
         return nll, kl, (softplus(-real) + softplus(fake)).mean(), softplus(-fake).mean(), code.detach()

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
-from benchmarks.torch_mlp import FORMS, MLP, Adam, Normal, in_form, pixels
+from benchmarks.torch_mlp import FORMS, MLP, Adam, Normal, in_form, kl_from_prior, pixels
+from jaxgen.algorithms.vae import LOG_STD_RANGE
 
 __all__ = ["FORMS", "stepper"]
-LOG_STD_RANGE = (-7.0, 3.0)
 
 
 def stepper(algorithm, params: Mapping, config, images: np.ndarray, labels: np.ndarray, form: str) -> Callable:
@@ -42,7 +42,7 @@ def stepper(algorithm, params: Mapping, config, images: np.ndarray, labels: np.n
         log_std = log_std.clamp(*LOG_STD_RANGE)
         logits = decoder(mean + log_std.exp() * draw)
         distortion = cross_entropy(logits, image, reduction="sum") / len(image)
-        kl = 0.5 * (mean.square() + (2 * log_std).exp() - 2 * log_std - 1).sum(-1).mean()
+        kl = kl_from_prior(mean, log_std)
         return distortion + config.beta * kl, {"distortion": distortion, "kl": kl}
 
     losses = in_form(variational if is_vae else plain, form)

@@ -61,6 +61,11 @@ class Adam:
         self._taken += 1
 
 
+def kl_from_prior(mean: Tensor, log_std: Tensor) -> Tensor:
+    """KL(N(mean, exp(log_std)²) || N(0, I)) in nats, batch mean."""
+    return 0.5 * (mean.square() + (2 * log_std).exp() - 2 * log_std - 1).sum(-1).mean()
+
+
 def in_form(function: Callable, form: str) -> Callable:
     """A function as the form wants it."""
     return torch.compile(function) if form == "compile" else function
