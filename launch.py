@@ -25,6 +25,9 @@ Flags:
                            to interpolate, dimensions to traverse, codes to walk through
   --spherical              interpolate.gif moves on the sphere, not on the straight line
   --profile                train: the second log interval is traced into profile/, for ui.perfetto.dev or TensorBoard
+  --distributed            train: in several processes, each started by this command; srun and mpirun are noticed by
+                           themselves. From plain shells, in each, with one I for each of 0 … N - 1:
+                           --distributed --coordinator=HOST:PORT --processes=N --process=I (HOST: that of process 0)
 
 A run leaves config.json, checkpoints/, tensorboard/, metrics.jsonl, log.txt, figures/*.png and results.json.
 The same command again resumes it, or says that it is complete.
@@ -38,12 +41,14 @@ from pathlib import Path
 from jaxgen.config import SAMPLERS, did_you_mean
 
 MODES = ("train", "evaluate", "sample", "reconstruct", "interpolate", "traverse", "walk", "attributes")
+PLACE = ("coordinator", "processes", "process")  # see hosts.Place
 MODES_OF = {  # the modes that a flag means something to
     "sampler": ("sample", "walk"),
     "images": ("reconstruct", "interpolate", "traverse"),
     "count": ("sample", "reconstruct", "interpolate", "traverse", "walk"),
     "spherical": ("interpolate",),
     "profile": ("train",),
+    **dict.fromkeys(("distributed", *PLACE), ("train",)),
 }
 
 
@@ -89,6 +94,10 @@ def parse(argv: list[str]):
     flags.DEFINE_integer("count", None, "how many", lower_bound=1, flag_values=values)
     flags.DEFINE_boolean("spherical", False, "move on the sphere", flag_values=values)
     flags.DEFINE_boolean("profile", False, "trace a log interval", flag_values=values)
+    flags.DEFINE_boolean("distributed", None, "several processes", flag_values=values)
+    flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0", flag_values=values)
+    flags.DEFINE_integer("processes", None, "how many", lower_bound=1, flag_values=values)
+    flags.DEFINE_integer("process", None, "which this is", lower_bound=0, flag_values=values)
     check_config_path(argv[1:])
     try:
         rest = values(argv)
@@ -100,7 +109,22 @@ def parse(argv: list[str]):
         if values[name].present and values.mode not in modes:
             raise ValueError(f"--{name} is for --mode={' or '.join(modes)}, not for --mode={values.mode}")
     options = {name: values[name].value for name in MODES_OF}
+    check_place(options)
     return values.config, values.workdir or default_workdir(argv[1:]), values.mode, options
+
+
+def check_place(options: dict) -> None:
+    """Refuses half an answer to where this process stands among several."""
+    coordinator, processes, process = (options[name] for name in PLACE)
+    given = [f"--{name}" for name in PLACE if options[name] is not None]
+    if given and not options["distributed"]:
+        raise ValueError(f"{given[0]} is for runs of several processes; add --distributed")
+    if given and len(given) < len(PLACE):
+        raise ValueError(f"{' and '.join(given)} must come with all of --coordinator, --processes and --process")
+    if given and process >= processes:
+        raise ValueError(f"--process={process} must be below --processes={processes}: the first is 0")
+    if given and not coordinator.rpartition(":")[2].isdigit():
+        raise ValueError(f"--coordinator={coordinator} must be HOST:PORT, such as localhost:12345")
 
 
 def check_config_path(arguments: list[str]) -> None:
@@ -142,22 +166,36 @@ def one_line(error: BaseException) -> str:
 
 
 def hand_over(config, workdir: str, mode: str, options: dict) -> int:
-    """Starts jax and does what `mode` says."""
-    from jaxgen import parallel
+    """Starts jax, joins the other processes if there are any, and does what `mode` says."""
+    from jaxgen import hosts, parallel
 
     parallel.prepare()
     logging.getLogger("jaxgen").setLevel(logging.INFO)
-    from jaxgen import exploring, training, using
+    place = hosts.Place(*(options.pop(name) for name in PLACE))
+    distributed, profile = options.pop("distributed"), options.pop("profile")
+    try:
+        if mode == "train" and (hosts.launched() if distributed is None else distributed):
+            hosts.join(place)
+        status = act(config, workdir, mode, profile, options)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        status = 2
+    hosts.leave(status)
+    return status
+
+
+def act(config, workdir: str, mode: str, profile: bool, options: dict) -> int:
+    """Does what `mode` says; returns the exit status."""
+    from jaxgen import exploring, hosts, training, using
 
     try:
-        profile = options.pop("profile")
         if mode in exploring.MODES:
             exploring.MODES[mode](config, workdir, using.Options(**options))
         elif mode == "evaluate":
             using.evaluate(config, workdir)
         else:
             training.run(config, workdir, profile)
-    except training.NonFiniteLossError as error:
+    except (training.NonFiniteLossError, hosts.LostPeerError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except training.Interrupted as stopped:

@@ -33,16 +33,18 @@ def resident(compiled, seen, config, mesh, rng, start) -> Take:
     data = parallel.replicate(seen, mesh)
 
     def take(state, step, stop):
-        return compiled(state, data, training_indices(config, seen.label, step, stop), rng)
+        index = training_indices(config, seen.label, step, stop)[:, parallel.own_share(config.batch_size)]
+        return compiled(state, data, parallel.place_batches(index, mesh, config.parallel), rng)
 
     return take
 
 
 def streamed(compiled, seen, config, mesh, rng, start) -> Take:
+    own = parallel.own_share(config.batch_size)
     bytes_of_step = config.batch_size * config.seeds * int(np.prod(seen.image.shape[1:]))
     coming = chunks(
         seen,
-        lambda step: training_indices(config, seen.label, step, step + 1)[0],
+        lambda step: training_indices(config, seen.label, step, step + 1)[0, own],
         range(start, config.steps),
         steps_of_chunk(config.log_every, bytes_of_step),
         lambda chunk: parallel.place_batches(chunk, mesh, config.parallel),

@@ -5,6 +5,7 @@ Outside this file arrays are global. One device and many run the same pure step.
 
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import jax
 import numpy as np
@@ -23,7 +24,8 @@ def data_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
 
 def describe_devices() -> str:
     """How many devices of what kind jax sees, such as "8 × NVIDIA H200"."""
-    return f"{jax.device_count()} × {jax.devices()[0].device_kind}"
+    several = f" in {jax.process_count()} processes" if jax.process_count() > 1 else ""
+    return f"{jax.device_count()} × {jax.devices()[0].device_kind}{several}"
 
 
 def check(batch_size: int, how: str, mesh: Mesh) -> None:
@@ -46,13 +48,28 @@ def replicated(mesh: Mesh) -> NamedSharding:
 
 
 def replicate(tree, mesh: Mesh):
-    """Puts a whole copy of every array on every device."""
-    return jax.device_put(tree, replicated(mesh))
+    """Puts a whole copy of every array on every device; of several processes each gives the same arrays."""
+    if jax.process_count() == 1:
+        return jax.device_put(tree, replicated(mesh))
+    return jax.jit(lambda tree: tree, out_shardings=replicated(mesh))(tree)  # device_put takes no keys there
 
 
 def like(tree, mesh: Mesh):
     """Shapes, dtypes and replicated placement of a tree, as a target to restore a checkpoint into."""
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=replicated(mesh)), tree)
+
+
+def local(tree):
+    """A replicated tree as this process has it: what it computes with it is its own affair."""
+    if jax.process_count() == 1:
+        return tree
+    return jax.tree.map(lambda x: x.addressable_data(0), tree)
+
+
+def own_share(batch_size: int) -> slice:
+    """The part of a batch that is this process's: its devices' parts, which lie side by side."""
+    size = batch_size // jax.process_count()
+    return slice(jax.process_index() * size, (jax.process_index() + 1) * size)
 
 
 def compile_init(init: Callable, mesh: Mesh) -> Callable:
@@ -65,7 +82,7 @@ def compile_steps(make_step: Callable[[str | None], Callable], mesh: Mesh, how: 
 
     `index` [S, B] says which examples of `data` each step sees, or it is a tree of the examples, [S, B, ...] each;
     metrics come stacked, [S] each. The state, the data and the rng are whole on every device; the batch axis of
-    `index` is split over them.
+    `index` is split over them. Of several processes each gives what `place_batches` makes of its own share.
 
     Args:
       make_step: builds `step(state, data, index [B], rng) -> (state, metrics)`, given the mapped axis to average
@@ -82,6 +99,7 @@ def compile_steps(make_step: Callable[[str | None], Callable], mesh: Mesh, how: 
             out_shardings=(whole, whole),
             donate_argnums=0,
         )
+    here = mesh.size // jax.process_count()
     mapped = jax.pmap(
         scan_steps(make_step("data")),
         axis_name="data",
@@ -92,9 +110,22 @@ def compile_steps(make_step: Callable[[str | None], Callable], mesh: Mesh, how: 
     )
 
     def run(state, data, index, rng):
-        return mapped(state, data, jax.tree.map(lambda x: split_over_devices(x, mesh.size), index), rng)
+        state, metrics = mapped(state, data, jax.tree.map(partial(split_over_devices, devices=here), index), rng)
+        return everywhere(state, mesh), metrics
 
     return run
+
+
+def everywhere(tree, mesh: Mesh):
+    """What pmap gives, which is this process's devices' alone, as the same array on all devices of the mesh."""
+    if jax.process_count() == 1:
+        return tree
+
+    def whole(x):
+        parts = [part.data for part in x.addressable_shards]
+        return jax.make_array_from_single_device_arrays(x.shape, replicated(mesh), parts)
+
+    return jax.tree.map(whole, tree)
 
 
 def split_batches(mesh: Mesh) -> NamedSharding:
@@ -103,8 +134,15 @@ def split_batches(mesh: Mesh) -> NamedSharding:
 
 
 def place_batches(tree, mesh: Mesh, how: str):
-    """Puts arrays [S, B, ...] where the steps of `compile_steps` want them; pmap's take them as they are."""
-    return jax.device_put(tree, split_batches(mesh)) if how == "jit" else tree
+    """Puts arrays [S, B, ...] where the steps of `compile_steps` want them; pmap's take them as they are.
+
+    Of several processes each gives its `own_share` of every batch.
+    """
+    if how == "pmap":
+        return tree
+    if jax.process_count() == 1:
+        return jax.device_put(tree, split_batches(mesh))
+    return jax.tree.map(partial(jax.make_array_from_process_local_data, split_batches(mesh)), tree)
 
 
 def scan_steps(step: Callable) -> Callable:

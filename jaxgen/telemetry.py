@@ -9,8 +9,10 @@ import math
 import os
 import sys
 import time
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -154,6 +156,25 @@ class Telemetry:
         left = (now - self._started) * (self._total_steps - step) / max(1, step - self._start_step)
         done = f"step {step}/{self._total_steps} ({step / max(1, self._total_steps):.0%})"
         print("  ".join([done, *shown, f"{tqdm.format_interval(left)} left"]), file=sys.stderr, flush=True)
+
+
+class Silence:
+    """The telemetry of a process that leaves it to another: takes everything, writes nothing."""
+
+    history: Mapping[str, list[tuple[int, float]]] = MappingProxyType({})
+
+    def log(self, step, metrics, split="train", images_per_s=None) -> None: ...
+
+    def figure(self, step, name, image) -> None: ...
+
+    def message(self, text) -> None: ...
+
+    def table(self, title, rows) -> None: ...
+
+    def __enter__(self) -> "Silence":
+        return self
+
+    def __exit__(self, *_: Any) -> None: ...
 
 
 def _has_a_terminal() -> bool:

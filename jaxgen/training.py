@@ -11,19 +11,19 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxgen import algorithms, copies, evaluation, parallel, pictures, quality, snapshots
+from jaxgen import algorithms, copies, evaluation, hosts, parallel, pictures, quality, snapshots
 from jaxgen import workdir as workdirs
 from jaxgen.algorithms import Algorithm
 from jaxgen.checkpoints import Checkpoints
 from jaxgen.config import validate
-from jaxgen.data import Augmentation, Dataset, as_batch, gather, load_dataset
+from jaxgen.data import Augmentation, Dataset, as_batch, fingerprint, gather, load_dataset
 from jaxgen.feeding import feeder
 from jaxgen.figures import curves
 from jaxgen.loading import Networks, accompanied, inherited
 from jaxgen.model import Model
 from jaxgen.players import make_update, rng_of_step
 from jaxgen.profiling import Profile
-from jaxgen.telemetry import Telemetry
+from jaxgen.telemetry import Silence, Telemetry
 from jaxgen.types import Data, TrainState
 
 log = logging.getLogger("jaxgen")
@@ -89,6 +89,7 @@ def run(config: ConfigDict, workdir: str | Path, profile: bool = False) -> dict:
         can't be read any more; the last checkpoint is kept.
       NonFiniteLossError: a loss became NaN or infinite; the last good checkpoint is kept.
       Interrupted: SIGTERM or Ctrl-C; the state is saved.
+      LostPeerError: another process of the run is gone; the last checkpoint is kept.
     """
     validate(config)
     mesh = parallel.data_mesh()
@@ -99,17 +100,22 @@ def run(config: ConfigDict, workdir: str | Path, profile: bool = False) -> dict:
     networks = inherited(config, algorithm)
     evaluation.check(config, algorithm)
     best = (f"validation/{config.best_metric}", "min")
+    hosts.check_same(str(workdirs.tied(config.to_dict(), free=workdirs.PLACES)), "config")
+    hosts.check_same(fingerprint(dataset.train), "data")
+    workdir = Path(workdir).absolute()
     with (
-        workdirs.claim(workdir, config.to_dict(), free=workdirs.PLACES) as workdir,
+        hosts.with_peers(),
+        hosts.lead_in(workdirs.claim(workdir, config.to_dict(), free=workdirs.PLACES)),
         Checkpoints(workdir / "checkpoints", config.keep_checkpoints, best) as checkpoints,
     ):
-        this = Run(config, dataset, seen, algorithm, mesh, workdir, checkpoints, profile)
+        this = Run(config, dataset, seen, algorithm, mesh, workdir, checkpoints, profile and hosts.is_lead())
         state, start, seconds = restore_or_init(this, networks)
+        hosts.check_same(str(start), f"checkpoints in workdir={workdir}, which has to be on a disk that all see")
         finished = workdirs.read_results(workdir)
         if finished and finished["step"] == start == config.steps:
             print(f"The run in {workdir} is complete ({start} steps). For another: --workdir=DIR")
             return finished
-        with Telemetry(workdir, config.steps, start) as telemetry:
+        with Telemetry(workdir, config.steps, start) if hosts.is_lead() else Silence() as telemetry:
             telemetry.message(describe(this, state, start))
             state, seconds = train(this, state, start, seconds, telemetry)
             return finish(this, state, seconds, telemetry)
@@ -146,28 +152,29 @@ def train(this: Run, state: TrainState, start: int, seconds: float, telemetry: T
                 state, metrics = take(state, step, until)
                 log_training(metrics, step, until, config.batch_size, dispatched, telemetry)
             step, before = until, step
-            last = step == config.steps or stop.signum
+            signum = hosts.most(stop.signum)
+            last = step == config.steps or signum
             evaluate, save = (last or step % every == 0 for every in (config.evaluate_every, config.checkpoint_every))
             if evaluate or save:
                 validation = validate_copies(this, state, measures)
                 refuse_non_finite(validation, step, "validation")
                 telemetry.log(step, validation, split="validation")
-            if snapshots.due(config, len(dataset.training.image), before, step, evaluate):
+            if hosts.is_lead() and snapshots.due(config, len(dataset.training.image), before, step, evaluate):
                 snapshots.take(first_model(this, state), this.workdir, step)
             if evaluate and not last:
                 draw_figures(this, state, step, dataset.validation, telemetry)
             if save:
                 save_checkpoint(this, state, validation, time.monotonic() - began)
-            if stop.signum and step < config.steps:
+            if signum and step < config.steps:
                 this.checkpoints.wait()
-                raise Interrupted(stop.signum, step)
+                raise Interrupted(signum, step)
     this.checkpoints.wait()
     return state, time.monotonic() - began
 
 
 def validate_copies(this: Run, state: TrainState, measures: Callable) -> dict[str, float]:
     """What is watched on the validation split, mean over the copies."""
-    models = [Model(this.algorithm, each.params, each.stats) for each in copies.split(state, this.config.seeds)]
+    models = [Model(this.algorithm, each.params, each.stats) for each in own_copies(this, state)]
     return copies.mean([evaluation.watch(model, this.dataset, this.config, measures) for model in models])
 
 
@@ -204,7 +211,9 @@ def refuse_non_finite(metrics: Mapping[str, np.number | np.ndarray | float], ste
 
 
 def draw_figures(this: Run, state: TrainState, step: int, split: Data, telemetry: Telemetry) -> None:
-    """Writes the family's pictures of a split, of the first copy, and the curves so far."""
+    """Writes the family's pictures of a split, of the first copy, and the curves so far; the lead alone does."""
+    if not hosts.is_lead():
+        return
     drawn = pictures.draw(first_model(this, state), this.dataset, split)
     epochs = snapshots.rows(this.config, len(this.dataset.training.image), this.workdir)
     for name, image in (drawn if epochs is None else {**drawn, "epochs": epochs}).items():
@@ -212,9 +221,14 @@ def draw_figures(this: Run, state: TrainState, step: int, split: Data, telemetry
     telemetry.figure(step, "curves", curves(telemetry.history))
 
 
+def own_copies(this: Run, state: TrainState) -> list[TrainState]:
+    """The copies one by one, for this process to compute with."""
+    return copies.split(parallel.local(state), this.config.seeds)
+
+
 def first_model(this: Run, state: TrainState) -> Model:
     """The first copy, to be used."""
-    first = copies.split(state, this.config.seeds)[0]
+    first = own_copies(this, state)[0]
     return Model(this.algorithm, first.params, first.stats)
 
 
@@ -223,10 +237,10 @@ def finish(this: Run, state: TrainState, seconds: float, telemetry: Telemetry) -
     split, config = this.config.evaluation.split, this.config.to_dict()
     telemetry.message(f"Evaluating on the {split} split")
     draw_figures(this, state, config["steps"], evaluation.held_out(this.dataset, this.config), telemetry)
-    snapshots.write_moving(this.workdir, this.workdir / "figures" / "epochs.gif")
+    if hosts.is_lead():
+        snapshots.write_moving(this.workdir, this.workdir / "figures" / "epochs.gif")
     models = [
-        Model(this.algorithm, each.params, each.stats, config, int(each.step))
-        for each in copies.split(state, this.config.seeds)
+        Model(this.algorithm, each.params, each.stats, config, int(each.step)) for each in own_copies(this, state)
     ]
     return write_results(models, this.dataset, this.config, seconds, this.workdir, telemetry)
 
@@ -250,7 +264,8 @@ def write_results(
         "device": parallel.describe_devices(),
         "versions": workdirs.versions(),
     }
-    workdirs.write_json(workdir / "results.json", results)
+    if hosts.is_lead():
+        workdirs.write_json(workdir / "results.json", results)
     single = quality.single(metrics)
     telemetry.log(step, single, split=split)
     shown = {name: f"{value:.4g} ± {spread[name]:.2g}" if spread else value for name, value in single.items()}

@@ -71,6 +71,12 @@ def read_results(workdir: str | os.PathLike) -> dict[str, Any] | None:
     return _read_json(Path(workdir) / "results.json")
 
 
+def tied(config: dict[str, Any], free: tuple[str, ...]) -> dict[str, Any]:
+    """A config's values by dotted key, less the keys in `free` and what is below them."""
+    flat = _flat(_plain(config))
+    return {key: flat[key] for key in flat if not any(key == name or key.startswith(f"{name}.") for name in free)}
+
+
 def write_json(path: str | os.PathLike, value: Any) -> None:
     """Writes sorted, indented JSON in one move: a reader finds the old file or the new one, never half of it.
 
@@ -162,9 +168,8 @@ def _settle_config(path: Path, config: dict[str, Any], free: tuple[str, ...]) ->
     if there == config:
         return
     if there is not None:
-        before, now = _flat(there), _flat(config)
+        before, now = tied(there, free), tied(config, free)
         keys = [key for key in sorted({*before, *now}) if before.get(key, ABSENT) != now.get(key, ABSENT)]
-        keys = [key for key in keys if not any(key == name or key.startswith(f"{name}.") for name in free)]
         if keys:
             told = [f"{key}: {_shown(before, key)} there, {_shown(now, key)} here" for key in keys[:SHOWN]]
             if len(keys) > SHOWN:

@@ -14,7 +14,7 @@ from jaxgen.config import validate
 # Each file may import only from those to its left.
 LAYERS = [
     {"types", "files", "config", "trees", "quiet_orbax", "latent"},
-    {"distributions", "objectives", "networks", "optimizers", "parallel", "figures", "workdir", "profiling"},
+    {"distributions", "objectives", "networks", "optimizers", "parallel", "hosts", "figures", "workdir", "profiling"},
     {"players", "games", "data", "metrics", "checkpoints", "telemetry"},
     {"algorithms"},
     {"model"},

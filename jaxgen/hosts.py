@@ -1,0 +1,165 @@
+"""Several processes of one run, on one machine or many: how they find each other, agree, and end together.
+
+Each runs the whole program over the same mesh. The lead, process 0, writes the figures and logs; checkpoints are saved
+by all. Alone, everything here is free.
+"""
+
+import contextlib
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+LAUNCHERS = ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")  # srun, mpirun: how many they have started
+TEXT = 2000  # bytes of what processes tell each other
+RESUMES = "checkpoints are kept, and the same command in every process resumes"
+KILLED = f"was killed, or a peer of it was lost; {RESUMES}"
+WATCHER = "import sys; sys.stdin.read() or print(sys.argv[1], file=sys.stderr, flush=True)"
+_watcher: subprocess.Popen | None = None
+
+
+class LostPeerError(RuntimeError):
+    """Training stopped: another process of the run is gone."""
+
+
+class Place(NamedTuple):
+    """Where a process stands; what is None is asked of the launcher (SLURM, Open MPI, Kubernetes)."""
+
+    coordinator: str | None = None  # "HOST:PORT" of process 0
+    processes: int | None = None
+    process: int | None = None
+
+
+def launched(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether a launcher has started this process as one of several."""
+    indexed_job = {"KUBERNETES_SERVICE_HOST", "JOB_COMPLETION_INDEX"} <= environment.keys()
+    return indexed_job or any(int(environment.get(name) or 1) > 1 for name in LAUNCHERS)
+
+
+def join(place: Place, patience: int = 300) -> None:
+    """Finds the other processes, before jax starts its devices, and has this one end with a line if they are lost.
+
+    Args:
+      place: where this process stands.
+      patience: seconds to wait for the others to come.
+
+    Raises:
+      ValueError: the place is none, or the others do not come.
+    """
+    watch()
+    try:
+        jax.distributed.initialize(*place, initialization_timeout=patience)
+    except (ValueError, RuntimeError, ImportError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise ValueError(
+            f"the processes of this run do not find each other ({said}); start each by srun or mpirun, or with "
+            "--distributed --coordinator=HOST:PORT --processes=N --process=I, the host being that of process 0"
+        ) from error
+
+
+def watch() -> None:
+    """Leaves a child that says so when this process is ended from within: a lost peer makes jax abort it."""
+    global _watcher
+    command = [sys.executable, "-I", "-S", "-c", WATCHER, f"error: process {os.getpid()} {KILLED}"]
+    _watcher = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+
+
+def leave(status: int) -> None:
+    """Ends this process, or lets it end; one that failed does not wait for its peers, which find it lost."""
+    if _watcher is None:
+        return
+    _watcher.communicate(b".")
+    if status:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def several() -> bool:
+    """Whether the run has more than one process."""
+    return jax.process_count() > 1
+
+
+def is_lead() -> bool:
+    """Whether this process writes what there is one of."""
+    return jax.process_index() == 0
+
+
+def told_by_lead(text: str) -> str:
+    """The lead's text, in every process."""
+    if not several():
+        return text
+    from jax.experimental import multihost_utils
+
+    buffer = np.zeros(TEXT, np.uint8)
+    written = np.frombuffer(text.encode()[:TEXT], np.uint8)
+    buffer[: len(written)] = written
+    told = np.asarray(multihost_utils.broadcast_one_to_all(buffer))
+    return told.tobytes().rstrip(b"\0").decode(errors="ignore")
+
+
+def most(number: int) -> int:
+    """The largest that any process gives, in every process."""
+    return int(gathered(number).max())
+
+
+def gathered(number: int) -> np.ndarray:
+    """What each process gives, in every process."""
+    if not several():
+        return np.array([number])
+    from jax.experimental import multihost_utils
+
+    return np.asarray(multihost_utils.process_allgather(np.array([number]))).ravel()
+
+
+def check_same(text: str, what: str) -> None:
+    """Refuses a run whose processes differ in `text`.
+
+    Raises:
+      ValueError: in every process.
+    """
+    if not several():
+        return
+    digest = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "big") >> 1
+    if len(set(gathered(digest).tolist())) > 1:
+        raise ValueError(f"the processes of this run do not have the same {what}; start all by the same command")
+
+
+@contextlib.contextmanager
+def lead_in(context: contextlib.AbstractContextManager) -> Iterator[None]:
+    """Enters a context in the lead alone.
+
+    Raises:
+      ValueError: in every process, what the context refuses in the lead.
+    """
+    with contextlib.ExitStack() as stack:
+        refusal = ""
+        if is_lead():
+            try:
+                stack.enter_context(context)
+            except ValueError as error:
+                refusal = str(error)
+        if refusal := told_by_lead(refusal):
+            raise ValueError(refusal)
+        yield
+
+
+@contextlib.contextmanager
+def with_peers() -> Iterator[None]:
+    """Around what all processes do together.
+
+    Raises:
+      LostPeerError: it failed in jax itself, as it does when one of them is gone.
+    """
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if not several():
+            raise
+        said = str(error).splitlines()[0][:200]
+        raise LostPeerError(f"another process of this run was lost ({said}); {RESUMES}") from error

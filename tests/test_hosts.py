@@ -1,0 +1,200 @@
+"""Several processes of one run: they end where one would, or all together, with a line, and resume."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from helpers import COND_AAE, REPOSITORY, SMALL, launch
+from PIL import Image
+
+import jaxgen
+from jaxgen import hosts, parallel
+
+SMOKE = (f"{COND_AAE}:smoke", *SMALL)
+LONG = ("--config.steps=400", "--config.log_every=10", "--config.checkpoint_every=20", "--config.evaluate_every=400")
+TWO_DEVICES = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "PJRT_NPROC": "16"}
+PATIENCE = 150  # seconds: jax gives a peer that says nothing 100
+
+
+def place(process: int, processes: int, port: int) -> list[str]:
+    return ["--distributed", f"--coordinator=localhost:{port}", f"--processes={processes}", f"--process={process}"]
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("localhost", 0))
+        return found.getsockname()[1]
+
+
+def start(folder: Path, *arguments: str, own: tuple[tuple[str, ...], ...] = ((), ())) -> list[subprocess.Popen]:
+    """A run of two processes, its workdir `folder/run`; `own` is what each is told beside."""
+    port, environment = free_port(), {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    command = [sys.executable, str(REPOSITORY / "launch.py"), *arguments, "--workdir=run"]
+    return [
+        subprocess.Popen(
+            [*command, *place(process, 2, port), *own[process]],
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for process in range(2)
+    ]
+
+
+def ended(processes: list[subprocess.Popen]) -> list[tuple[int, str, str]]:
+    """Exit status, stdout and stderr of each; none may outlive its peer for long."""
+    try:
+        said = [process.communicate(timeout=PATIENCE) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    return [(process.returncode, *each) for process, each in zip(processes, said, strict=True)]
+
+
+def wait_for_checkpoints(folder: Path, processes: list[subprocess.Popen], at_least: int) -> None:
+    """Until a checkpoint of that step or a later one is there."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline and all(process.poll() is None for process in processes):
+        if max(saved(folder / "run"), default=0) >= at_least:
+            return
+        time.sleep(0.01)
+    pytest.fail(f"no checkpoint of step {at_least}: {ended(processes)}")
+
+
+def saved(workdir: Path) -> list[int]:
+    """The steps whose checkpoints are whole."""
+    return [int(path.name) for path in (workdir / "checkpoints").glob("*") if path.name.isdecimal()]
+
+
+def results_of(workdir: Path) -> dict:
+    return json.loads((workdir / "results.json").read_text())["metrics"]
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    assert_same_parameters(one, other)
+    assert results_of(one) == results_of(other)
+
+
+def assert_same_parameters(one: Path, other: Path) -> None:
+    a, b = jaxgen.load(one), jaxgen.load(other)
+    assert a.step == b.step
+    for x, y in zip(jax.tree.leaves(a.params), jax.tree.leaves(b.params), strict=True):
+        np.testing.assert_array_equal(np.asarray(x), np.asarray(y))
+
+
+@pytest.mark.parametrize("how", parallel.WAYS)
+def test_two_processes_end_where_one_with_as_many_devices_does(how, tmp_path):
+    way = f"--config.parallel={how}"
+    (tmp_path / "two").mkdir()
+    found = ended(start(tmp_path / "two", *SMOKE, way))
+    assert [status for status, *_ in found] == [0, 0], found
+    one = launch(*SMOKE, way, "--workdir=one", cwd=tmp_path, **TWO_DEVICES)
+    assert one.returncode == 0, one.stderr
+    assert_same_run(tmp_path / "one", tmp_path / "two" / "run")
+    lead, other = (stdout for _, stdout, _ in found)
+    assert "in 2 processes" in lead
+    assert "style_leakage" in lead
+    assert "style_leakage" not in other  # one writes
+
+
+def test_two_processes_that_stream_end_where_one_does_that_has_all_in_memory(tmp_path):
+    numbers = np.random.default_rng(0)
+    (tmp_path / "images").mkdir()
+    for number in range(60):
+        Image.fromarray(numbers.integers(0, 256, (8, 8), np.uint8)).save(tmp_path / "images" / f"{number}.png")
+    command = (
+        *(f"--config={REPOSITORY}/configs/ae.py:smoke", "--config.data.source=folder"),
+        *(f"--config.data.path={tmp_path / 'images'}", "--config.steps=6", "--config.log_every=2"),
+        *("--config.evaluate_every=2", "--config.checkpoint_every=2"),
+    )
+    found = ended(start(tmp_path, *command, "--config.data.budget=0"))
+    assert [status for status, *_ in found] == [0, 0], found
+    one = launch(*command, "--workdir=one", cwd=tmp_path, **TWO_DEVICES)
+    assert one.returncode == 0, one.stderr
+    assert_same_parameters(tmp_path / "one", tmp_path / "run")
+
+
+def test_a_run_of_two_that_is_stopped_and_then_loses_one_resumes_to_the_same_end(tmp_path):
+    for folder in ("two", "one"):
+        (tmp_path / folder).mkdir()
+    two = tmp_path / "two"
+
+    processes = start(two, *SMOKE, *LONG)
+    wait_for_checkpoints(two, processes, 20)
+    processes[1].terminate()
+    for status, _, stderr in ended(processes):
+        assert status == 128 + signal.SIGTERM
+        assert re.search(r"SIGTERM: saved at step \d+; the same command resumes", stderr)
+    stopped_at = max(saved(two / "run"))
+
+    processes = start(two, *SMOKE, *LONG)
+    wait_for_checkpoints(two, processes, stopped_at + 20)
+    processes[0].kill()
+    killed, left = ended(processes)
+    assert killed[0] == -signal.SIGKILL
+    assert left[0] != 0
+    for _, _, stderr in (killed, left):  # the killed one's watcher says it
+        assert "lost" in stderr.splitlines()[-1]
+        assert stderr.splitlines()[-1].endswith("the same command in every process resumes")
+
+    assert [status for status, *_ in ended(start(two, *SMOKE, *LONG))] == [0, 0]
+    run = launch(*SMOKE, *LONG, "--workdir=run", cwd=tmp_path / "one", **TWO_DEVICES)
+    assert run.returncode == 0, run.stderr
+    assert_same_run(tmp_path / "one" / "run", two / "run")
+
+
+@pytest.mark.parametrize(
+    ("own", "refusal"),
+    [
+        ((("--config.seed=1",), ()), "error: the processes of this run do not have the same config; start all by"),
+        ((("--workdir=/proc/run",), ("--workdir=/proc/run",)), "error: workdir=/proc/run cannot be written"),
+    ],
+)
+def test_what_one_refuses_all_refuse(own, refusal, tmp_path):
+    for status, _, stderr in ended(start(tmp_path, *SMOKE, own=own)):
+        assert status == 2
+        assert refusal in stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--coordinator=localhost:1", "--processes=2", "--process=0"), "add --distributed"),
+        (("--distributed", "--processes=2"), "must come with all of --coordinator, --processes and --process"),
+        (place(2, 2, 1), "--process=2 must be below --processes=2: the first is 0"),
+        (["--distributed", "--coordinator=here", "--processes=2", "--process=1"], "=here must be HOST:PORT"),
+        (("--distributed",), "the processes of this run do not find each other"),
+        (("--distributed", "--mode=sample"), "--distributed is for --mode=train"),
+    ],
+)
+def test_half_a_place_is_refused_in_one_line(arguments, message, tmp_path):
+    run = launch(*SMOKE, *arguments, "--workdir=run", cwd=tmp_path)
+    assert run.returncode == 2
+    assert message in run.stderr
+    assert len(run.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, False),
+        ({"SLURM_STEP_NUM_TASKS": "4"}, True),
+        ({"SLURM_STEP_NUM_TASKS": "1"}, False),
+        ({"OMPI_COMM_WORLD_SIZE": "2"}, True),
+        ({"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, False),  # a pod of its own
+        ({"KUBERNETES_SERVICE_HOST": "10.0.0.1", "JOB_COMPLETION_INDEX": "0"}, True),
+    ],
+)
+def test_launchers_are_noticed(environment, expected):
+    assert hosts.launched(environment) is expected
