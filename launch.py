@@ -198,10 +198,24 @@ def act(config, workdir: str, mode: str, profile: bool, options: dict) -> int:
     except (training.NonFiniteLossError, hosts.LostPeerError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"error: {unwritten(error)}", file=sys.stderr)
+        return 1
     except training.Interrupted as stopped:
         print(stopped, file=sys.stderr)
         return 128 + stopped.signum
     return 0
+
+
+def unwritten(error: OSError) -> str:
+    """What a disk's error means to the run."""
+    if error.filename is None and error.errno is None:
+        return str(error)  # ours: it says all of it
+    where = f" with {error.filename}" if error.filename else ""
+    return (
+        f"the disk failed{where} ({error.strerror or error}); checkpoints are kept: see that it has room and can be "
+        "written, and the same command resumes"
+    )
 
 
 if __name__ == "__main__":

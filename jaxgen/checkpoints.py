@@ -4,12 +4,13 @@ A folder `checkpoints/STEP/` holds the arrays (`state`) and, beside them, JSON (
 step, the metrics, and a checksum over all of it, as Orbax does not notice a flipped bit. Reading writes nothing.
 """
 
+import contextlib
 import json
 import logging
 import math
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,6 +33,10 @@ class Restored(NamedTuple):
     state: Any
     meta: dict[str, Any]
     step: int
+
+
+class UnwrittenError(OSError):
+    """A checkpoint could not be written; those before it are kept."""
 
 
 class _DamagedError(Exception):
@@ -65,6 +70,9 @@ class Checkpoints:
         """Saves the state under its own step, in the background; the caller may donate it at once.
 
         A step that is saved already stays as it is. A metric that is not finite never makes a checkpoint the best.
+
+        Raises:
+          UnwrittenError: this one, or the one before it, could not be written.
         """
         ocp = orbax()
         self._tidy()
@@ -78,7 +86,8 @@ class Checkpoints:
         self._scores[step] = self._score(meta)
         tree = unflatten_dict(leaves, sep="/")
         args = ocp.args.Composite(state=ocp.args.StandardSave(tree), meta=ocp.args.JsonSave(meta))
-        self._manager.save(step, args=args, force=True)  # else a step before the latest is refused without a word
+        with self._writing():
+            self._manager.save(step, args=args, force=True)  # else a step before the latest is refused without a word
 
     def restore(self, target: Any, step: int | str | None = None) -> Restored | None:
         """Reads the newest good checkpoint into the shapes and shardings of `target`; None if there is none at all.
@@ -122,8 +131,9 @@ class Checkpoints:
         return sorted(set(self._manager.all_steps()) - self._damaged)
 
     def wait(self) -> None:
-        """Blocks until the last save is on the disk; raises what went wrong with it."""
-        self._manager.wait_until_finished()
+        """Blocks until the last save is on the disk; raises an `UnwrittenError` where it did not come there."""
+        with self._writing():
+            self._manager.wait_until_finished()
 
     def close(self) -> None:
         """Waits and lets the background threads go."""
@@ -134,6 +144,18 @@ class Checkpoints:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Says in one line what a save ends in: a full disk, one that has become read-only."""
+        try:
+            yield
+        except (OSError, ValueError) as error:
+            reason = " ".join(str(error).split()).rpartition(": ")[2].partition(" [os_error")[0][:160]
+            raise UnwrittenError(
+                f"a checkpoint could not be written in {self._directory} ({reason}); those before it are kept: make "
+                "room there, and the same command resumes"
+            ) from error
 
     def _open(self):
         ocp = orbax()

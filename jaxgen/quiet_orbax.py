@@ -10,12 +10,10 @@ from collections.abc import Iterator
 
 @functools.cache
 def orbax():
-    """Orbax, imported when it is first needed (0.3 s), its log below errors held back."""
+    """Orbax, imported when it is first needed (0.3 s), its log held back: what goes wrong is raised where we wait."""
     import orbax.checkpoint as ocp
 
-    logging.getLogger("absl").addFilter(
-        lambda record: record.levelno >= logging.ERROR or f"{os.sep}orbax{os.sep}" not in record.pathname
-    )
+    logging.getLogger("absl").addFilter(lambda record: f"{os.sep}orbax{os.sep}" not in record.pathname)
     _hold_back_late_errors()
     return ocp
 
@@ -32,7 +30,9 @@ def _hold_back_late_errors() -> None:
             report_others(unraisable)
 
     sys.unraisablehook = report
-    logging.getLogger("asyncio").addFilter(lambda record: "tensorstore" not in record.getMessage())
+    logging.getLogger("asyncio").addFilter(
+        lambda record: not any(name in record.getMessage() for name in ("tensorstore", "orbax"))
+    )
 
 
 @contextlib.contextmanager

@@ -38,10 +38,10 @@ def assert_same(a, b):
         np.testing.assert_array_equal(np.asarray(x), np.asarray(y))
 
 
-def stopped_after(checkpoints: int, how: signal.Signals, folder) -> int:
+def stopped_after(checkpoints: int, how: signal.Signals, folder, arguments=LONG, **environment: str) -> int:
     """Starts the long run, sends a signal once so many checkpoints have come, returns the exit status."""
-    command = [sys.executable, str(REPOSITORY / "launch.py"), *LONG, "--workdir=run"]
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    command = [sys.executable, str(REPOSITORY / "launch.py"), *arguments, "--workdir=run"]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), **environment}
     with subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 120
         seen: set[str] = set()
@@ -79,3 +79,45 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_the_step_and_keeps_the_las
     assert "became" in run.stderr
     assert "at step" in run.stderr
     assert "Traceback" not in run.stderr
+
+
+def test_a_disk_that_fails_ends_the_run_in_one_line_and_the_same_command_resumes_exactly(undisturbed, tmp_path):
+    assert stopped_after(1, signal.SIGTERM, tmp_path) == 128 + signal.SIGTERM
+    limited = (
+        "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)); "
+        "sys.argv.pop(0); runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    full = subprocess.run(
+        [sys.executable, "-c", limited, str(REPOSITORY / "launch.py"), *LONG, "--workdir=run"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert full.returncode == 1
+    errors = [line for line in full.stderr.splitlines() if not line.startswith("step ")]
+    assert len(errors) == 1, full.stderr
+    assert errors[0].startswith("error: a checkpoint could not be written in ")
+    assert errors[0].endswith(
+        "(File too large); those before it are kept: make room there, and the same command resumes"
+    )
+    run = launch(*LONG, "--workdir=run", cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    assert_same(final_state(tmp_path / "run"), undisturbed)
+
+
+def test_a_run_goes_on_from_one_device_to_eight_and_back(tmp_path):
+    arguments = (*LONG, "--config.batch_size=104")
+    eight = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "PJRT_NPROC": "16"}
+    for environment in ({}, eight):
+        assert stopped_after(3, signal.SIGTERM, tmp_path, arguments, **environment) == 128 + signal.SIGTERM
+    for folder in ("run", "alone"):
+        run = launch(*arguments, f"--workdir={folder}", cwd=tmp_path)
+        assert run.returncode == 0, run.stderr
+    assert "8 × cpu" in (tmp_path / "run" / "log.txt").read_text()
+    there, here = (jaxgen.load(tmp_path / folder).metrics for folder in ("run", "alone"))
+    np.testing.assert_allclose(
+        [there[name] for name in ("mse", "nll")], [here[name] for name in ("mse", "nll")], rtol=0.02
+    )
