@@ -48,8 +48,11 @@ class Case(NamedTuple):
 DIGIT = (28, 28, 1)
 PLAIN = {"batch_size": 64, "r1": 0.0, "average": 0.0, "schedule": "simultaneous", "decay": "none", "dense": 0}
 CASES = {
+    "gan": Case("gan:mnist", {**PLAIN, "batch_size": 128}, DIGIT, "torch_gan"),
     "cond_aae": Case("cond_aae", {}, DIGIT, "torch_aae"),
     "ae": Case("ae:mnist", {}, DIGIT, "torch_autoencoder"),
+    "deep_ae": Case("deep_ae:mnist", {}, DIGIT, "torch_autoencoder"),
+    "denoising_ae": Case("denoising_ae:mnist", {"masking": 0.0}, DIGIT, "torch_autoencoder"),
     "vae": Case("vae:mnist", {}, DIGIT, "torch_autoencoder"),
 } | {
     f"dcgan{width}": Case(

@@ -41,7 +41,7 @@ def network(layers: Sequence[tuple], inputs: tuple[int, ...], image_shape: tuple
       layers: as `jaxgen.networks.Stack` has them.
       inputs: [Z] of a code, or [C, H, W] of an image.
       image_shape: H, W, C of the data.
-      scores: so many numbers, by a last dense layer; 0: none, the last layer's image.
+      scores: so many numbers, by a last dense layer; 0: the last layer's image, or what a dense layer makes of it.
     """
     modules, shape = [], inputs
     following = [*(kind for kind, *_ in layers[1:]), None]
@@ -52,6 +52,10 @@ def network(layers: Sequence[tuple], inputs: tuple[int, ...], image_shape: tuple
             height, width = (-(-side // shrink) for side in image_shape[:2])
             modules.append(Seed(shape[0], (height, width, channels), bias))
             shape = (channels, height, width)
+        elif kind == "dense":
+            modules += [Flat()] if len(shape) > 1 else []
+            modules.append(nn.Linear(math.prod(shape), *numbers, bias))
+            shape = tuple(numbers)
         elif kind in ("conv", "conv_transpose"):
             channels, size, stride, padding = numbers
             made = nn.Conv2d if kind == "conv" else nn.ConvTranspose2d
@@ -66,7 +70,10 @@ def network(layers: Sequence[tuple], inputs: tuple[int, ...], image_shape: tuple
         else:
             modules.append(plain(kind, numbers, shape))
     if scores:
-        modules += [Flat(), nn.Linear(math.prod(shape), scores)]
+        modules += [Flat()] if len(shape) > 1 else []
+        modules.append(nn.Linear(math.prod(shape), scores))
+    elif len(shape) == 1:
+        modules.append(Seed(shape[0], image_shape, True))
     return nn.Sequential(*modules)
 
 
@@ -77,7 +84,8 @@ def plain(kind: str, numbers: Sequence[float], shape: tuple[int, ...]) -> nn.Mod
       ValueError: there is none of that kind here.
     """
     if kind == "batch_norm":
-        return nn.BatchNorm2d(shape[0], eps=1e-5, momentum=0.01)
+        made = nn.BatchNorm2d if len(shape) > 1 else nn.BatchNorm1d
+        return made(shape[0], eps=1e-5, momentum=0.01)
     if kind == "relu":
         return nn.ReLU()
     if kind == "leaky_relu":
@@ -93,6 +101,7 @@ def load(modules: nn.Sequential, params: Mapping) -> None:
         name = {
             nn.Conv2d: "Conv",
             nn.ConvTranspose2d: "ConvTranspose",
+            nn.BatchNorm1d: "BatchNorm",
             nn.BatchNorm2d: "BatchNorm",
             nn.Linear: "Dense",
             Seed: "Dense",

@@ -24,6 +24,7 @@ MLPS = {
         "torch_aae",
     ),
     "ae": peers.Case("ae", HIDDEN, (6, 6, 1), "torch_autoencoder"),
+    "denoising_ae": peers.Case("denoising_ae", {**HIDDEN, "masking": 0.0}, (6, 6, 1), "torch_autoencoder"),
     "vae": peers.Case("vae", HIDDEN, (6, 6, 1), "torch_autoencoder"),
 }
 
@@ -74,13 +75,16 @@ def test_a_peer_draws_and_judges_as_ours_does():
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)
 
 
-def test_the_first_steps_agree_and_are_seen_to_differ_where_they_do():
+@pytest.mark.parametrize(
+    "case", [CASE, peers.Case("gan", {**peers.PLAIN, "batch_size": 6}, (6, 6, 1), "torch_gan")], ids=["conv", "dense"]
+)
+def test_the_first_steps_agree_and_are_seen_to_differ_where_they_do(case):
     pytest.importorskip("torch", reason="PyTorch is an optional extra, for benchmarks/peers.py")
     from benchmarks import torch_gan
 
-    (algorithm, config), data = built(), peers.noise(SHAPE)
+    (algorithm, config), data = built(case), peers.noise(case.image_shape)
     peers.check(torch_gan, algorithm, config, data)
-    other, _ = built(**{"rates.generator": 1e-2})
+    other, _ = built(case, **{"rates.generator": 1e-2})
     with pytest.raises(ValueError, match=r"the first steps differ: .* in jaxgen, .* in PyTorch, eager"):
         peers.check(torch_gan, other, config, data)
 
