@@ -5,6 +5,7 @@ import functools
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 
 
@@ -19,10 +20,10 @@ def orbax():
 
 
 def _hold_back_late_errors() -> None:
-    """Silences what a damaged checkpoint's other arrays report after the first has failed and its error was raised.
+    """Silences what a checkpoint's other arrays report after the first has failed and its error was raised.
 
-    Orbax reads all arrays at once and closes its event loop at the first error; the reads that are still under way then
-    print a traceback each, at any later time, from tensorstore's threads and from asyncio.
+    Orbax reads or writes all arrays at once and closes its event loop at the first error; those still under way
+    then print a traceback or a warning each, at any later time, from tensorstore's threads and from asyncio.
     """
 
     def report(unraisable, report_others=sys.unraisablehook) -> None:
@@ -30,6 +31,7 @@ def _hold_back_late_errors() -> None:
             report_others(unraisable)
 
     sys.unraisablehook = report
+    warnings.filterwarnings("ignore", r"coroutine '[^']*serialize[^']*' was never awaited", RuntimeWarning)
     logging.getLogger("asyncio").addFilter(
         lambda record: not any(name in record.getMessage() for name in ("tensorstore", "orbax"))
     )
