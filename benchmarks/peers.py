@@ -32,7 +32,9 @@ from jaxgen.config import did_you_mean
 from jaxgen.types import Data, Info
 
 COLUMNS = {"config": "config", "ratio": "ratio", "ratio_min": "min", "ratio_max": "max", "forms": "steps/s"}
-CHECKED = 3  # steps, on the same images and random numbers
+# How far apart each of the first steps may be, on the same images and random numbers: Adam makes of the rounding of a
+# small gradient a whole step (a penalty was 1.4e-3 apart at the third on an Intel Xeon, 1e-7 at the first).
+ROUNDING = (1e-5, 1e-3, 3e-3)
 IMAGES, CLASSES = 1000, 10  # of noise: what they show costs nothing
 
 
@@ -187,7 +189,7 @@ def check(peer, algorithm, config, data: Data) -> None:
     """
     import torch
 
-    index = np.random.default_rng(1).integers(0, IMAGES, (CHECKED, config.batch_size)).astype(np.int32)
+    index = np.random.default_rng(1).integers(0, IMAGES, (len(ROUNDING), config.batch_size)).astype(np.int32)
     params = first_params(algorithm)
     with mock.patch("jax.random.normal", fixed_normal):
         ours = jax.device_get(jaxgen_turn(algorithm, data)(index))
@@ -197,7 +199,7 @@ def check(peer, algorithm, config, data: Data) -> None:
         steps = [step(batch, lambda shape: torch.from_numpy(fixed(shape))) for batch in batches]
         for name in steps[0]:
             theirs = [float(each[name]) for each in steps]
-            if not np.allclose(ours[name], theirs, rtol=1e-3):
+            if not np.all(np.abs(ours[name] - theirs) <= np.abs(theirs) * ROUNDING):
                 raise ValueError(
                     f"the first steps differ: {name} is {ours[name].tolist()} in jaxgen, {theirs} in PyTorch, {form}"
                 )
