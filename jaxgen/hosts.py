@@ -9,6 +9,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -16,7 +17,8 @@ import jax
 import numpy as np
 
 LAUNCHERS = ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")  # srun, mpirun: how many they have started
-TEXT = 2000  # bytes of what processes tell each other
+TEXT = 16_000  # bytes of what processes tell each other, at most
+GRACE = 3.0  # seconds
 RESUMES = "checkpoints are kept, and the same command in every process resumes"
 KILLED = f"was killed, or a peer of it was lost; {RESUMES}"
 WATCHER = "import sys; sys.stdin.read() or print(sys.argv[1], file=sys.stderr, flush=True)"
@@ -70,13 +72,17 @@ def watch() -> None:
 
 
 def leave(status: int) -> None:
-    """Ends this process, or lets it end; one that failed does not wait for its peers, which find it lost."""
+    """Ends this process, or lets it end; one that failed does not wait for its peers, which find it lost.
+
+    Where all end by the same refusal or signal, they have GRACE to say so: jax might abort them at the end of one.
+    """
     if _watcher is None:
         return
     _watcher.communicate(b".")
     if status:
         sys.stdout.flush()
         sys.stderr.flush()
+        time.sleep(0.0 if status == 1 else GRACE)  # 1: it failed, or has lost a peer itself
         os._exit(status)
 
 

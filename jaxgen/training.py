@@ -1,5 +1,6 @@
 """The loop: one run from a config to a trained, measured and pictured model, straight down."""
 
+import json
 import logging
 import signal
 import time
@@ -100,8 +101,9 @@ def run(config: ConfigDict, workdir: str | Path, profile: bool = False) -> dict:
     networks = inherited(config, algorithm)
     evaluation.check(config, algorithm)
     best = (f"validation/{config.best_metric}", "min")
-    hosts.check_same(str(workdirs.tied(config.to_dict(), free=workdirs.PLACES)), "config")
-    hosts.check_same(fingerprint(dataset.train), "data")
+    if hosts.several():
+        hosts.check_same(str(workdirs.tied(config.to_dict(), free=workdirs.PLACES)), "config")
+        hosts.check_same(fingerprint(dataset.train), "data")
     workdir = Path(workdir).absolute()
     with (
         hosts.with_peers(),
@@ -175,7 +177,8 @@ def train(this: Run, state: TrainState, start: int, seconds: float, telemetry: T
 def validate_copies(this: Run, state: TrainState, measures: Callable) -> dict[str, float]:
     """What is watched on the validation split, mean over the copies."""
     models = [Model(this.algorithm, each.params, each.stats) for each in own_copies(this, state)]
-    return copies.mean([evaluation.watch(model, this.dataset, this.config, measures) for model in models])
+    found = copies.mean([evaluation.watch(model, this.dataset, this.config, measures) for model in models])
+    return json.loads(hosts.told_by_lead(json.dumps(found)))  # all must find the same checkpoint the best
 
 
 def save_checkpoint(this: Run, state: TrainState, validation: dict[str, float], seconds: float) -> None:
