@@ -177,7 +177,9 @@ def test_what_one_refuses_all_refuse(own, refusal, tmp_path):
         (("--distributed", "--mode=sample"), "--distributed is for --mode=train"),
     ],
 )
-def test_half_a_place_is_refused_in_one_line(arguments, message, tmp_path):
+def test_half_a_place_is_refused_in_one_line(arguments, message, tmp_path, monkeypatch):
+    for name in ("KUBERNETES_SERVICE_HOST", "SLURM_JOB_ID", "OMPI_MCA_orte_hnp_uri"):  # by which jax knows launchers
+        monkeypatch.delenv(name, raising=False)
     run = launch(*SMOKE, *arguments, "--workdir=run", cwd=tmp_path)
     assert run.returncode == 2
     assert message in run.stderr
