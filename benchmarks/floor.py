@@ -52,14 +52,7 @@ COLUMNS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit status, 2 for a user's mistake."""
     options = parse(argv)
-    try:
-        rows = run(options)
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(records.table(rows, COLUMNS))
-    print(f"{rows[0]['device']}; jax {rows[0]['versions']['jax']}; {len(rows)} rows added to {options.out}")
-    return 0
+    return records.main(lambda: run(options), COLUMNS, options.out)
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -87,15 +80,7 @@ def run(options: argparse.Namespace) -> list[dict]:
         for config in options.configs or records.recipes()
         for tokens in options.tokens
     ]
-    step_throughput.in_new_process(step_throughput.check, cases)
-    records.prepare(options.out)
-    rows = []
-    for case in cases:
-        print(f"measuring {case.config}:{case.tokens} …", file=sys.stderr, flush=True)
-        row = step_throughput.in_new_process(benchmark, case) | {"date": records.now()}
-        records.append(options.out, row)
-        rows.append(row)
-    return rows
+    return step_throughput.each_by_itself(benchmark, cases, options.out)
 
 
 def benchmark(case: Case) -> dict:

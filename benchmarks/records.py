@@ -95,6 +95,18 @@ def parser(benchmark: str, doc: str, **options) -> argparse.ArgumentParser:
     )
 
 
+def main(run: Callable[[], list[dict]], columns: Mapping[str, str], out: Path) -> int:
+    """Runs a benchmark, which adds its rows to `out`, and shows them; the exit status, 2 for a user's mistake."""
+    try:
+        rows = run()
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(table(rows, columns))
+    print(f"{rows[0]['device']}; {len(rows)} rows added to {out}")
+    return 0
+
+
 def now() -> str:
     """The date and time in UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -37,14 +37,7 @@ COLUMNS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit status, 2 for a user's mistake."""
     options = parse(argv)
-    try:
-        row = run(options)
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(records.table([row], COLUMNS))
-    print(f"{row['device']}; added to {options.out}")
-    return 0
+    return records.main(lambda: [run(options)], COLUMNS, options.out)
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -130,13 +130,22 @@ def run(options: argparse.Namespace) -> list[dict]:
         for tokens in options.tokens
         for way in options.parallel
     ]
+    return each_by_itself(benchmark, cases, options.out)
+
+
+def each_by_itself(measure: Callable[[Case], dict], cases: Sequence[Case], out: Path) -> list[dict]:
+    """The row of every case, measured in a process of its own and added to `out` as soon as it is there.
+
+    Raises:
+      ValueError: a case or the file does not fit; nothing was measured.
+    """
     in_new_process(check, cases)
-    records.prepare(options.out)
+    records.prepare(out)
     rows = []
     for case in cases:
         print(f"measuring {case.config}:{case.tokens} under {case.parallel} …", file=sys.stderr, flush=True)
-        row = in_new_process(benchmark, case) | {"date": records.now()}
-        records.append(options.out, row)
+        row = in_new_process(measure, case) | {"date": records.now()}
+        records.append(out, row)
         rows.append(row)
     return rows
 

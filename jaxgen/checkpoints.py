@@ -18,6 +18,7 @@ import jax
 import numpy as np
 from flax.traverse_util import unflatten_dict
 
+from jaxgen import hosts
 from jaxgen.quiet_orbax import no_log, orbax
 from jaxgen.trees import blank, checksum, difference, leaves_by_path, place, plain
 from jaxgen.types import TrainState
@@ -178,13 +179,13 @@ class Checkpoints:
         if self._tidied and not self._damaged:
             return
         self.wait()
-        if jax.process_index() == 0:
+        if hosts.is_lead():
             self._directory.mkdir(parents=True, exist_ok=True)
             for path in self._directory.glob("*.orbax-checkpoint-tmp*"):
                 shutil.rmtree(path, ignore_errors=True)
             for step in self._damaged & set(list_checkpoints(self._directory)):
                 _move_aside(self._directory / str(step))
-        if jax.process_count() > 1:
+        if hosts.several():
             from jax.experimental import multihost_utils
 
             multihost_utils.sync_global_devices("jaxgen: checkpoints tidied")

@@ -1,6 +1,5 @@
 """Several processes of one run: they end where one would, or all together, with a line, and resume."""
 
-import json
 import os
 import re
 import signal
@@ -10,14 +9,15 @@ import sys
 import time
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
-from helpers import COND_AAE, REPOSITORY, SMALL, launch
+from helpers import COND_AAE, REPOSITORY, SMALL, launch, same
 from PIL import Image
 
 import jaxgen
 from jaxgen import hosts, parallel
+from jaxgen.checkpoints import list_checkpoints
+from jaxgen.workdir import read_results
 
 SMOKE = (f"{COND_AAE}:smoke", *SMALL)
 LONG = ("--config.steps=400", "--config.log_every=10", "--config.checkpoint_every=20", "--config.evaluate_every=400")
@@ -66,31 +66,21 @@ def wait_for_checkpoints(folder: Path, processes: list[subprocess.Popen], at_lea
     """Until a checkpoint of that step or a later one is there."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and all(process.poll() is None for process in processes):
-        if max(saved(folder / "run"), default=0) >= at_least:
+        if max(list_checkpoints(folder / "run" / "checkpoints"), default=0) >= at_least:
             return
         time.sleep(0.01)
     pytest.fail(f"no checkpoint of step {at_least}: {ended(processes)}")
 
 
-def saved(workdir: Path) -> list[int]:
-    """The steps whose checkpoints are whole."""
-    return [int(path.name) for path in (workdir / "checkpoints").glob("*") if path.name.isdecimal()]
-
-
-def results_of(workdir: Path) -> dict:
-    return json.loads((workdir / "results.json").read_text())["metrics"]
-
-
 def assert_same_run(one: Path, other: Path) -> None:
     assert_same_parameters(one, other)
-    assert results_of(one) == results_of(other)
+    assert read_results(one)["metrics"] == read_results(other)["metrics"]
 
 
 def assert_same_parameters(one: Path, other: Path) -> None:
     a, b = jaxgen.load(one), jaxgen.load(other)
     assert a.step == b.step
-    for x, y in zip(jax.tree.leaves(a.params), jax.tree.leaves(b.params), strict=True):
-        np.testing.assert_array_equal(np.asarray(x), np.asarray(y))
+    assert same(a.params, b.params)
 
 
 @pytest.mark.parametrize("how", parallel.WAYS)
@@ -136,7 +126,7 @@ def test_a_run_of_two_that_is_stopped_and_then_loses_one_resumes_to_the_same_end
     for status, _, stderr in ended(processes):
         assert status == 128 + signal.SIGTERM
         assert re.search(r"SIGTERM: saved at step \d+; the same command resumes", stderr)
-    stopped_at = max(saved(two / "run"))
+    stopped_at = max(list_checkpoints(two / "run" / "checkpoints"))
 
     processes = start(two, *SMOKE, *LONG)
     wait_for_checkpoints(two, processes, stopped_at + 20)
