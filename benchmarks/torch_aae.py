@@ -23,7 +23,7 @@ def stepper(algorithm, params: Mapping, config, images: np.ndarray, labels: np.n
     """`step(index, normal) -> {metric: value}`, one step on the images of that index.
 
     Args:
-      algorithm: a `ConditionalAAE` with Gaussian codes and prior, from logits, under the simultaneous schedule.
+      algorithm: an `AAE` or a `ConditionalAAE` with a Gaussian prior, from logits, under the simultaneous schedule.
       params: what its networks begin with.
       config: its config.
       images: uint8 [N, H, W, C].
@@ -44,13 +44,20 @@ def stepper(algorithm, params: Mapping, config, images: np.ndarray, labels: np.n
         products = [code[:, None] * label[:, :, None]] if "critic" in algorithm.label_products else []
         return critic(code, label, *products)
 
-    def losses(image: Tensor, label: Tensor, noise: Tensor, prior: Tensor) -> tuple[Tensor, ...]:
-        mean, log_std = encoder(image).unbind(1)
+    def codes(image: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        output = encoder(image)
+        if not algorithm.gaussian_posterior:
+            return output, output, torch.zeros(())
+        mean, log_std = output.unbind(1)
         log_std = (log_std + LOG_STD_AT_START).clamp(*LOG_STD_RANGE)
         code = mean + log_std.exp() * noise
-        nll = cross_entropy(decoder(code, label), image, reduction="sum") / len(image)
-        kl = kl_from_prior(mean, log_std)
         played = code if algorithm.game_moves_spread else mean + log_std.exp().detach() * noise
+        return code, played, kl_from_prior(mean, log_std)
+
+    def losses(image: Tensor, label: Tensor, noise: Tensor, prior: Tensor) -> tuple[Tensor, ...]:
+        code, played, kl = codes(image, noise)
+        seen = (code, label) if algorithm.decoder_needs_label else (code,)
+        nll = cross_entropy(decoder(*seen), image, reduction="sum") / len(image)
         real, fake = score(prior, label), score(played, label)
         return nll, kl, (softplus(-real) + softplus(fake)).mean(), softplus(-fake).mean(), code.detach()
 
@@ -65,7 +72,9 @@ def stepper(algorithm, params: Mapping, config, images: np.ndarray, labels: np.n
         image, label = pixels(data, index), told[index]
         noise, prior = (normal((len(image), algorithm.latent_size)) for _ in range(2))
         nll, kl, tell, fool, code = losses(image, label, noise, prior * algorithm.prior.std)
-        found = {"reconstruction/nll": nll, "reconstruction/kl": kl, "critic/loss": tell, "encoder/loss": fool}
+        found = {"reconstruction/nll": nll, "critic/loss": tell, "encoder/loss": fool}
+        if config.kl_weight:
+            found["reconstruction/kl"] = kl
         loss = {"reconstruction": nll + config.kl_weight * kl, "critic": tell, "encoder": fool}
         if config.gradient_penalty:
             found["critic/penalty"] = penalty(prior * algorithm.prior.std, code, label)

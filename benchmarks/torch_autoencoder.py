@@ -1,14 +1,17 @@
-"""`jaxgen.algorithms.autoencoder` and `vae` in PyTorch, fully connected, as one who writes PyTorch well would."""
+"""`jaxgen.algorithms.autoencoder` and `vae` in PyTorch, as one who writes PyTorch well would."""
 
+import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
-from benchmarks.torch_mlp import FORMS, MLP, Adam, Normal, in_form, kl_from_prior, pixels
-from jaxgen.algorithms.vae import LOG_STD_RANGE
+from benchmarks.torch_mlp import FORMS, MLP, Adam, Normal, in_form, kl_from_prior, parameter, pixels
+from benchmarks.torch_stack import network
+from jaxgen.algorithms.vae import CONTRAST, LOG_STD_RANGE
+from jaxgen.networks import Stack
 
 __all__ = ["FORMS", "stepper"]
 
@@ -17,7 +20,7 @@ def stepper(algorithm, params: Mapping, config, images: np.ndarray, labels: np.n
     """`step(index, normal) -> {metric: value}`, one step on the images of that index.
 
     Args:
-      algorithm: an `Autoencoder` or a `VAE` of plain MLPs, trained by cross-entropy.
+      algorithm: an `Autoencoder` trained by cross-entropy, one of bits too, or a `VAE` of one draw.
       params: what its networks begin with.
       config: its config.
       images: uint8 [N, H, W, C].
@@ -25,35 +28,97 @@ def stepper(algorithm, params: Mapping, config, images: np.ndarray, labels: np.n
       form: one of FORMS.
     """
     del labels
-    encoder, decoder = (MLP(algorithm.networks[name], params[name]) for name in ("encoder", "decoder"))
-    data, is_vae = torch.from_numpy(images), "elbo" in config.rates
-    player = "elbo" if is_vae else "reconstruction"
-    adam = Adam([encoder, decoder], config.rates[player], 0.9, config.decay, config.steps)
-
-    def plain(image: Tensor, noise: Tensor, _: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        logits = decoder(encoder((image + config.noise * noise).clamp(0, 1) if config.noise else image))
-        nats = cross_entropy(logits, image)
-        mse = (torch.sigmoid(logits) - image).square().mean()
-        return nats, {"nats": nats, "mse": mse}
-
-    def variational(image: Tensor, noise: Tensor, draw: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        seen = image + config.input_noise * noise if config.input_noise else image
-        mean, log_std = encoder(seen).unbind(1)
-        log_std = log_std.clamp(*LOG_STD_RANGE)
-        logits = decoder(mean + log_std.exp() * draw)
-        distortion = cross_entropy(logits, image, reduction="sum") / len(image)
-        kl = kl_from_prior(mean, log_std)
-        return distortion + config.beta * kl, {"distortion": distortion, "kl": kl}
-
-    losses = in_form(variational if is_vae else plain, form)
-    noisy = config.input_noise if is_vae else config.noise
+    model = (Variational if "elbo" in config.rates else Plain)(algorithm, params, config)
+    data, losses = torch.from_numpy(images), in_form(model, form)
+    adam = Adam([model], config.rates[model.player], 0.9, config.decay, config.steps)
 
     def step(index: Tensor, normal: Normal = torch.randn) -> dict[str, Tensor]:
         image = pixels(data, index)
-        noise = normal(tuple(image.shape)) if noisy else image
-        draw = normal((len(image), algorithm.latent_size)) if is_vae else image
+        noise = normal(tuple(image.shape)) if model.noise else image
+        draw = normal((len(image), algorithm.latent_size)) if model.draws else image
         loss, metrics = losses(image, noise, draw)
         adam.step(torch.autograd.grad(loss, adam.params))
-        return {f"{player}/{name}": value.detach() for name, value in metrics.items()}
+        return {f"{model.player}/{name}": value.detach() for name, value in metrics.items()}
 
     return step
+
+
+class Plain(nn.Module):
+    """An autoencoder and its loss."""
+
+    player = "reconstruction"
+
+    def __init__(self, algorithm, params: Mapping, config):
+        super().__init__()
+        self.encoder, self.decoder = encoder_and_decoder(algorithm, params)
+        self.noise, self.draws, self.bits = config.noise, config.code_noise, algorithm.binary_code
+
+    def forward(self, image: Tensor, noise: Tensor, draw: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        code = self.encoder((image + self.noise * noise).clamp(0, 1) if self.noise else image)
+        code = code + self.draws * draw if self.draws else code
+        if self.bits:
+            soft = torch.sigmoid(code)
+            code = soft + ((code > 0).float() - soft).detach()
+        logits = self.decoder(code)
+        nats = cross_entropy(logits, image)
+        return nats, {"nats": nats, "mse": (torch.sigmoid(logits) - image).square().mean()}
+
+
+class Variational(nn.Module):
+    """A VAE and its bound."""
+
+    player, draws = "elbo", True
+
+    def __init__(self, algorithm, params: Mapping, config):
+        super().__init__()
+        self.encoder, self.decoder = encoder_and_decoder(algorithm, params)
+        self.noise, self.beta, self.std = config.input_noise, config.beta, algorithm.pixel_std
+        self.gaussian = config.likelihood == "gaussian"
+        if centred := "centre" in params:
+            self.tenth = parameter(params["centre"]["tenth"])
+        if learnt := "pixel_log_std" in params:
+            self.log_std = parameter(params["pixel_log_std"]["log"])
+        self.centred, self.learnt = centred, learnt
+
+    def forward(self, image: Tensor, noise: Tensor, draw: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        seen = image + self.noise * noise if self.noise else image
+        centre = 0.5 + 10 * self.tenth if self.centred else 0.0
+        mean, log_std = self.encoder(CONTRAST * (seen - centre) if self.centred else seen).unbind(1)
+        log_std = log_std.clamp(*LOG_STD_RANGE)
+        drawn = self.decoder(mean + log_std.exp() * draw) + centre
+        distortion, kl = self.nll(drawn, image) / len(image), kl_from_prior(mean, log_std)
+        return distortion + self.beta * kl, {"distortion": distortion, "kl": kl}
+
+    def nll(self, drawn: Tensor, image: Tensor) -> Tensor:
+        """-log p(x | z) of the batch, in nats."""
+        if not self.gaussian:
+            return cross_entropy(drawn, image, reduction="sum")
+        log_std = self.log_std if self.learnt else torch.tensor(math.log(self.std))
+        off = ((drawn - image) / log_std.exp()).square().sum() / 2
+        return off + image.numel() * (log_std + 0.5 * math.log(2 * math.pi))
+
+
+def encoder_and_decoder(algorithm, params: Mapping) -> tuple[nn.Module, nn.Module]:
+    """From images [B, H, W, C] to codes and back, with jaxgen's weights."""
+    height, width, channels = algorithm.info.image_shape
+    inputs = {"encoder": (channels, height, width), "decoder": (algorithm.latent_size,)}
+    made = []
+    for name, its in inputs.items():
+        module = algorithm.networks[name]
+        if isinstance(module, Stack):
+            made.append(Last(network(module, params[name], its)))
+        else:
+            made.append(MLP(module, params[name]))
+    return tuple(made)
+
+
+class Last(nn.Module):
+    """Channels last, outside."""
+
+    def __init__(self, inner: nn.Module):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Tensor) -> Tensor:
+        made = self.inner(x.permute(0, 3, 1, 2) if x.ndim == 4 else x)
+        return made.permute(0, 2, 3, 1) if made.ndim == 4 else made

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import leaky_relu, relu
+from torch.nn.functional import leaky_relu, pad, relu
 
 FORMS = ("eager", "compile")  # with the fused Adam, both
 Normal = Callable[[Sequence[int]], Tensor]
@@ -21,39 +21,55 @@ class MLP(nn.Module):
 
     def __init__(self, module, params: Mapping):
         super().__init__()
-        if module.dropout or module.modulated or module.shortcut or module.linear:
-            raise ValueError("no PyTorch peer has dropout, modulation, a shortcut or hidden layers without ReLU")
-        self.leak, self.shape = module.leak, module.output_shape
-        self.layers = nn.ModuleList([dense(params[f"Dense_{i}"]) for i in range(len(params))])
+        if module.dropout or module.modulated or module.linear:
+            raise ValueError("no PyTorch peer has dropout, modulation or hidden layers without ReLU")
+        self.leak, self.shape, self.count = module.leak, module.output_shape, module.shortcut
+        self.layers = nn.ModuleList([dense(params[f"Dense_{i}"]) for i in range(len(module.hidden) + 1)])
+        if self.count:
+            self.gate = parameter(params["Shortcut_0"]["gate"])
+            self.shortcut = dense(params["Shortcut_0"]["Dense_0"])
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        x = torch.cat([each.flatten(1) for each in inputs], 1)
+        x = joined = torch.cat([each.flatten(1) for each in inputs], 1)
         for layer in self.layers[:-1]:
             x = leaky_relu(layer(x), self.leak) if self.leak else relu(layer(x))
-        return self.layers[-1](x).view(-1, *self.shape)
+        x = self.layers[-1](x)
+        if self.count:
+            linear = self.shortcut(joined)
+            x = self.gate * x + pad(linear, (0, x.shape[1] - self.count))
+        return x.view(-1, *self.shape)
 
 
 def dense(params: Mapping) -> nn.Linear:
     """A layer with flax's weights."""
-    kernel, bias = (torch.from_numpy(np.array(params[name])) for name in ("kernel", "bias"))
-    layer = nn.Linear(*kernel.shape)
+    kernel = torch.from_numpy(np.array(params["kernel"]))
+    layer = nn.Linear(*kernel.shape, bias="bias" in params)
     with torch.no_grad():
-        layer.weight.copy_(kernel.T), layer.bias.copy_(bias)
+        layer.weight.copy_(kernel.T)
+        if "bias" in params:
+            layer.bias.copy_(torch.from_numpy(np.array(params["bias"])))
     return layer
 
 
-class Adam:
-    """Fused Adam over the parameters of some networks, its rate decayed as `jaxgen.optimizers.decayed` does."""
+def parameter(value: np.ndarray) -> nn.Parameter:
+    return nn.Parameter(torch.from_numpy(np.array(value)))
 
-    def __init__(self, networks: Sequence[nn.Module], rate: float, b1: float, decay: str, steps: int):
+
+class Adam:
+    """Adam over the parameters of some networks, its rate decayed as `jaxgen.optimizers.decayed` does."""
+
+    def __init__(
+        self, networks: Sequence[nn.Module], rate: float, b1: float, decay: str, steps: int, fused: bool | None = True
+    ):
         self.params = [each for network in networks for each in network.parameters()]
-        self._adam = torch.optim.Adam(self.params, rate, betas=(b1, 0.999), fused=True)
+        self._adam = torch.optim.Adam(self.params, rate, betas=(b1, 0.999), fused=fused)
         self._rate, self._steps, self._taken = rate, steps if decay == "cosine" else 0, 0
 
     def step(self, gradient: Sequence[Tensor]) -> None:
         """One step down that gradient."""
         for param, its in zip(self.params, gradient, strict=True):
-            param.grad = its
+            # The fused Adam takes numbers in the order in which they lie, whatever the strides say.
+            param.grad = its if its.stride() == param.stride() else torch.empty_like(param).copy_(its)
         if self._steps:
             share = min(self._taken / self._steps, 1)
             self._adam.param_groups[0]["lr"] = self._rate * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share)))

@@ -14,7 +14,9 @@ from jaxgen.types import Info
 
 SHAPE = (16, 16, 3)
 CASE = peers.Case("dcgan", {**peers.CASES["dcgan32"].changes, "width": 4, "batch_size": 6}, SHAPE, "torch_gan")
+SLOPES = peers.SLOPES
 HIDDEN = {"hidden": (16, 12), "batch_size": 6}
+FAST = {"rates.reconstruction": 3e-2}  # of what else hardly moves in three steps
 MLPS = {
     "cond_aae": peers.Case("cond_aae", {**HIDDEN, "critic_hidden": (8, 8)}, (6, 6, 1), "torch_aae"),
     "cond_aae, another game": peers.Case(
@@ -26,6 +28,21 @@ MLPS = {
     "ae": peers.Case("ae", HIDDEN, (6, 6, 1), "torch_autoencoder"),
     "denoising_ae": peers.Case("denoising_ae", {**HIDDEN, "masking": 0.0}, (6, 6, 1), "torch_autoencoder"),
     "vae": peers.Case("vae", HIDDEN, (6, 6, 1), "torch_autoencoder"),
+    "aae": peers.Case("aae", {**HIDDEN, "critic_hidden": (8,)}, (6, 6, 1), "torch_aae"),
+    "hash_ae": peers.Case("hash_ae", {**HIDDEN, "masking": 0.0, **FAST}, (6, 6, 1), "torch_autoencoder"),
+    "conv_ae": peers.Case("conv_ae", {"batch_size": 6, **FAST}, (12, 12, 1), "torch_autoencoder"),
+    "anime_vae": peers.Case(
+        "anime_vae", {**HIDDEN, "dropout": 0.0, "rates.elbo": 1e-2}, (6, 6, 1), "torch_autoencoder"
+    ),
+    "colorizer": peers.Case("colorizer", {**HIDDEN, "dropout": 0.0}, (7, 7, 3), "torch_colorizer"),
+    "semi_aae": peers.Case("semi_aae", {**HIDDEN, "critic_hidden": (8,)}, (6, 6, 1), "torch_categorical", SLOPES),
+    "cluster_aae": peers.Case("cluster_aae", {**HIDDEN, "critic_hidden": (8,)}, (6, 6, 1), "torch_categorical", SLOPES),
+}
+VAEGAN = {"batch_size": 6, "average": 0.0, "r1": 0.0, "width": 8, "latent_size": 5}
+CONVS = {
+    "conv": CASE,
+    "dense": peers.Case("gan", {**peers.PLAIN, "batch_size": 6}, (6, 6, 1), "torch_gan"),
+    "vaegan": peers.Case("vaegan", VAEGAN, SHAPE, "torch_vaegan"),
 }
 
 
@@ -57,36 +74,32 @@ def test_without_pytorch_one_line_says_how_to_get_it(monkeypatch, capsys, tmp_pa
 
 def test_a_peer_draws_and_judges_as_ours_does():
     torch = pytest.importorskip("torch", reason="PyTorch is an optional extra, for benchmarks/peers.py")
-    from benchmarks import torch_gan
+    from benchmarks import torch_stack
 
     algorithm, _ = built()
     state = jax.jit(algorithm.init)(jax.random.key(0))
     code = np.random.default_rng(0).normal(size=(6, algorithm.latent_size)).astype(np.float32)
     image = peers.noise(SHAPE).image[:6] / np.float32(255)
-    for name, inputs, seen, scores in (("generator", code, code, 0), ("critic", image, image.transpose(0, 3, 1, 2), 1)):
+    for name, inputs, seen in (("generator", code, code), ("critic", image, image.transpose(0, 3, 1, 2))):
         ours, _ = algorithm.train_apply(
             name, state.params, state.stats, jax.numpy.asarray(inputs), rng=jax.random.key(0)
         )
-        shape = seen.shape[1:]
-        network = torch_gan.network(algorithm.networks[name].layers, shape, SHAPE, scores)
-        torch_gan.load(network, jax.device_get(state.params[name]))
+        network = torch_stack.network(algorithm.networks[name], jax.device_get(state.params[name]), seen.shape[1:])
         theirs = network(torch.from_numpy(seen.copy())).detach().numpy()
-        theirs = theirs if scores else theirs.transpose(0, 2, 3, 1)
+        theirs = theirs.transpose(0, 2, 3, 1) if theirs.ndim == 4 else theirs
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    "case", [CASE, peers.Case("gan", {**peers.PLAIN, "batch_size": 6}, (6, 6, 1), "torch_gan")], ids=["conv", "dense"]
-)
-def test_the_first_steps_agree_and_are_seen_to_differ_where_they_do(case):
+@pytest.mark.parametrize("name", CONVS)
+def test_the_first_steps_agree_and_are_seen_to_differ_where_they_do(name):
     pytest.importorskip("torch", reason="PyTorch is an optional extra, for benchmarks/peers.py")
-    from benchmarks import torch_gan
-
+    case = CONVS[name]
     (algorithm, config), data = built(case), peers.noise(case.image_shape)
-    peers.check(torch_gan, algorithm, config, data)
-    other, _ = built(case, **{"rates.generator": 1e-2})
+    peer = importlib.import_module(f"benchmarks.{case.peer}")
+    peers.check(peer, algorithm, config, data)
+    other, _ = built(case, **{"rates.critic": 1e-2})
     with pytest.raises(ValueError, match=r"the first steps differ: .* in jaxgen, .* in PyTorch, eager"):
-        peers.check(torch_gan, other, config, data)
+        peers.check(peer, other, config, data)
 
 
 @pytest.mark.parametrize("name", MLPS)
@@ -96,11 +109,11 @@ def test_the_first_steps_of_fully_connected_peers_agree(name, monkeypatch):
     monkeypatch.setattr(peer, "FORMS", ("eager",))  # compiling takes a minute
     (algorithm, config), data = built(MLPS[name]), peers.noise(MLPS[name].image_shape)
     config.steps = 4  # so that a rate that does not fall as it should shows
-    peers.check(peer, algorithms.build(config, algorithm.info), config, data)
+    peers.check(peer, algorithms.build(config, algorithm.info), config, data, MLPS[name].rounding)
     wrong = config.copy_and_resolve_references()
     wrong.decay = "none"
     with pytest.raises(ValueError, match="the first steps differ"):
-        peers.check(peer, algorithms.build(config, algorithm.info), wrong, data)
+        peers.check(peer, algorithms.build(config, algorithm.info), wrong, data, MLPS[name].rounding)
 
 
 def test_a_network_that_no_peer_has_is_refused():

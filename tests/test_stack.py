@@ -31,6 +31,14 @@ def test_the_tutorials_convolutional_net_has_the_published_code_of_8_by_2_by_2()
     ]
 
 
+@pytest.mark.parametrize("end", [("relu",), ("leaky_relu", 0.2), ("group_norm", 8), ("batch_norm",), ("dropout", 0.5)])
+def test_no_output_ends_in_what_bounds_it_however_many_numbers_it_has(end):
+    """A ReLU's code has no negative mean and no std below 1: so it was where the last layer was as wide as the code."""
+    shape, params = shape_after((("dense", 8), end), (2, 4), (4, 4, 1), jnp.zeros((3, 4, 4, 1)))
+    assert shape == (3, 2, 4)
+    assert {"Dense_0", "Dense_1"} <= set(params)
+
+
 def test_fold_puts_blocks_into_channels_and_unfold_takes_them_back():
     image = np.arange(2 * 6 * 9 * 2, dtype=np.float32).reshape(2, 6, 9, 2)
     folded = np.asarray(fold(jnp.asarray(image), 3))

@@ -15,10 +15,8 @@ from jaxgen.networks.mlp import INITIALISERS, Shortcut
 from jaxgen.networks.normalisation import batch_norm
 
 Layer = tuple  # a kind and its numbers
-KINDS = (
-    *("conv", "conv_transpose", "pool", "average_pool", "fold", "unfold", "dense", "seed", "reshape"),
-    *("relu", "leaky_relu", "batch_norm", "group_norm", "dropout"),
-)
+NONLINEAR = ("relu", "leaky_relu", "batch_norm", "group_norm", "dropout")  # no output but an image ends in one
+KINDS = ("conv", "conv_transpose", "pool", "average_pool", "fold", "unfold", "dense", "seed", "reshape", *NONLINEAR)
 
 
 class At(NamedTuple):
@@ -46,7 +44,8 @@ class Stack(nn.Module):
     Attributes:
       layers: in order.
       output_shape: the shape of one example's output. Of an image, the last layer's upper left corner; else its output
-        itself where it has as many numbers, or what a last dense layer makes of it. None: the last layer's output.
+        itself where it is no ReLU, norm or dropout and has as many numbers, or what a last dense layer makes of it.
+        None: the last layer's output.
       image_shape: H, W, C, which "seed" grows from.
       kernel_init: a name in INITIALISERS.
       shortcut: to so many outputs, the first ones, a linear map of the input is added; see `Shortcut`.
@@ -79,7 +78,7 @@ class Stack(nn.Module):
             return x
         if x.ndim == 4 and len(self.output_shape) == 3:
             return cut(x, self.output_shape)
-        if math.prod(x.shape[1:]) != math.prod(self.output_shape):
+        if self.layers[-1][0] in NONLINEAR or math.prod(x.shape[1:]) != math.prod(self.output_shape):
             last = nn.Dense(math.prod(self.output_shape), kernel_init=INITIALISERS[self.kernel_init][1])
             x = self._weigh(last, flat(x), train)
         return x

@@ -1,0 +1,156 @@
+"""`jaxgen.algorithms.semi` and `cluster` in PyTorch, as one who writes PyTorch well would.
+
+One forward pass of the encoder for all players but smoothness, which changes what the encoder sees; each player's
+gradient is taken for what it moves alone.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
+from torch.nn.functional import cross_entropy as categorical_nll
+from torch.nn.functional import log_softmax, one_hot, softplus
+
+from benchmarks.torch_mlp import FORMS, MLP, Adam, Normal, in_form, pixels
+from jaxgen.algorithms.cluster import BALANCE
+from jaxgen.objectives import PROBE
+
+__all__ = ["FORMS", "stepper"]
+NETWORKS = ("encoder", "decoder", "category_critic", "style_critic")
+MOVED = {
+    "reconstruction": ("encoder", "decoder"),
+    "category_critic": ("category_critic",),
+    "style_critic": ("style_critic",),
+    "encoder": ("encoder",),
+    "smoothness": ("encoder",),
+    "classification": ("encoder",),
+}
+
+
+def stepper(algorithm, params: Mapping, config, images: np.ndarray, labels: np.ndarray, form: str) -> Callable:
+    """`step(index, normal) -> {metric: value}`, one step on the images of that index.
+
+    Args:
+      algorithm: a `SemiAAE` or a `ClusterAAE` with a perturbation and a penalty, a soft category that the style critic
+        sees, and no heads in the plane, by the Bernoulli likelihood, under the simultaneous schedule.
+      params: what its networks begin with.
+      config: its config.
+      images: uint8 [N, H, W, C].
+      labels: int32 [N].
+      form: one of FORMS.
+    """
+    model = Model(algorithm, params, config)
+    data, known = torch.from_numpy(images), torch.from_numpy(labels).long()
+    is_semi = "classification" in config.rates
+    players = [name for name in MOVED if name in config.rates]
+    adam = {
+        name: Adam(
+            [model.networks[each] for each in MOVED[name]],
+            *(config.rates[name], config.momentum[name], config.decay, config.steps),
+        )
+        for name in players
+    }
+    losses, informative = in_form(model.losses, form), in_form(uninformative, form)
+
+    def step(index: Tensor, normal: Normal = torch.randn) -> dict[str, Tensor]:
+        image, count = pixels(data, index), len(index)
+        category = one_hot(torch.randint(0, model.categories, (count,)), model.categories).float()
+        style = model.prior_std * normal((count, algorithm.latent_size))
+        found, loss, made = losses(image, category, style)
+        for name, pair in {"category_critic": (category, made.category), "style_critic": (style, made.style)}.items():
+            found[f"{name}/penalty"] = model.penalty(name, *pair, made.shown)
+            loss[name] = loss[name] + config.gradient_penalty * found[f"{name}/penalty"]
+        found["smoothness/kl"] = loss["smoothness"] = model.smoothness(image, made.logits, normal)
+        if is_semi:
+            found["classification/nll"] = loss["classification"] = categorical_nll(made.logits, known[index])
+        elif config.information:
+            doubt, imbalance = informative(made.logits)
+            found |= {"smoothness/doubt": doubt, "smoothness/imbalance": imbalance}
+            loss["smoothness"] = loss["smoothness"] + config.information * (doubt + BALANCE * imbalance)
+        gradient = {
+            name: torch.autograd.grad(loss[name], adam[name].params, retain_graph=name != players[-1])
+            for name in players
+        }
+        for name, its in gradient.items():
+            adam[name].step(its)
+        return {name: value.detach() for name, value in found.items()}
+
+    return step
+
+
+class Made:
+    """What the encoder makes of a batch; `category`, `style` and `shown` carry no gradient."""
+
+    def __init__(self, logits: Tensor, style: Tensor):
+        self.logits, self.style = logits, style.detach()
+        self.category = self.shown = logits.softmax(-1).detach()
+
+
+class Model:
+    """The networks, and the players' losses."""
+
+    def __init__(self, algorithm, params: Mapping, config):
+        self.networks = {name: MLP(algorithm.networks[name], params[name]) for name in NETWORKS}
+        self.categories, self.prior_std, self.size = algorithm.categories, algorithm.prior.std, config.perturbation
+        self.reconstruction_moves_category = config.get("reconstruction_moves_category", True)
+
+    def heads(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """The logits of q(y | x), and the style."""
+        output = self.networks["encoder"](image)
+        return output[:, : self.categories], output[:, self.categories :]
+
+    def score(self, name: str, code: Tensor, shown: Tensor) -> Tensor:
+        """A critic's logit."""
+        if name == "category_critic":
+            return self.networks[name](code)
+        return self.networks[name](code, shown, code[:, None] * shown[:, :, None])
+
+    def losses(self, image: Tensor, category: Tensor, drawn: Tensor):
+        """What all but smoothness and classification measure, their losses, and what the encoder made."""
+        logits, style = self.heads(image)
+        soft, made = logits.softmax(-1), Made(logits, style)
+        seen = soft if self.reconstruction_moves_category else made.shown
+        nll = cross_entropy(self.networks["decoder"](style, seen), image, reduction="sum") / len(image)
+        found, loss, fooling = {"reconstruction/nll": nll}, {"reconstruction": nll}, {}
+        for name, real, fake in (("category_critic", category, soft), ("style_critic", drawn, style)):
+            said, of_fake = self.score(name, real, made.shown), self.score(name, fake, made.shown)
+            found[f"{name}/loss"] = loss[name] = (softplus(-said) + softplus(of_fake)).mean()
+            fooling[name] = softplus(-of_fake).mean()
+        loss["encoder"] = fooling["category_critic"] + fooling["style_critic"]
+        found |= {f"encoder/{name.split('_')[0]}_loss": value for name, value in fooling.items()}
+        return found, loss, made
+
+    # Twice differentiated, so that no compiler takes them.
+
+    def penalty(self, name: str, real: Tensor, fake: Tensor, shown: Tensor) -> Tensor:
+        """½ ‖∇ score‖² at both, batch mean."""
+        at = torch.cat([real, fake]).requires_grad_()
+        (slope,) = torch.autograd.grad(self.score(name, at, shown.repeat(2, 1)).sum(), at, create_graph=True)
+        return slope.square().sum() / len(real) / 2
+
+    def smoothness(self, image: Tensor, logits: Tensor, normal: Normal) -> Tensor:
+        """KL(q(y | x) || q(y | x + change)) under nearly the worst change, in nats, batch mean."""
+        log_q = log_softmax(logits.detach(), -1)
+
+        def divergence(change: Tensor) -> Tensor:
+            return (log_q.exp() * (log_q - log_softmax(self.heads(image + change)[0], -1))).sum(-1)
+
+        probe = (PROBE * unit(normal(tuple(image.shape)))).requires_grad_()
+        (slope,) = torch.autograd.grad(divergence(probe).sum(), probe)
+        return divergence(self.size * unit(slope)).mean()
+
+
+def unit(change: Tensor) -> Tensor:
+    """The same directions at length 1 for each image."""
+    return change / (change.flatten(1).norm(dim=1).view(-1, 1, 1, 1) + 1e-12)
+
+
+def uninformative(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Doubt and imbalance, in nats; see `jaxgen.objectives.uninformative`."""
+    log_q = log_softmax(logits, -1)
+    doubt = -(log_q.exp() * log_q).sum(-1).mean()
+    log_mean = log_q.logsumexp(0) - math.log(len(logits))
+    return doubt, (log_mean.exp() * log_mean).sum() + math.log(logits.shape[-1])

@@ -1,0 +1,53 @@
+"""`jaxgen.algorithms.colorizer` in PyTorch, of the coarse painter, as one who writes PyTorch well would."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from benchmarks.torch_mlp import FORMS, MLP, Adam, Normal, in_form, pixels
+from jaxgen import networks
+
+__all__ = ["FORMS", "stepper"]
+GREY = (0.30, 0.59, 0.11)
+
+
+def stepper(algorithm, params: Mapping, config, images: np.ndarray, labels: np.ndarray, form: str) -> Callable:
+    """`step(index, normal) -> {metric: value}`, one step on the images of that index.
+
+    Args:
+      algorithm: a `Colorizer` of a coarse painter without dropout, of grey originals.
+      params: what it begins with.
+      config: its config.
+      images: uint8 [N, H, W, 3].
+      labels: of no use to it.
+      form: one of FORMS.
+    """
+    del labels
+    painter = algorithm.networks["painter"]
+    height, width, _ = algorithm.info.image_shape
+    coarse = (-(-height // painter.coarseness), -(-width // painter.coarseness), 6)
+    tint = MLP(networks.MLP(painter.hidden, coarse, painter.dropout), params["painter"]["MLP_0"])
+    adam = Adam([tint], config.rates["reconstruction"], 0.9, config.decay, config.steps)
+    data, weights = torch.from_numpy(images), torch.tensor(GREY)
+
+    def losses(image: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        shown = image @ weights[:, None]
+        noisy = shown + config.noise * noise
+        tints = interpolate(tint(noisy).permute(0, 3, 1, 2), (height, width), mode="bilinear").permute(0, 2, 3, 1)
+        gain, shift = tints.chunk(2, dim=-1)
+        coloured = (1 + gain) * noisy + shift
+        colour = (coloured - image).square().mean()
+        return colour + (coloured @ weights[:, None] - shown).square().mean(), colour
+
+    losses = in_form(losses, form)
+
+    def step(index: Tensor, normal: Normal = torch.randn) -> dict[str, Tensor]:
+        image = pixels(data, index)
+        loss, colour = losses(image, normal((len(image), height, width, 1)))
+        adam.step(torch.autograd.grad(loss, adam.params))
+        return {"reconstruction/mse": loss.detach(), "reconstruction/colour_mse": colour.detach()}
+
+    return step

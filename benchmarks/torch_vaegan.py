@@ -1,0 +1,71 @@
+"""`jaxgen.algorithms.vaegan` in PyTorch, as one who writes PyTorch well would: eager, with the fused Adam.
+
+One pass through all networks; each of the three players' gradients is taken for what it moves alone.
+"""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from benchmarks.torch_mlp import Adam, kl_from_prior
+from benchmarks.torch_stack import FORMS, LAYOUTS, network
+from benchmarks.torch_stack import images as placed
+from jaxgen.algorithms.vae import LOG_STD_RANGE
+
+__all__ = ["FORMS", "stepper"]
+MOVED = {"encoder": ("encoder",), "decoder": ("decoder",), "critic": ("features", "critic")}
+
+
+def stepper(algorithm, params: Mapping, config, images: np.ndarray, labels: np.ndarray, form: str) -> Callable:
+    """`step(index, normal) -> {metric: value}`, one step on the images of that index.
+
+    Args:
+      algorithm: a `VAEGAN` with the non-saturating game, no penalty, no mean of the parameters, no margin.
+      params: what its networks begin with.
+      config: its config.
+      images: uint8 [N, H, W, C].
+      labels: of no use to it.
+      form: one of FORMS.
+    """
+    del labels
+    (*sides, channels), layout = algorithm.info.image_shape, LAYOUTS[form]
+    nets, inputs = {}, {"encoder": (channels, *sides), "decoder": (algorithm.latent_size,), "features": None}
+    inputs["features"] = inputs["encoder"]
+    for name, its in inputs.items():
+        nets[name] = network(algorithm.networks[name], params[name], its).to(memory_format=layout)
+    seen = nets["features"](torch.zeros(2, channels, *sides)).shape[1:]
+    nets["critic"] = network(algorithm.networks["critic"], params["critic"], tuple(seen)).to(memory_format=layout)
+    data = placed(images, layout)
+    adam = {
+        name: Adam([nets[each] for each in its], config.rates[name], config.momentum, config.decay, config.steps)
+        for name, its in MOVED.items()
+    }
+
+    def step(index: Tensor, normal: Callable = torch.randn) -> dict[str, Tensor]:
+        image = data[index].float() * (2 / 255) - 1
+        mean, log_std = nets["encoder"](image).unbind(1)
+        log_std = log_std.clamp(*LOG_STD_RANGE)
+        noise, drawn = (normal((len(image), algorithm.latent_size)) for _ in range(2))
+        decoded = torch.tanh(nets["decoder"](torch.cat([mean + log_std.exp() * noise, drawn])))
+        features = nets["features"](torch.cat([image, decoded]))
+        real, fake, other = nets["critic"](features)[:, 0].chunk(3)
+        real_features, reconstructed, _ = features.chunk(3)
+        squares = (reconstructed - real_features).square()
+        mse, kl = squares.mean(), kl_from_prior(mean, log_std)
+        variance = algorithm.similarity_std**2 or mse.detach() + 1e-8
+        apart = squares.sum() / (2 * variance * len(image))
+        fooling = (softplus(-fake) + softplus(-other)).mean()
+        told = (softplus(-real) + (softplus(fake) + softplus(other)) / 2).mean()
+        loss = {"encoder": config.beta * kl + apart, "decoder": config.gamma * apart + fooling, "critic": told}
+        gradient = {
+            name: torch.autograd.grad(loss[name], adam[name].params, retain_graph=name != "critic") for name in MOVED
+        }
+        for name, its in gradient.items():
+            adam[name].step(its)
+        found = {"encoder/kl": kl, "encoder/feature_mse": mse, "decoder/fooling": fooling, "critic/loss": told}
+        return {name: value.detach() for name, value in found.items()}
+
+    return step
