@@ -1,7 +1,8 @@
 """`jaxgen.algorithms.aae` in PyTorch, as one who writes PyTorch well would.
 
 One forward pass of the encoder for all players, one of the critic for each kind of code; each player's gradient is
-taken for what it moves alone.
+taken for what it moves alone. One form more is the tutorials' loop: a pass for each player, Adam as it comes, and every
+loss fetched at every step; all gradients at one point still, so that the mathematics is the same.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,10 +13,12 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 from torch.nn.functional import one_hot, softplus
 
-from benchmarks.torch_mlp import FORMS, MLP, Adam, Normal, in_form, kl_from_prior, pixels
+from benchmarks import torch_mlp
+from benchmarks.torch_mlp import MLP, Adam, Normal, in_form, kl_from_prior, pixels
 from jaxgen.algorithms.aae import LOG_STD_AT_START, LOG_STD_RANGE
 
-__all__ = ["FORMS", "stepper"]
+LOOP = "tutorials' loop"
+FORMS = (LOOP, *torch_mlp.FORMS)
 MOVED = {"reconstruction": ("encoder", "decoder"), "critic": ("critic",), "encoder": ("encoder",)}
 
 
@@ -33,8 +36,9 @@ def stepper(algorithm, params: Mapping, config, images: np.ndarray, labels: np.n
     networks = {name: MLP(algorithm.networks[name], params[name]) for name in ("encoder", "decoder", "critic")}
     encoder, decoder, critic = networks.values()
     data, told = torch.from_numpy(images), one_hot(torch.from_numpy(labels).long(), algorithm.num_labels).float()
+    fused = None if form == LOOP else True
     adam = {
-        name: Adam([networks[each] for each in its], config.rates[name], config.b1[name], config.decay, config.steps)
+        name: Adam([networks[each] for each in its], *schedule(config, name), fused=fused)
         for name, its in MOVED.items()
     }
 
@@ -54,14 +58,29 @@ def stepper(algorithm, params: Mapping, config, images: np.ndarray, labels: np.n
         played = code if algorithm.game_moves_spread else mean + log_std.exp().detach() * noise
         return code, played, kl_from_prior(mean, log_std)
 
+    def reconstruct(code: Tensor, label: Tensor, image: Tensor) -> Tensor:
+        seen = (code, label) if algorithm.decoder_needs_label else (code,)
+        return cross_entropy(decoder(*seen), image, reduction="sum") / len(image)
+
     def losses(image: Tensor, label: Tensor, noise: Tensor, prior: Tensor) -> tuple[Tensor, ...]:
         code, played, kl = codes(image, noise)
-        seen = (code, label) if algorithm.decoder_needs_label else (code,)
-        nll = cross_entropy(decoder(*seen), image, reduction="sum") / len(image)
         real, fake = score(prior, label), score(played, label)
-        return nll, kl, (softplus(-real) + softplus(fake)).mean(), softplus(-fake).mean(), code.detach()
+        tell, fool = (softplus(-real) + softplus(fake)).mean(), softplus(-fake).mean()
+        return reconstruct(code, label, image), kl, tell, fool, code.detach()
 
-    losses = in_form(losses, form)
+    def one_by_one(image: Tensor, label: Tensor, noise: Tensor, prior: Tensor) -> tuple[Tensor, ...]:
+        code, _, kl = codes(image, noise)
+        nll = reconstruct(code, label, image)
+        with torch.no_grad():
+            code, _, _ = codes(image, noise)
+        tell = (softplus(-score(prior, label)) + softplus(score(code, label))).mean()
+        _, played, _ = codes(image, noise)
+        fool = softplus(-score(played, label)).mean()
+        for value in (nll, tell, fool):
+            value.item()
+        return nll, kl, tell, fool, code
+
+    losses = one_by_one if form == LOOP else in_form(losses, form)
 
     def penalty(prior: Tensor, code: Tensor, label: Tensor) -> Tensor:  # twice differentiated: no compiler takes it
         at = torch.cat([prior, code]).requires_grad_()
@@ -87,3 +106,8 @@ def stepper(algorithm, params: Mapping, config, images: np.ndarray, labels: np.n
         return {name: value.detach() for name, value in found.items()}
 
     return step
+
+
+def schedule(config, player: str) -> tuple[float, float, str, int]:
+    """A player's rate, b1, decay and steps."""
+    return config.rates[player], config.b1[player], config.decay, config.steps
