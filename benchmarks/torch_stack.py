@@ -40,6 +40,14 @@ class Flat(nn.Module):
         return x.permute(0, 2, 3, 1).reshape(len(x), -1) if x.ndim == 4 else x
 
 
+class Fold(nn.PixelUnshuffle):
+    """Blocks of pixels as channels, those of a pixel side by side, where PyTorch has those of a channel."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        blocks = super().forward(x)
+        return blocks.unflatten(1, (x.shape[1], -1)).transpose(1, 2).flatten(1, 2)
+
+
 def network(stack, params: Mapping, inputs: tuple[int, ...]) -> nn.Sequential:
     """The modules of a `Stack`, images being [B, C, H, W].
 
@@ -74,8 +82,10 @@ def layer(kind: str, numbers: Sequence, shape: Sequence[int], image_shape: tuple
     if kind in ("conv", "conv_transpose"):
         made = nn.Conv2d if kind == "conv" else nn.ConvTranspose2d
         return made(shape[0], *numbers, bias=bias)
-    if kind in ("fold", "unfold") and image_shape[-1] == 1 and not any(each % numbers[0] for each in image_shape[:2]):
-        return (nn.PixelUnshuffle if kind == "fold" else nn.PixelShuffle)(*numbers)  # of one channel: the same order
+    if kind == "fold" and not any(each % numbers[0] for each in image_shape[:2]):
+        return Fold(*numbers)
+    if kind == "unfold" and image_shape[-1] == 1:
+        return nn.PixelShuffle(*numbers)  # to one channel: the same order
     if kind == "batch_norm":
         return (nn.BatchNorm2d if len(shape) > 1 else nn.BatchNorm1d)(shape[0], eps=1e-5, momentum=0.01)
     if kind == "group_norm":

@@ -39,6 +39,7 @@ MLPS = {
     "cluster_aae": peers.Case("cluster_aae", {**HIDDEN, "critic_hidden": (8,)}, (6, 6, 1), "torch_categorical", SLOPES),
 }
 VAEGAN = {"batch_size": 6, "average": 0.0, "r1": 0.0, "width": 8, "latent_size": 5}
+VAEGAN["feature_layers"] = (("fold", 2), ("conv", 4, 3, 1, 1), ("leaky_relu", 0.2), ("conv", 8, 4, 2, 1))
 CONVS = {
     "conv": CASE,
     "dense": peers.Case("gan", {**peers.PLAIN, "batch_size": 6}, (6, 6, 1), "torch_gan"),
