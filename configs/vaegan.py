@@ -70,7 +70,8 @@ def published(config):
         ("conv", 256, 5, 2, 2),
     )
     config.critic_layers = (*normalised, ("dense", 512), *normalised)
-    config.similarity_std, config.gamma = 1.0, 1e-6
+    config.batch_size, config.kernel_init = 64, "he_normal"
+    config.similarity_std, config.beta, config.gamma = 1.0, 1.0, 1e-6
     config.optimizer, config.momentum = "rmsprop", 0.0
     config.rates.update({"encoder": 3e-4, "decoder": 3e-4, "critic": 3e-4})
     config.decay, config.average, config.r1 = "none", 0.0, 0.0

@@ -108,6 +108,15 @@ def test_the_published_nets_have_the_papers_sizes():
     assert decoded.shape == (2, 64, 64, 3)
 
 
+def test_the_vae_of_faces_to_compare_with_has_the_same_encoder_and_decoder():
+    made = {}
+    for tokens in ("faces", "faces,vae"):
+        algorithm = algorithms.build(read_config("vaegan", tokens), Info("faces", (64, 64, 3), 1))
+        made[tokens] = jax.eval_shape(algorithm.init, jax.random.key(0)).params
+    for name in ("encoder", "decoder"):
+        assert made["faces"][name] == made["faces,vae"][name]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
