@@ -54,6 +54,8 @@ class Case(NamedTuple):
 DIGIT = (28, 28, 1)
 FACE, COLOUR = (30, 30, 1), (30, 30, 3)
 PLAIN = {"batch_size": 64, "r1": 0.0, "average": 0.0, "schedule": "simultaneous", "decay": "none", "dense": 0}
+PLAIN_VAEGAN = {"average": 0.0, "r1": 0.0, "mirror": False}
+SMALL = {f"rates.{player}": 2e-4 for player in ("encoder", "decoder", "critic")}  # of larger ones, rounding grows
 CASES = {
     "gan": Case("gan:mnist", {**PLAIN, "batch_size": 128}, DIGIT, "torch_gan"),
     "cond_aae": Case("cond_aae", {}, DIGIT, "torch_aae"),
@@ -69,7 +71,7 @@ CASES = {
     "anime_vae": Case("anime_vae", {"dropout": 0.0, "mirror": False}, FACE, "torch_autoencoder"),
     "colorizer": Case("colorizer", {"dropout": 0.0, "mirror": False}, COLOUR, "torch_colorizer"),
     "conv_gan": Case("conv_gan:mnist", {**PLAIN, "dense": 256}, DIGIT, "torch_gan"),
-    "vaegan": Case("vaegan:faces", {"average": 0.0, "r1": 0.0, "mirror": False}, (64, 64, 3), "torch_vaegan"),
+    "vaegan": Case("vaegan:faces", {**PLAIN_VAEGAN, **SMALL}, (64, 64, 3), "torch_vaegan"),
 } | {
     f"dcgan{width}": Case(
         "dcgan", {**PLAIN, "width": width, "rates.critic": 2e-4, "rates.generator": 2e-4}, (32, 32, 3), "torch_gan"

@@ -59,7 +59,8 @@ def stepper(algorithm, params: Mapping, config, images: np.ndarray, labels: np.n
         image, count = pixels(data, index), len(index)
         category = one_hot(torch.randint(0, model.categories, (count,)), model.categories).float()
         style = model.prior_std * normal((count, algorithm.latent_size))
-        found, loss, made = losses(image, category, style)
+        found, loss, logits, coded = losses(image, category, style)
+        made = Made(logits, coded)
         for name, pair in {"category_critic": (category, made.category), "style_critic": (style, made.style)}.items():
             found[f"{name}/penalty"] = model.penalty(name, *pair, made.shown)
             loss[name] = loss[name] + config.gradient_penalty * found[f"{name}/penalty"]
@@ -100,7 +101,8 @@ class Model:
     def heads(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """The logits of q(y | x), and the style."""
         output = self.networks["encoder"](image)
-        return output[:, : self.categories], output[:, self.categories :]
+        # Copies: the compiler can't hand out views of what it keeps.
+        return output[:, : self.categories].contiguous(), output[:, self.categories :].contiguous()
 
     def score(self, name: str, code: Tensor, shown: Tensor) -> Tensor:
         """A critic's logit."""
@@ -109,7 +111,7 @@ class Model:
         return self.networks[name](code, shown, code[:, None] * shown[:, :, None])
 
     def losses(self, image: Tensor, category: Tensor, drawn: Tensor):
-        """What all but smoothness and classification measure, their losses, and what the encoder made."""
+        """What all but smoothness and classification measure, their losses, and the encoder's two outputs."""
         logits, style = self.heads(image)
         soft, made = logits.softmax(-1), Made(logits, style)
         seen = soft if self.reconstruction_moves_category else made.shown
@@ -121,7 +123,7 @@ class Model:
             fooling[name] = softplus(-of_fake).mean()
         loss["encoder"] = fooling["category_critic"] + fooling["style_critic"]
         found |= {f"encoder/{name.split('_')[0]}_loss": value for name, value in fooling.items()}
-        return found, loss, made
+        return found, loss, logits, style
 
     # Twice differentiated, so that no compiler takes them.
 
