@@ -14,7 +14,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits as cross_entrop
 from torch.nn.functional import one_hot, softplus
 
 from benchmarks import torch_mlp
-from benchmarks.torch_mlp import MLP, Adam, Normal, in_form, kl_from_prior, pixels
+from benchmarks.torch_mlp import MLP, Adam, Normal, in_form, kl_from_prior, move, pixels
 from jaxgen.algorithms.aae import LOG_STD_AT_START, LOG_STD_RANGE
 
 LOOP = "tutorials' loop"
@@ -98,11 +98,7 @@ def stepper(algorithm, params: Mapping, config, images: np.ndarray, labels: np.n
         if config.gradient_penalty:
             found["critic/penalty"] = penalty(prior * algorithm.prior.std, code, label)
             loss["critic"] = tell + config.gradient_penalty * found["critic/penalty"]
-        gradient = {
-            name: torch.autograd.grad(loss[name], adam[name].params, retain_graph=name != "encoder") for name in MOVED
-        }
-        for name, its in gradient.items():
-            adam[name].step(its)
+        move(loss, adam)
         return {name: value.detach() for name, value in found.items()}
 
     return step

@@ -14,7 +14,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits as cross_entrop
 from torch.nn.functional import cross_entropy as categorical_nll
 from torch.nn.functional import log_softmax, one_hot, softplus
 
-from benchmarks.torch_mlp import FORMS, MLP, Adam, Normal, in_form, pixels
+from benchmarks.torch_mlp import FORMS, MLP, Adam, Normal, in_form, move, pixels
 from jaxgen.algorithms.cluster import BALANCE
 from jaxgen.objectives import PROBE
 
@@ -45,13 +45,13 @@ def stepper(algorithm, params: Mapping, config, images: np.ndarray, labels: np.n
     model = Model(algorithm, params, config)
     data, known = torch.from_numpy(images), torch.from_numpy(labels).long()
     is_semi = "classification" in config.rates
-    players = [name for name in MOVED if name in config.rates]
     adam = {
         name: Adam(
             [model.networks[each] for each in MOVED[name]],
             *(config.rates[name], config.momentum[name], config.decay, config.steps),
         )
-        for name in players
+        for name in MOVED
+        if name in config.rates
     }
     losses, informative = in_form(model.losses, form), in_form(uninformative, form)
 
@@ -60,34 +60,21 @@ def stepper(algorithm, params: Mapping, config, images: np.ndarray, labels: np.n
         category = one_hot(torch.randint(0, model.categories, (count,)), model.categories).float()
         style = model.prior_std * normal((count, algorithm.latent_size))
         found, loss, logits, coded = losses(image, category, style)
-        made = Made(logits, coded)
-        for name, pair in {"category_critic": (category, made.category), "style_critic": (style, made.style)}.items():
-            found[f"{name}/penalty"] = model.penalty(name, *pair, made.shown)
+        shown = logits.softmax(-1).detach()
+        for name, real, fake in (("category_critic", category, shown), ("style_critic", style, coded.detach())):
+            found[f"{name}/penalty"] = model.penalty(name, real, fake, shown)
             loss[name] = loss[name] + config.gradient_penalty * found[f"{name}/penalty"]
-        found["smoothness/kl"] = loss["smoothness"] = model.smoothness(image, made.logits, normal)
+        found["smoothness/kl"] = loss["smoothness"] = model.smoothness(image, logits, normal)
         if is_semi:
-            found["classification/nll"] = loss["classification"] = categorical_nll(made.logits, known[index])
+            found["classification/nll"] = loss["classification"] = categorical_nll(logits, known[index])
         elif config.information:
-            doubt, imbalance = informative(made.logits)
+            doubt, imbalance = informative(logits)
             found |= {"smoothness/doubt": doubt, "smoothness/imbalance": imbalance}
             loss["smoothness"] = loss["smoothness"] + config.information * (doubt + BALANCE * imbalance)
-        gradient = {
-            name: torch.autograd.grad(loss[name], adam[name].params, retain_graph=name != players[-1])
-            for name in players
-        }
-        for name, its in gradient.items():
-            adam[name].step(its)
+        move(loss, adam)
         return {name: value.detach() for name, value in found.items()}
 
     return step
-
-
-class Made:
-    """What the encoder makes of a batch; `category`, `style` and `shown` carry no gradient."""
-
-    def __init__(self, logits: Tensor, style: Tensor):
-        self.logits, self.style = logits, style.detach()
-        self.category = self.shown = logits.softmax(-1).detach()
 
 
 class Model:
@@ -113,12 +100,13 @@ class Model:
     def losses(self, image: Tensor, category: Tensor, drawn: Tensor):
         """What all but smoothness and classification measure, their losses, and the encoder's two outputs."""
         logits, style = self.heads(image)
-        soft, made = logits.softmax(-1), Made(logits, style)
-        seen = soft if self.reconstruction_moves_category else made.shown
+        soft = logits.softmax(-1)
+        shown = soft.detach()
+        seen = soft if self.reconstruction_moves_category else shown
         nll = cross_entropy(self.networks["decoder"](style, seen), image, reduction="sum") / len(image)
         found, loss, fooling = {"reconstruction/nll": nll}, {"reconstruction": nll}, {}
         for name, real, fake in (("category_critic", category, soft), ("style_critic", drawn, style)):
-            said, of_fake = self.score(name, real, made.shown), self.score(name, fake, made.shown)
+            said, of_fake = self.score(name, real, shown), self.score(name, fake, shown)
             found[f"{name}/loss"] = loss[name] = (softplus(-said) + softplus(of_fake)).mean()
             fooling[name] = softplus(-of_fake).mean()
         loss["encoder"] = fooling["category_critic"] + fooling["style_critic"]

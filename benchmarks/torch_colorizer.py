@@ -31,16 +31,16 @@ def stepper(algorithm, params: Mapping, config, images: np.ndarray, labels: np.n
     coarse = (-(-height // painter.coarseness), -(-width // painter.coarseness), 6)
     tint = MLP(networks.MLP(painter.hidden, coarse, painter.dropout), params["painter"]["MLP_0"])
     adam = Adam([tint], config.rates["reconstruction"], 0.9, config.decay, config.steps)
-    data, weights = torch.from_numpy(images), torch.tensor(GREY)
+    data, weights = torch.from_numpy(images), torch.tensor(GREY)[:, None]
 
     def losses(image: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        shown = image @ weights[:, None]
+        shown = image @ weights
         noisy = shown + config.noise * noise
         tints = interpolate(tint(noisy).permute(0, 3, 1, 2), (height, width), mode="bilinear").permute(0, 2, 3, 1)
         gain, shift = tints.chunk(2, dim=-1)
         coloured = (1 + gain) * noisy + shift
         colour = (coloured - image).square().mean()
-        return colour + (coloured @ weights[:, None] - shown).square().mean(), colour
+        return colour + (coloured @ weights - shown).square().mean(), colour
 
     losses = in_form(losses, form)
 

@@ -77,6 +77,16 @@ class Adam:
         self._taken += 1
 
 
+def move(loss: Mapping[str, Tensor], adam: Mapping[str, Adam]) -> None:
+    """One step of every player, down the gradient of its loss by what it moves alone, all taken at the same point."""
+    *_, final = adam
+    gradient = {
+        name: torch.autograd.grad(loss[name], its.params, retain_graph=name != final) for name, its in adam.items()
+    }
+    for name, its in gradient.items():
+        adam[name].step(its)
+
+
 def kl_from_prior(mean: Tensor, log_std: Tensor) -> Tensor:
     """KL(N(mean, exp(log_std)²) || N(0, I)) in nats, batch mean."""
     return 0.5 * (mean.square() + (2 * log_std).exp() - 2 * log_std - 1).sum(-1).mean()

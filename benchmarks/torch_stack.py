@@ -62,8 +62,7 @@ def network(stack, params: Mapping, inputs: tuple[int, ...]) -> nn.Sequential:
         made = layer(kind, numbers, x.shape[1:], stack.image_shape, bias=after != "batch_norm")
         modules.append(made)
         x = made(x)
-    for made in last(stack, x.shape[1:]):
-        modules.append(made)
+    modules.extend(last(stack, x.shape[1:]))
     load(modules, params)
     return modules
 

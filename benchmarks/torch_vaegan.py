@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from benchmarks.torch_mlp import Adam, kl_from_prior
+from benchmarks.torch_mlp import Adam, kl_from_prior, move
 from benchmarks.torch_stack import FORMS, LAYOUTS, network
 from benchmarks.torch_stack import images as placed
 from jaxgen.algorithms.vae import LOG_STD_RANGE
@@ -32,12 +32,13 @@ def stepper(algorithm, params: Mapping, config, images: np.ndarray, labels: np.n
     """
     del labels
     (*sides, channels), layout = algorithm.info.image_shape, LAYOUTS[form]
-    nets, inputs = {}, {"encoder": (channels, *sides), "decoder": (algorithm.latent_size,), "features": None}
-    inputs["features"] = inputs["encoder"]
-    for name, its in inputs.items():
-        nets[name] = network(algorithm.networks[name], params[name], its).to(memory_format=layout)
-    seen = nets["features"](torch.zeros(2, channels, *sides)).shape[1:]
-    nets["critic"] = network(algorithm.networks["critic"], params["critic"], tuple(seen)).to(memory_format=layout)
+
+    def made(name: str, *inputs: int):
+        return network(algorithm.networks[name], params[name], inputs).to(memory_format=layout)
+
+    nets = {"decoder": made("decoder", algorithm.latent_size)}
+    nets |= {name: made(name, channels, *sides) for name in ("encoder", "features")}
+    nets["critic"] = made("critic", *nets["features"](torch.zeros(2, channels, *sides)).shape[1:])
     data = placed(images, layout)
     adam = {
         name: Adam([nets[each] for each in its], config.rates[name], config.momentum, config.decay, config.steps)
@@ -60,11 +61,7 @@ def stepper(algorithm, params: Mapping, config, images: np.ndarray, labels: np.n
         fooling = (softplus(-fake) + softplus(-other)).mean()
         told = (softplus(-real) + (softplus(fake) + softplus(other)) / 2).mean()
         loss = {"encoder": config.beta * kl + apart, "decoder": config.gamma * apart + fooling, "critic": told}
-        gradient = {
-            name: torch.autograd.grad(loss[name], adam[name].params, retain_graph=name != "critic") for name in MOVED
-        }
-        for name, its in gradient.items():
-            adam[name].step(its)
+        move(loss, adam)
         found = {"encoder/kl": kl, "encoder/feature_mse": mse, "decoder/fooling": fooling, "critic/loss": told}
         return {name: value.detach() for name, value in found.items()}
 
