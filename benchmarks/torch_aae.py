@@ -19,6 +19,7 @@ from jaxgen.algorithms.aae import LOG_STD_AT_START, LOG_STD_RANGE
 
 LOOP = "tutorials' loop"
 FORMS = (LOOP, *torch_mlp.FORMS)
+NETWORKS = ("encoder", "decoder", "critic")
 MOVED = {"reconstruction": ("encoder", "decoder"), "critic": ("critic",), "encoder": ("encoder",)}
 
 
@@ -33,59 +34,14 @@ def stepper(algorithm, params: Mapping, config, images: np.ndarray, labels: np.n
       labels: int32 [N].
       form: one of FORMS.
     """
-    networks = {name: MLP(algorithm.networks[name], params[name]) for name in ("encoder", "decoder", "critic")}
-    encoder, decoder, critic = networks.values()
+    model = Model(algorithm, params)
     data, told = torch.from_numpy(images), one_hot(torch.from_numpy(labels).long(), algorithm.num_labels).float()
     fused = None if form == LOOP else True
     adam = {
-        name: Adam([networks[each] for each in its], *schedule(config, name), fused=fused)
+        name: Adam([model.networks[each] for each in its], *schedule(config, name), fused=fused)
         for name, its in MOVED.items()
     }
-
-    def score(code: Tensor, label: Tensor) -> Tensor:
-        if not algorithm.critic_sees_label:
-            return critic(code)
-        products = [code[:, None] * label[:, :, None]] if "critic" in algorithm.label_products else []
-        return critic(code, label, *products)
-
-    def codes(image: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        output = encoder(image)
-        if not algorithm.gaussian_posterior:
-            return output, output, torch.zeros(())
-        mean, log_std = output.unbind(1)
-        log_std = (log_std + LOG_STD_AT_START).clamp(*LOG_STD_RANGE)
-        code = mean + log_std.exp() * noise
-        played = code if algorithm.game_moves_spread else mean + log_std.exp().detach() * noise
-        return code, played, kl_from_prior(mean, log_std)
-
-    def reconstruct(code: Tensor, label: Tensor, image: Tensor) -> Tensor:
-        seen = (code, label) if algorithm.decoder_needs_label else (code,)
-        return cross_entropy(decoder(*seen), image, reduction="sum") / len(image)
-
-    def losses(image: Tensor, label: Tensor, noise: Tensor, prior: Tensor) -> tuple[Tensor, ...]:
-        code, played, kl = codes(image, noise)
-        real, fake = score(prior, label), score(played, label)
-        tell, fool = (softplus(-real) + softplus(fake)).mean(), softplus(-fake).mean()
-        return reconstruct(code, label, image), kl, tell, fool, code.detach()
-
-    def one_by_one(image: Tensor, label: Tensor, noise: Tensor, prior: Tensor) -> tuple[Tensor, ...]:
-        code, _, kl = codes(image, noise)
-        nll = reconstruct(code, label, image)
-        with torch.no_grad():
-            code, _, _ = codes(image, noise)
-        tell = (softplus(-score(prior, label)) + softplus(score(code, label))).mean()
-        _, played, _ = codes(image, noise)
-        fool = softplus(-score(played, label)).mean()
-        for value in (nll, tell, fool):
-            value.item()
-        return nll, kl, tell, fool, code
-
-    losses = one_by_one if form == LOOP else in_form(losses, form)
-
-    def penalty(prior: Tensor, code: Tensor, label: Tensor) -> Tensor:  # twice differentiated: no compiler takes it
-        at = torch.cat([prior, code]).requires_grad_()
-        (slope,) = torch.autograd.grad(score(at, label.repeat(2, 1)).sum(), at, create_graph=True)
-        return slope.square().sum() / len(code) / 2
+    losses = model.losses_one_by_one if form == LOOP else in_form(model.losses, form)
 
     def step(index: Tensor, normal: Normal = torch.randn) -> dict[str, Tensor]:
         image, label = pixels(data, index), told[index]
@@ -96,12 +52,69 @@ def stepper(algorithm, params: Mapping, config, images: np.ndarray, labels: np.n
             found["reconstruction/kl"] = kl
         loss = {"reconstruction": nll + config.kl_weight * kl, "critic": tell, "encoder": fool}
         if config.gradient_penalty:
-            found["critic/penalty"] = penalty(prior * algorithm.prior.std, code, label)
+            found["critic/penalty"] = model.penalty(prior * algorithm.prior.std, code, label)
             loss["critic"] = tell + config.gradient_penalty * found["critic/penalty"]
         move(loss, adam)
         return {name: value.detach() for name, value in found.items()}
 
     return step
+
+
+class Model:
+    """The networks, and what the players' losses are made of."""
+
+    def __init__(self, algorithm, params: Mapping):
+        self.networks = {name: MLP(algorithm.networks[name], params[name]) for name in NETWORKS}
+        self.algorithm = algorithm
+
+    def score(self, code: Tensor, label: Tensor) -> Tensor:
+        """The critic's logit."""
+        if not self.algorithm.critic_sees_label:
+            return self.networks["critic"](code)
+        products = [code[:, None] * label[:, :, None]] if "critic" in self.algorithm.label_products else []
+        return self.networks["critic"](code, label, *products)
+
+    def codes(self, image: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The code, what the game is played with, and KL(q(z | x) || N(0, I))."""
+        output = self.networks["encoder"](image)
+        if not self.algorithm.gaussian_posterior:
+            return output, output, torch.zeros(())
+        mean, log_std = output.unbind(1)
+        log_std = (log_std + LOG_STD_AT_START).clamp(*LOG_STD_RANGE)
+        code = mean + log_std.exp() * noise
+        played = code if self.algorithm.game_moves_spread else mean + log_std.exp().detach() * noise
+        return code, played, kl_from_prior(mean, log_std)
+
+    def error(self, code: Tensor, label: Tensor, image: Tensor) -> Tensor:
+        """-log p(x | z), in nats, batch mean."""
+        seen = (code, label) if self.algorithm.decoder_needs_label else (code,)
+        return cross_entropy(self.networks["decoder"](*seen), image, reduction="sum") / len(image)
+
+    def losses(self, image: Tensor, label: Tensor, noise: Tensor, prior: Tensor) -> tuple[Tensor, ...]:
+        """The error, the KL, the critic's and the encoder's loss, and the code."""
+        code, played, kl = self.codes(image, noise)
+        real, fake = self.score(prior, label), self.score(played, label)
+        tell, fool = (softplus(-real) + softplus(fake)).mean(), softplus(-fake).mean()
+        return self.error(code, label, image), kl, tell, fool, code.detach()
+
+    def losses_one_by_one(self, image: Tensor, label: Tensor, noise: Tensor, prior: Tensor) -> tuple[Tensor, ...]:
+        """The same, by a pass for each player, and every loss fetched."""
+        code, _, kl = self.codes(image, noise)
+        nll = self.error(code, label, image)
+        with torch.no_grad():
+            code, _, _ = self.codes(image, noise)
+        tell = (softplus(-self.score(prior, label)) + softplus(self.score(code, label))).mean()
+        _, played, _ = self.codes(image, noise)
+        fool = softplus(-self.score(played, label)).mean()
+        for value in (nll, tell, fool):
+            value.item()
+        return nll, kl, tell, fool, code
+
+    def penalty(self, prior: Tensor, code: Tensor, label: Tensor) -> Tensor:
+        """½ ‖∇ score‖² at both, batch mean: twice differentiated, so that no compiler takes it."""
+        at = torch.cat([prior, code]).requires_grad_()
+        (slope,) = torch.autograd.grad(self.score(at, label.repeat(2, 1)).sum(), at, create_graph=True)
+        return slope.square().sum() / len(code) / 2
 
 
 def schedule(config, player: str) -> tuple[float, float, str, int]:
