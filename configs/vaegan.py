@@ -9,7 +9,7 @@ Larsen et al. 2016 (arXiv 1512.09300). Tokens: a data set (digits, mnist, …), 
 nets have 60 times the work of ours: for a GPU.
 """
 
-from jaxgen.config import smoke, vaegan, variational, with_tokens
+from jaxgen.config import colour_faces, smoke, vaegan, variational, with_tokens
 
 
 def get_config(tokens: str = ""):
@@ -23,29 +23,16 @@ def get_config(tokens: str = ""):
 
 
 def faces(config):
-    """Colour images of 64 × 64 pixels out of a folder; 13 epochs of 9,600. DCGAN's decoder, and its start."""
-    config.data.update({"source": "folder", "name": "faces", "size": 64, "channels": 3})
-    config.mirror = True
-    config.batch_size, config.steps = 32, 4000
-    config.evaluate_every, config.checkpoint_every = 500, 1000
-    config.kernel_init = "dcgan"
-    normalised = (("group_norm", 8), ("relu",))
-    doubling = [layer for width in (128, 64, 32) for layer in (("conv_transpose", width, 4, 2, 1), *normalised)]
-    config.decoder_layers = (("seed", 16, 256), *normalised, *doubling, ("conv_transpose", 3, 4, 2, 1))
+    """Colour images of 64 × 64 pixels out of a folder; 13 epochs of 9,600."""
+    layers = colour_faces(config)
+    config.decoder_layers = layers["painter"]
+    config.steps, config.evaluate_every, config.checkpoint_every = 4000, 500, 1000
     if "critic_layers" in config:
-        faces_critic(config)
-
-
-def faces_critic(config):
-    """DCGAN's critic and rates. Its first layer sees every pixel as often as the next, else the decoder draws grids."""
-    leaky, normalised = ("leaky_relu", 0.2), (("batch_norm",), ("leaky_relu", 0.2))
-    config.feature_layers = (("fold", 2), ("conv", 32, 3, 1, 1), leaky, ("conv", 64, 4, 2, 1))
-    halving = [layer for width in (128, 256) for layer in (("conv", width, 4, 2, 1), *normalised)]
-    config.critic_layers = (*normalised, *halving)
-    config.rates.update({"encoder": 1e-3, "decoder": 1e-3, "critic": 2e-4})
-    config.decay = "cosine"
-    config.beta, config.gamma = 2.0, 2e-2  # of a smaller gamma, the decoder fools and hardly reconstructs
-    config.r1, config.average = 0.0, 0.998
+        config.feature_layers, config.critic_layers = layers["features"], layers["critic"]
+        config.rates.update({"encoder": 1e-3, "decoder": 1e-3, "critic": 2e-4})
+        config.decay = "cosine"
+        config.beta, config.gamma = 2.0, 2e-2  # of a smaller gamma, the decoder fools and hardly reconstructs
+        config.r1, config.average = 0.0, 0.998
 
 
 def published(config):

@@ -119,6 +119,14 @@ def test_penalties_and_spectral_norms_train(tokens, options):
     assert not same(state.params["critic"], moved.params["critic"])
 
 
+def test_the_nets_of_faces_make_and_see_colour_images_of_64_pixels_and_keep_no_statistics_of_batches_to_draw_by():
+    algorithm = algorithms.build(read_config("dcgan", "faces"), Info("faces", (64, 64, 3), 1))
+    state = jax.eval_shape(algorithm.init, jax.random.key(0))
+    drawn = jax.eval_shape(algorithm.decode, state.params, state.stats, jnp.zeros((2, 128)), jnp.zeros(2, jnp.int32))
+    assert drawn.shape == (2, 64, 64, 3)
+    assert not jax.tree.leaves(state.stats["generator"])  # the mean of the parameters would not fit them
+
+
 def test_a_spectral_critic_has_kernels_of_norm_at_most_about_1():
     algorithm, state = started(spectral=True, r1=0.0)
     state, _ = updated(algorithm, state, 30)
