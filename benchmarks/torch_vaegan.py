@@ -51,9 +51,9 @@ def stepper(algorithm, params: Mapping, config, images: np.ndarray, labels: np.n
         log_std = log_std.clamp(*LOG_STD_RANGE)
         noise, drawn = (normal((len(image), algorithm.latent_size)) for _ in range(2))
         decoded = torch.tanh(nets["decoder"](torch.cat([mean + log_std.exp() * noise, drawn])))
-        features = nets["features"](torch.cat([image, decoded]))
-        real, fake, other = nets["critic"](features)[:, 0].chunk(3)
-        real_features, reconstructed, _ = features.chunk(3)
+        features = [nets["features"](kind) for kind in (image, *decoded.chunk(2))]
+        real, fake, other = (nets["critic"](each)[:, 0] for each in features)
+        real_features, reconstructed, _ = features
         squares = (reconstructed - real_features).square()
         mse, kl = squares.mean(), kl_from_prior(mean, log_std)
         variance = algorithm.similarity_std**2 or mse.detach() + 1e-8

@@ -141,3 +141,15 @@ def test_every_player_keeps_its_own_statistics():
     assert moved == {"encoder", "critic", "average"}
     expected = jax.tree.map(lambda a, b: 0.5 * a + 0.5 * b, state.params["decoder"], once.params["decoder"])
     jax.tree.map(np.testing.assert_allclose, twice.stats["average"]["decoder"], expected)
+
+
+def test_a_critic_that_normalises_batches_sees_each_kind_of_image_by_itself():
+    """In one batch of all kinds it won: faces' samples collapsed."""
+    normalised = (("batch_norm",), ("leaky_relu", 0.2), ("conv", 8, 4, 2, 1), ("batch_norm",), ("leaky_relu", 0.2))
+    algorithm, state = started(critic_layers=normalised)
+    louder = {**state.params, "decoder": jax.tree.map(lambda x: 3 * x, state.params["decoder"])}
+    one, other = (
+        jax.jit(algorithm.look)(params, state.stats, BATCH, jax.random.key(1))[0] for params in (state.params, louder)
+    )
+    np.testing.assert_array_equal(one.real, other.real)
+    assert not np.allclose(one.drawn, other.drawn)

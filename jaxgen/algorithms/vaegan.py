@@ -154,7 +154,7 @@ class VAEGAN(Algorithm):
         if self.r1:
 
             def score(image):
-                return self.logits(params, stats, image, handed.rng)
+                return self.judged(params, stats, image, handed.rng)[1]
 
             metrics["r1"] = objectives.gradient_penalty(score, 2 * batch.image - 1).mean()
             loss = loss + self.r1 * metrics["r1"]
@@ -175,7 +175,7 @@ class VAEGAN(Algorithm):
     # The networks' parts, in training: pixels in [-1, 1].
 
     def look(self, params, stats, batch, rng) -> tuple[Play, Handed]:
-        """One pass through all networks, of images, reconstructions and drawn images together."""
+        """One pass through all networks, of images, reconstructions and drawn images."""
         noise_rng, code_rng, rng = jax.random.split(rng, 3)
         image = 2 * batch.image - 1
         output, after = self.train_apply("encoder", params, stats, image, rng=jax.random.fold_in(rng, 0))
@@ -183,13 +183,17 @@ class VAEGAN(Algorithm):
         code = self.reparameterised(posterior, noise_rng)
         codes = jnp.concatenate([code, self.prior.sample(code_rng, len(code))])
         decoded, after = self.train_apply("decoder", params, after, codes, rng=jax.random.fold_in(rng, 1))
-        seen = jnp.concatenate([image, jnp.tanh(decoded)])
-        features, after = self.train_apply("features", params, after, seen, rng=jax.random.fold_in(rng, 2))
-        logits, after = self.train_apply("critic", params, after, features, rng=jax.random.fold_in(rng, 3))
-        real, reconstructed, _ = jnp.split(features, 3)
+        # Each kind by itself: a critic that normalises a batch of all kinds tells them apart by what sets each off from
+        # their mean, and wins.
+        features, logits = [], []
+        for turn, kind in enumerate((image, *jnp.split(jnp.tanh(decoded), 2))):
+            seen, said, after = self.judged(params, after, kind, jax.random.fold_in(rng, 2 + turn))
+            features.append(seen)
+            logits.append(said)
+        real, reconstructed, _ = features
         kl = gaussian_kl_by_dimension(posterior.mean, 2 * posterior.log_std).sum(-1)
         error = jnp.square(reconstructed - real).mean()
-        play = Play(kl, self.dissimilarity(reconstructed, real), error, *jnp.split(logits[:, 0], 3))
+        play = Play(kl, self.dissimilarity(reconstructed, real), error, *logits)
         return play, Handed(batch, rng, after)
 
     def reparameterised(self, posterior: Posterior, rng) -> Float[Array, "B Z"]:
@@ -200,10 +204,11 @@ class VAEGAN(Algorithm):
         variance = self.similarity_std**2 or jax.lax.stop_gradient(batch_mean(squares)) + 1e-8
         return 0.5 * squares.sum(-1) / variance
 
-    def logits(self, params, stats, image, rng) -> Float[Array, " B"]:
-        """How real images in [-1, 1] seem."""
-        features, _ = self.train_apply("features", params, stats, image, rng=jax.random.fold_in(rng, 2))
-        return self.train_apply("critic", params, stats, features, rng=jax.random.fold_in(rng, 3))[0][:, 0]
+    def judged(self, params, stats, image, rng) -> tuple[Float[Array, "B ..."], Float[Array, " B"], dict]:
+        """The critic's features of images in [-1, 1], how real these seem, and the statistics after them."""
+        features, after = self.train_apply("features", params, stats, image, rng=jax.random.fold_in(rng, 0))
+        said, after = self.train_apply("critic", params, after, features, rng=jax.random.fold_in(rng, 1))
+        return features, said[:, 0], after
 
     # What the loop, the evaluation and `jaxgen.load` use.
 
