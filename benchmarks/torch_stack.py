@@ -7,19 +7,40 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import conv_transpose2d, pad
 
 from jaxgen.networks.stack import NONLINEAR
 
 FORMS = ("eager", "eager, channels last")  # with the fused Adam, both
 LAYOUTS = {"eager": torch.contiguous_format, "eager, channels last": torch.channels_last}
+
+
+class SmoothTranspose(nn.ConvTranspose2d):
+    """As `jaxgen.networks.convolutions.SmoothTranspose`."""
+
+    def __init__(self, channels: int, features: int, size: int, stride: int, padding: int, bias: bool = True):
+        super().__init__(channels, features, size - 1, stride, padding, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        blurred = sum(pad(self.weight, (a, 1 - a, b, 1 - b)) for a in (0, 1) for b in (0, 1)) / 2
+        return conv_transpose2d(x, blurred, self.bias, self.stride, self.padding)
+
+
+CONVOLUTIONS = {"conv": nn.Conv2d, "conv_transpose": nn.ConvTranspose2d, "smooth_transpose": SmoothTranspose}
 NAMES = {
     nn.Conv2d: "Conv",
     nn.ConvTranspose2d: "ConvTranspose",
+    SmoothTranspose: "SmoothTranspose",
     nn.BatchNorm1d: "BatchNorm",
     nn.BatchNorm2d: "BatchNorm",
     nn.GroupNorm: "GroupNorm",
 }
-ORDERS = {"Conv": (3, 2, 0, 1), "ConvTranspose": (2, 3, 0, 1), "Dense": (1, 0), "BatchNorm": (0,), "GroupNorm": (0,)}
+ORDERS = {
+    "Conv": (3, 2, 0, 1),
+    **dict.fromkeys(("ConvTranspose", "SmoothTranspose"), (2, 3, 0, 1)),
+    "Dense": (1, 0),
+    **dict.fromkeys(("BatchNorm", "GroupNorm"), (0,)),
+}
 
 
 class Seed(nn.Linear):
@@ -78,9 +99,8 @@ def layer(kind: str, numbers: Sequence, shape: Sequence[int], image_shape: tuple
         return Seed(math.prod(shape), (height, width, numbers[1]), bias)
     if kind == "dense":
         return nn.Sequential(Flat(), nn.Linear(math.prod(shape), *numbers, bias))
-    if kind in ("conv", "conv_transpose"):
-        made = nn.Conv2d if kind == "conv" else nn.ConvTranspose2d
-        return made(shape[0], *numbers, bias=bias)
+    if kind in CONVOLUTIONS:
+        return CONVOLUTIONS[kind](shape[0], *numbers, bias=bias)
     if kind == "fold" and not any(each % numbers[0] for each in image_shape[:2]):
         return Fold(*numbers)
     if kind == "unfold" and image_shape[-1] == 1:

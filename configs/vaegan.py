@@ -23,10 +23,10 @@ def get_config(tokens: str = ""):
 
 
 def faces(config):
-    """Colour images of 64 × 64 pixels out of a folder; 13 epochs of 9,600."""
+    """Colour images of 64 × 64 pixels out of a folder; 10 epochs of 9,600."""
     layers = colour_faces(config)
     config.decoder_layers = layers["painter"]
-    config.steps, config.evaluate_every, config.checkpoint_every = 4000, 500, 1000
+    config.steps, config.evaluate_every, config.checkpoint_every = 3000, 500, 1000
     if "critic_layers" in config:
         config.feature_layers, config.critic_layers = layers["features"], layers["critic"]
         config.rates.update({"encoder": 1e-3, "decoder": 1e-3, "critic": 2e-4})

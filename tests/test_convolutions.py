@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from jaxgen.networks.convolutions import Conv, ConvTranspose
+from jaxgen.networks.convolutions import Conv, ConvTranspose, SmoothTranspose
 
 SHAPES = [(3, 1, 1), (3, 2, 1), (5, 3, 0), (2, 2, 1), (1, 1, 0)]
 X = jax.random.normal(jax.random.key(0), (2, 8, 11, 3))
@@ -84,3 +84,19 @@ def test_gradients_of_gradients_are_those_of_xlas_own(layer):
     found = jax.grad(penalty(lambda params, x: ours.apply({"params": params}, x)), (0, 1))(params, x)
     expected = jax.grad(penalty(theirs), (0, 1))(params, x)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), found, expected)
+
+
+def test_a_smooth_transpose_is_the_transpose_by_the_smaller_kernel_and_then_half_the_sum_of_2_by_2_pixels():
+    x = jax.random.normal(jax.random.key(0), (2, 5, 6, 3))
+    smooth, sharp = SmoothTranspose(4, 4, 2, 0), ConvTranspose(4, 3, 2, 0)
+    variables = smooth.init(jax.random.key(1), x)
+    y = jnp.pad(sharp.apply(variables, x), ((0, 0), (1, 1), (1, 1), (0, 0)))
+    expected = (y[:, 1:, 1:] + y[:, :-1, 1:] + y[:, 1:, :-1] + y[:, :-1, :-1]) / 2
+    np.testing.assert_allclose(smooth.apply(variables, x), expected, atol=1e-5)
+
+
+def test_a_smooth_transpose_paints_no_grid_of_a_constant():
+    x = jnp.ones((1, 6, 6, 3))
+    for layer, least, most in ((SmoothTranspose(4, 4, 2, 1), 0, 1e-5), (ConvTranspose(4, 4, 2, 1), 0.1, 10)):
+        y = layer.apply(layer.init(jax.random.key(1), x), x)
+        assert least <= float(y[:, 2:-2, 2:-2].std((1, 2)).max()) <= most

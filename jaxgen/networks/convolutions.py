@@ -55,8 +55,8 @@ class Kernel(nn.Module):
     kernel_init: Callable = lecun_normal()
     use_bias: bool = True
 
-    def weights(self, channels: int) -> tuple[Kernels, Float[Array, " F"] | float]:
-        kernel = self.param("kernel", self.kernel_init, (self.size, self.size, channels, self.features))
+    def weights(self, channels: int, size: int) -> tuple[Kernels, Float[Array, " F"] | float]:
+        kernel = self.param("kernel", self.kernel_init, (size, size, channels, self.features))
         return kernel, self.param("bias", zeros, (self.features,)) if self.use_bias else 0.0
 
 
@@ -65,7 +65,7 @@ class Conv(Kernel):
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w F"]:
-        kernel, bias = self.weights(x.shape[-1])
+        kernel, bias = self.weights(x.shape[-1], self.size)
         return convolve(x, kernel, Shape(x.shape, kernel.shape, self.stride, self.padding)) + bias
 
 
@@ -80,11 +80,29 @@ class ConvTranspose(Kernel):
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w F"]:
-        kernel, bias = self.weights(x.shape[-1])
+        kernel, bias = self.weights(x.shape[-1], self.size)
         high, wide = ((side - 1) * self.stride - 2 * self.padding + self.size + self.extra for side in x.shape[1:3])
         kernel = kernel.swapaxes(2, 3)  # of the convolution from our output to our input
         shape = Shape((len(x), high, wide, self.features), kernel.shape, self.stride, self.padding)
         return transpose(x, kernel, shape) + bias
+
+
+class SmoothTranspose(ConvTranspose):
+    """Such a transpose by a kernel of size - 1, then half the sum of every 2 × 2 pixels: one kernel does both.
+
+    By stride 2 it paints a constant of a constant; a free kernel paints a grid, and a critic's features need not see
+    it. A filter behind what makes an image larger is as in StyleGAN (Karras et al. 2019, arXiv 1812.04948, section 2).
+    """
+
+    def weights(self, channels: int, size: int) -> tuple[Kernels, Float[Array, " F"] | float]:
+        kernel, bias = super().weights(channels, size - 1)
+        return blurred(kernel), bias
+
+
+def blurred(kernel: Kernels) -> Float[Array, "K+1 K+1 C F"]:
+    """Half the sum of every 2 × 2 neighbours, one pixel larger."""
+    shifted = (jnp.pad(kernel, ((a, 1 - a), (b, 1 - b), (0, 0), (0, 0))) for a in (0, 1) for b in (0, 1))
+    return sum(shifted) / 2
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))

@@ -10,13 +10,14 @@ import jax.numpy as jnp
 from flax.linen.initializers import lecun_normal
 from jaxtyping import Array, Float
 
-from jaxgen.networks.convolutions import Conv, ConvTranspose
+from jaxgen.networks.convolutions import Conv, ConvTranspose, SmoothTranspose
 from jaxgen.networks.mlp import INITIALISERS, Shortcut
 from jaxgen.networks.normalisation import batch_norm
 
 Layer = tuple  # a kind and its numbers
 NONLINEAR = ("relu", "leaky_relu", "batch_norm", "group_norm", "dropout")  # no output but an image ends in one
-KINDS = ("conv", "conv_transpose", "pool", "average_pool", "fold", "unfold", "dense", "seed", "reshape", *NONLINEAR)
+CONVOLUTIONS = ("conv", "conv_transpose", "smooth_transpose")
+KINDS = (*CONVOLUTIONS, "pool", "average_pool", "fold", "unfold", "dense", "seed", "reshape", *NONLINEAR)
 
 
 class At(NamedTuple):
@@ -33,6 +34,7 @@ class Stack(nn.Module):
       ("conv", features, size, stride, padding): output side (side + 2 padding - size) / stride + 1.
       ("conv_transpose", features, size, stride, padding, extra): output side (side - 1) stride - 2 padding + size, and
         so many extra pixels below and to the right (none where no number says so).
+      ("smooth_transpose", …): the same without a grid over what it paints; see `SmoothTranspose`.
       ("pool", size, stride), ("average_pool", size, stride): the maximum, or the mean, of each window.
       ("fold", n): blocks of n × n pixels become channels, black beyond the edge; ("unfold", n) is its inverse. They
         let convolutions work at a low resolution, where they cost little.
@@ -91,7 +93,13 @@ class Stack(nn.Module):
         return self._weigh(Conv(*numbers, kernel_init=self._init(), use_bias=at.bias), x, at.train)
 
     def _conv_transpose(self, x, features: int, size: int, stride: int, padding: int, extra: int = 0, *, at: At):
-        layer = ConvTranspose(features, size, stride, padding, extra=extra, kernel_init=self._init(), use_bias=at.bias)
+        return self._transpose(ConvTranspose, x, at, features, size, stride, padding, extra)
+
+    def _smooth_transpose(self, x, features: int, size: int, stride: int, padding: int, extra: int = 0, *, at: At):
+        return self._transpose(SmoothTranspose, x, at, features, size, stride, padding, extra)
+
+    def _transpose(self, kind: type[ConvTranspose], x, at: At, features, size, stride, padding, extra):
+        layer = kind(features, size, stride, padding, extra=extra, kernel_init=self._init(), use_bias=at.bias)
         return self._weigh(layer, x, at.train)
 
     def _pool(self, x, size: int, stride: int, at: At):
