@@ -22,7 +22,7 @@ class SmoothTranspose(nn.ConvTranspose2d):
         super().__init__(channels, features, size - 1, stride, padding, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        blurred = sum(pad(self.weight, (a, 1 - a, b, 1 - b)) for a in (0, 1) for b in (0, 1)) / 2
+        blurred = sum(pad(self.weight, (a, 1 - a, b, 1 - b)) for a in (0, 1) for b in (0, 1)) / 4
         return conv_transpose2d(x, blurred, self.bias, self.stride, self.padding)
 
 

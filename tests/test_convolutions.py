@@ -86,12 +86,12 @@ def test_gradients_of_gradients_are_those_of_xlas_own(layer):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), found, expected)
 
 
-def test_a_smooth_transpose_is_the_transpose_by_the_smaller_kernel_and_then_half_the_sum_of_2_by_2_pixels():
+def test_a_smooth_transpose_is_the_transpose_by_the_smaller_kernel_and_then_the_mean_of_2_by_2_pixels():
     x = jax.random.normal(jax.random.key(0), (2, 5, 6, 3))
     smooth, sharp = SmoothTranspose(4, 4, 2, 0), ConvTranspose(4, 3, 2, 0)
     variables = smooth.init(jax.random.key(1), x)
     y = jnp.pad(sharp.apply(variables, x), ((0, 0), (1, 1), (1, 1), (0, 0)))
-    expected = (y[:, 1:, 1:] + y[:, :-1, 1:] + y[:, 1:, :-1] + y[:, :-1, :-1]) / 2
+    expected = (y[:, 1:, 1:] + y[:, :-1, 1:] + y[:, 1:, :-1] + y[:, :-1, :-1]) / 4
     np.testing.assert_allclose(smooth.apply(variables, x), expected, atol=1e-5)
 
 

@@ -88,7 +88,7 @@ class ConvTranspose(Kernel):
 
 
 class SmoothTranspose(ConvTranspose):
-    """Such a transpose by a kernel of size - 1, then half the sum of every 2 × 2 pixels: one kernel does both.
+    """Such a transpose by a kernel of size - 1, then the mean of every 2 × 2 pixels: one kernel does both.
 
     By stride 2 it paints a constant of a constant; a free kernel paints a grid, and a critic's features need not see
     it. A filter behind what makes an image larger is as in StyleGAN (Karras et al. 2019, arXiv 1812.04948, section 2).
@@ -100,9 +100,9 @@ class SmoothTranspose(ConvTranspose):
 
 
 def blurred(kernel: Kernels) -> Float[Array, "K+1 K+1 C F"]:
-    """Half the sum of every 2 × 2 neighbours, one pixel larger."""
+    """The mean of every 2 × 2 neighbours, one pixel larger."""
     shifted = (jnp.pad(kernel, ((a, 1 - a), (b, 1 - b), (0, 0), (0, 0))) for a in (0, 1) for b in (0, 1))
-    return sum(shifted) / 2
+    return sum(shifted) / 4
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
