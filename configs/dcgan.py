@@ -35,7 +35,7 @@ def mnist(config):
 
 def faces(config):
     """Colour images of 64 × 64 pixels out of a folder; 13 epochs of 9,600."""
-    layers = colour_faces(config)
+    layers = colour_faces(config, up="conv_transpose")  # by smooth ones, a rate of 1e-3 is too high
     config.generator_layers, config.critic_layers = layers["painter"], (*layers["features"], *layers["critic"])
     config.latent_size, config.dense = 128, 0
     config.steps, config.evaluate_every, config.checkpoint_every = 4000, 500, 1000

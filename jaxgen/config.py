@@ -160,22 +160,22 @@ def vaegan() -> ConfigDict:
     return config
 
 
-def colour_faces(config: ConfigDict) -> dict[str, tuple[tuple, ...]]:
+def colour_faces(config: ConfigDict, up: str) -> dict[str, tuple[tuple, ...]]:
     """Sets what GANs of colour images of 64 × 64 pixels out of a folder share, and returns the layers of their nets.
 
     DCGAN's (Radford et al. 2016) with changes. The painter normalises each image by itself, so that the running mean of
-    its parameters fits what it normalises by. Against a grid over what is painted, its convolutions are smooth, and
-    the critic's first layer sees every pixel as often as the next.
+    its parameters fits what it normalises by; its layers that double the side are of the kind `up`. The critic's first
+    layer sees every pixel as often as the next, else what is painted has a grid over it.
     """
     config.data.update({"source": "folder", "name": "faces", "size": 64, "channels": 3})
     config.mirror = True
     config.batch_size, config.kernel_init = 32, "dcgan"
     leaky, normalised = ("leaky_relu", 0.2), (("group_norm", 8), ("relu",))
-    doubling = [layer for width in (128, 64, 32) for layer in (("smooth_transpose", width, 4, 2, 1), *normalised)]
+    doubling = [layer for width in (128, 64, 32) for layer in ((up, width, 4, 2, 1), *normalised)]
     told = (("batch_norm",), leaky)
     halving = [layer for width in (128, 256) for layer in (("conv", width, 4, 2, 1), *told)]
     return {
-        "painter": (("seed", 16, 256), *normalised, *doubling, ("smooth_transpose", 3, 4, 2, 1)),
+        "painter": (("seed", 16, 256), *normalised, *doubling, (up, 3, 4, 2, 1)),
         "features": (("fold", 2), ("conv", 32, 3, 1, 1), leaky, ("conv", 64, 4, 2, 1)),
         "critic": (*told, *halving),
     }
