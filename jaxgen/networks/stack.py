@@ -16,8 +16,8 @@ from jaxgen.networks.normalisation import batch_norm
 
 Layer = tuple  # a kind and its numbers
 NONLINEAR = ("relu", "leaky_relu", "batch_norm", "group_norm", "dropout")  # no output but an image ends in one
-CONVOLUTIONS = ("conv", "conv_transpose", "smooth_transpose")
-KINDS = (*CONVOLUTIONS, "pool", "average_pool", "fold", "unfold", "dense", "seed", "reshape", *NONLINEAR)
+WEIGHTED = ("conv", "conv_transpose", "smooth_transpose", "dense", "seed")
+KINDS = (*WEIGHTED, "pool", "average_pool", "fold", "unfold", "reshape", *NONLINEAR)
 
 
 class At(NamedTuple):
