@@ -16,8 +16,11 @@ from jaxgen.networks.normalisation import batch_norm
 
 Layer = tuple  # a kind and its numbers
 NONLINEAR = ("relu", "leaky_relu", "batch_norm", "group_norm", "dropout")  # no output but an image ends in one
-WEIGHTED = ("conv", "conv_transpose", "smooth_transpose", "dense", "seed")
-KINDS = (*WEIGHTED, "pool", "average_pool", "fold", "unfold", "reshape", *NONLINEAR)
+KINDS = (
+    *("conv", "conv_transpose", "smooth_transpose", "pool", "average_pool"),
+    *("fold", "unfold", "dense", "seed", "reshape"),
+    *NONLINEAR,
+)
 
 
 class At(NamedTuple):
