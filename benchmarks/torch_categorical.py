@@ -44,7 +44,6 @@ def stepper(algorithm, params: Mapping, config, images: np.ndarray, labels: np.n
     """
     model = Model(algorithm, params, config)
     data, known = torch.from_numpy(images), torch.from_numpy(labels).long()
-    is_semi = "classification" in config.rates
     adam = {
         name: Adam(
             [model.networks[each] for each in MOVED[name]],
@@ -65,7 +64,7 @@ def stepper(algorithm, params: Mapping, config, images: np.ndarray, labels: np.n
             found[f"{name}/penalty"] = model.penalty(name, real, fake, shown)
             loss[name] = loss[name] + config.gradient_penalty * found[f"{name}/penalty"]
         found["smoothness/kl"] = loss["smoothness"] = model.smoothness(image, logits, normal)
-        if is_semi:
+        if model.is_semi:
             found["classification/nll"] = loss["classification"] = categorical_nll(logits, known[index])
         elif config.information:
             doubt, imbalance = informative(logits)
@@ -83,7 +82,8 @@ class Model:
     def __init__(self, algorithm, params: Mapping, config):
         self.networks = {name: MLP(algorithm.networks[name], params[name]) for name in NETWORKS}
         self.categories, self.prior_std, self.size = algorithm.categories, algorithm.prior.std, config.perturbation
-        self.reconstruction_moves_category = config.get("reconstruction_moves_category", True)
+        self.is_semi = "classification" in config.rates
+        self.reconstruction_moves_category = self.is_semi or config.reconstruction_moves_category
 
     def heads(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """The logits of q(y | x), and the style."""
