@@ -4,10 +4,11 @@
     python -m benchmarks.sample_tables mnist --only=gan*                      some rows of one
     python -m benchmarks.sample_tables faces --override=data.path=FACES       images of 64 × 64 out of a folder
 
-Every row is one run of `launch.py` with --config.seeds copies in a workdir of its own below --workdir: what was cut off
-resumes, what is finished is only read. Figures are those of results.json: 10,000 drawn images against the test split,
-used once, at the end of a run, by the features of one classifier per data set, which had no part in training; mean ±
-standard deviation (n - 1) over the seeds. Fréchet distances of such features compare with one another alone.
+Every row is one run of `launch.py` with --config.seeds copies in a workdir of its own below --workdir; of faces, a run
+each seed (--seeds=1 --override=seed=2: the third alone). What was cut off resumes, what is finished is only read. Figures
+are those of results.json: 10,000 drawn images against the test split, used once, at the end of a run, by the features
+of one classifier per data set, which had no part in training; mean ± standard deviation (n - 1) over the seeds. Fréchet
+distances of such features compare with one another alone.
 """
 
 import argparse
@@ -20,13 +21,13 @@ from benchmarks.tables import Row
 
 def row(name: str, config: str, metric: str, target: str = "") -> Row:
     """A recipe's measure, of as many steps as the recipe says."""
-    return Row(name, config, metric, target or "measured beside")
+    return Row(name, config, metric, target or "measured beside", apart=config in APART)
 
 
 GAN, TUTORIAL = "gan:mnist", "gan:mnist,tutorial"
 CONV = "dcgan:mnist"  # whose nets and recipe, at 28 × 28 pixels, are those of conv_gan
 DIGITS = (("gan", GAN), ("gan, tutorial", TUTORIAL), ("conv_gan, dcgan", CONV))
-VAEGAN, VAE, DCGAN = "vaegan:faces", "vaegan:faces,vae", "dcgan:faces"
+VAEGAN, VAE, DCGAN = APART = "vaegan:faces", "vaegan:faces,vae", "dcgan:faces"
 TABLES = {
     "mnist": [
         row("gan", GAN, "frechet_distance", "at most half the tutorial's"),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks import records
+from jaxgen import copies
 from jaxgen.config import did_you_mean
 
 BUDGETS = ("cpu", "paper")
@@ -28,13 +29,14 @@ class Row(NamedTuple):
     overrides: Mapping[str, object] = {}
     vae: str = ""  # the config of the VAE whose outputs a colorizer is trained on
     start: "Row | None" = None  # the run whose networks this one begins with
+    apart: bool = False  # every seed is a run of its own: convolutions of copies side by side are slow on a CPU
 
 
 def parse(program: str, doc: str, tables: Iterable[str], argv: Sequence[str] | None) -> argparse.Namespace:
     """The options of `python -m benchmarks.PROGRAM`.
 
     Raises:
-      ValueError: a table is unknown.
+      ValueError: a table is unknown, or an override is no KEY=VALUE.
     """
     parser = records.parser(program, doc)
     add = parser.add_argument
@@ -52,6 +54,8 @@ def parse(program: str, doc: str, tables: Iterable[str], argv: Sequence[str] | N
     add("--workdir", type=Path, default=Path("runs") / program, metavar="DIR")
     add("--out", type=Path, default=records.RESULTS / f"{program}.jsonl", metavar="FILE")
     options = parser.parse_args(argv)
+    if bare := [each for each in options.override if "=" not in each]:
+        raise ValueError(f"override={bare[0]} must be KEY=VALUE; try --override=steps=100")
     if unknown := [table for table in options.tables if table not in tables]:
         raise ValueError(
             f'table "{unknown[0]}" is unknown{did_you_mean(unknown[0], tables)}; choose from {", ".join(tables)}'
@@ -105,12 +109,45 @@ def rows(table: str, of: Iterable[Row], options: argparse.Namespace) -> Iterator
 
 def finished(row: Row, options: argparse.Namespace) -> dict:
     """What results.json says of a row's run, which is trained if it has not been."""
+    if row.apart:
+        return joined([finished(row._replace(apart=False), each) for each in of_each_seed(options)])
     if row.vae:
         vae = Row(row.vae, row.vae, "mse", "")
         finished(vae, options)
     if row.start:
         finished(row.start, options)
     return records.finished_run(row.config, folder(row, options), tuple(overrides(row, options)))
+
+
+def of_each_seed(options: argparse.Namespace) -> list[argparse.Namespace]:
+    """The options of every seed by itself; the first is 0, or what --override=seed=N says."""
+    told = [each.split("=", 1) for each in options.override]
+    first = int(dict(told).get("seed", 0))
+    others = ["=".join(each) for each in told if each[0] != "seed"]
+    return [
+        argparse.Namespace(**vars(options) | {"seeds": 1, "override": [*others, f"seed={seed}"]})
+        for seed in range(first, first + options.seeds)
+    ]
+
+
+def joined(runs: Sequence[dict]) -> dict:
+    """The results of runs of one seed each as those of a run of them all; its seconds are theirs together."""
+    metrics = [run["metrics"] for run in runs]
+    of_all = {"metrics": copies.mean(metrics), "std": copies.std(metrics), "of_each_seed": metrics}
+    versions = {name: several(run["versions"].get(name, "-") for run in runs) for name in runs[0]["versions"]}
+    seconds = sum(run["seconds"] for run in runs)
+    return {
+        **runs[0],
+        **of_all,
+        "seconds": seconds,
+        "device": several(run["device"] for run in runs),
+        "versions": versions,
+    }
+
+
+def several(names: Iterable[str]) -> str:
+    """Each name once."""
+    return ", ".join(dict.fromkeys(names))
 
 
 def folder(row: Row, options: argparse.Namespace) -> Path:

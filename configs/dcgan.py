@@ -5,8 +5,9 @@
     python launch.py --config=configs/dcgan.py:mnist,conditional  told the digit
     python launch.py --config=configs/dcgan.py:faces --config.data.path=DIR   any folder of images, made 64 × 64
 
-Radford et al. 2016. Tokens: a data set (digits, mnist, …), faces, conditional, batch_norm (in the critic too, as there,
-and no penalty), smoke. As many layers as the images need; --config.width says how wide those next to the image are.
+Radford et al. 2016. Tokens: a data set (digits, mnist, …), faces, conditional, batch_norm (the paper's nets and rates:
+batch normalisation in the critic too, no penalty), smoke. As many layers as the images need; --config.width says how
+wide those next to the image are.
 """
 
 from jaxgen.config import adversarial, colour_faces, smoke, with_tokens
@@ -50,6 +51,7 @@ def conditional(config):
 
 def batch_norm(config):
     """The paper's nets and rates."""
+    config.generator_layers = config.critic_layers = ()
     config.critic_norm, config.r1 = True, 0.0
     config.dense, config.kernel_init = 0, "dcgan"
     config.momentum, config.decay = 0.5, "none"

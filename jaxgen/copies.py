@@ -38,7 +38,7 @@ def step(step_one: Callable, count: int, at_once: int) -> Callable:
 
         index = jax.tree.map(lambda x: jnp.moveaxis(x, 1, 0), index)
         each = (state, data and data.label, index, rng)
-        return jax.lax.map(one, each, batch_size=at_once or count)
+        return jax.lax.map(one, each, batch_size=None if at_once == 1 else at_once or count)
 
     return step_all
 

@@ -152,7 +152,7 @@ def train(this: Run, state: TrainState, start: int, seconds: float, telemetry: T
             until = min(step + config.log_every, config.steps)
             with profile.of(step):
                 state, metrics = take(state, step, until)
-                log_training(metrics, step, until, config.batch_size, dispatched, telemetry)
+                log_training(metrics, step, until, config.batch_size * config.seeds, dispatched, telemetry)
             step, before = until, step
             signum = hosts.most(stop.signum)
             last = step == config.steps or signum
@@ -191,8 +191,8 @@ def save_checkpoint(this: Run, state: TrainState, validation: dict[str, float], 
     this.checkpoints.save(state, meta, {f"validation/{name}": value for name, value in validation.items()})
 
 
-def log_training(metrics, step: int, until: int, batch_size: int, dispatched: float, telemetry: Telemetry) -> None:
-    """Fetches a dispatch's metrics, once, and logs their means.
+def log_training(metrics, step: int, until: int, images: int, dispatched: float, telemetry: Telemetry) -> None:
+    """Fetches a dispatch's metrics, once, and logs their means; a step sees so many `images`, of all copies together.
 
     Raises:
       NonFiniteLossError: one of them is not finite.
@@ -200,7 +200,7 @@ def log_training(metrics, step: int, until: int, batch_size: int, dispatched: fl
     fetched = jax.device_get(metrics)
     for number in range(until - step):
         refuse_non_finite({name: values[number] for name, values in fetched.items()}, step + number + 1, "train")
-    rate = (until - step) * batch_size / (time.monotonic() - dispatched)
+    rate = (until - step) * images / (time.monotonic() - dispatched)
     telemetry.log(until, {name: float(values.mean()) for name, values in fetched.items()}, images_per_s=rate)
 
 

@@ -49,11 +49,42 @@ def test_the_run_that_goes_on_by_the_weighted_bound_begins_with_the_vaes_network
     assert weighted[-1] == f"start_from={first}"
 
 
+def test_rows_whose_seeds_are_runs_apart_are_put_together(monkeypatch):
+    ran = []
+
+    def finished_run(config, workdir, overrides):
+        ran.append((workdir.name, overrides))
+        seed = int(overrides[-1].removeprefix("seed="))
+        return {
+            "metrics": {"mse": float(seed)},
+            "seconds": 60.0,
+            "step": 5,
+            "device": "cpu",
+            "versions": {"commit": f"c{seed}"},
+        }
+
+    monkeypatch.setattr(records, "finished_run", finished_run)
+    options = sample_tables.parse(["faces", "--override=data.path=/faces", "--override=seed=1", "--seeds=2"])
+    found = tables.finished(sample_tables.TABLES["faces"][0], options)
+    assert ran == [
+        ("vaegan-faces-seeds=1-seed=1", ("seeds=1", "data.path=/faces", "seed=1")),
+        ("vaegan-faces-seeds=1-seed=2", ("seeds=1", "data.path=/faces", "seed=2")),
+    ]
+    assert (found["metrics"]["mse"], found["std"]["mse"]) == (1.5, pytest.approx(0.5**0.5))
+    assert (found["of_each_seed"], found["seconds"]) == ([{"mse": 1.0}, {"mse": 2.0}], 120.0)
+    assert (found["versions"], found["device"]) == ({"commit": "c1, c2"}, "cpu")
+
+
 def test_an_unknown_table_is_refused_in_one_line(capsys):
     assert autoencoder_tables.main(["likelyhood"]) == 2
     error = capsys.readouterr().err
     assert error.startswith('error: table "likelyhood" is unknown (did you mean "likelihood"?); choose from')
     assert len(error.splitlines()) == 1
+
+
+def test_an_override_without_a_value_is_refused_in_one_line(capsys):
+    assert sample_tables.main(["faces", "--override=steps"]) == 2
+    assert capsys.readouterr().err == "error: override=steps must be KEY=VALUE; try --override=steps=100\n"
 
 
 def test_principal_components_lose_nothing_of_images_that_they_span():

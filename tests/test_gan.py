@@ -10,6 +10,7 @@ from helpers import B, C, H, W, read_config, same, tiny_algorithm, tiny_batch
 
 from jaxgen import algorithms
 from jaxgen.algorithms.gan import AVERAGE, share
+from jaxgen.algorithms.nets import critic_and_generator
 from jaxgen.games import GAMES, slope_penalty
 from jaxgen.players import make_update
 from jaxgen.types import Info
@@ -164,6 +165,18 @@ def test_what_no_gan_can_be_built_with_is_refused_in_one_line(options, said):
 def test_a_slope_penalty_is_refused_where_the_critic_sees_a_batch(options):
     with pytest.raises(ValueError, match="is of each image by itself"):
         started(name="dcgan", slope_penalty=10.0, **options)
+
+
+def test_critic_norm_is_refused_where_layers_are_spelled():
+    with pytest.raises(ValueError, match="critic_norm=True is of the critic that width makes"):
+        started(name="dcgan", critic_norm=True, critic_layers=(("dense", 8),))
+
+
+def test_the_papers_nets_are_those_of_faces_too():
+    config = read_config("dcgan", "faces,batch_norm")
+    nets = critic_and_generator(config, (64, 64, 3), scores=1)
+    assert ("batch_norm",) in nets["critic"].layers
+    assert not any(kind == "group_norm" for kind, *_ in nets["generator"].layers)
 
 
 def test_images_too_small_for_a_dcgan_are_refused():

@@ -254,6 +254,11 @@ def check(config) -> None:
             'game="wasserstein" needs a critic that is not steep: slope_penalty=0, r1=0 and spectral=False leave it '
             "free; try --config.slope_penalty=10.0"
         )
+    if config.critic_norm and config.critic_layers:
+        raise ValueError(
+            "critic_norm=True is of the critic that width makes, and critic_layers spell another; try "
+            "--config.critic_norm=false, with batch_norm among the layers"
+        )
     kinds = [kind for kind, *_ in config.critic_layers] or ["batch_norm"] * config.critic_norm
     if config.slope_penalty and "batch_norm" in kinds:
         raise ValueError(
