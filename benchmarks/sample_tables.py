@@ -5,9 +5,9 @@
     python -m benchmarks.sample_tables faces --override=data.path=FACES       images of 64 × 64 out of a folder
 
 Every row is one run of `launch.py` with --config.seeds copies in a workdir of its own below --workdir; of faces, a run
-each seed (--seeds=1 --override=seed=2: the third alone). What was cut off resumes, what is finished is only read. Figures
-are those of results.json: 10,000 drawn images against the test split, used once, at the end of a run, by the features
-of one classifier per data set, which had no part in training; mean ± standard deviation (n - 1) over the seeds. Fréchet
+each seed (--seeds=1 --override=seed=2: the third). What was cut off resumes, what is finished is only read. Figures are
+those of results.json: 10,000 drawn images against the test split, used once, at the end of a run, by the features of
+one classifier per data set, which had no part in training; mean ± standard deviation (n - 1) over the seeds. Fréchet
 distances of such features compare with one another alone.
 """
 
