@@ -10,6 +10,7 @@ import logging
 import math
 import os
 import shutil
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -152,10 +153,12 @@ class Checkpoints:
         try:
             yield
         except (OSError, ValueError) as error:
-            reason = " ".join(str(error).split()).rpartition(": ")[2].partition(" [os_error")[0][:160]
+            said = " ".join(str(error).split()).rpartition(": ")[2].partition(" [os_error")[0][:160]
+            reason = getattr(error, "strerror", None) or said  # Orbax's own errors end in the system's
+            warnings.filterwarnings("ignore", "coroutine '.*' was never awaited", RuntimeWarning)  # Orbax's, given up
             raise UnwrittenError(
-                f"a checkpoint could not be written in {self._directory} ({reason}); those before it are kept: make "
-                "room there, and the same command resumes"
+                f"a checkpoint could not be written in {self._directory} ({reason}); those before it are kept: see "
+                "that it has room and can be written, and the same command resumes"
             ) from error
 
     def _open(self):

@@ -81,14 +81,26 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_the_step_and_keeps_the_las
     assert "Traceback" not in run.stderr
 
 
-def test_a_disk_that_fails_ends_the_run_in_one_line_and_the_same_command_resumes_exactly(undisturbed, tmp_path):
+FULL = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))"
+READ_ONLY = """
+import errno, os, sys
+def refuse(event, args):
+    writes = event == "open" and args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+    writes = writes or event in ("os.mkdir", "os.rename")
+    if writes and "/run/" in str(args[0]) and os.path.exists("run/checkpoints/60"):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(args[0]))
+sys.addaudithook(refuse)
+"""
+
+
+@pytest.mark.parametrize(("fault", "reason"), [(FULL, "File too large"), (READ_ONLY, "Read-only file system")])
+def test_a_disk_that_fails_ends_the_run_in_one_line_and_the_same_command_resumes_exactly(
+    fault, reason, undisturbed, tmp_path
+):
     assert stopped_after(1, signal.SIGTERM, tmp_path) == 128 + signal.SIGTERM
-    limited = (
-        "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)); "
-        "sys.argv.pop(0); runpy.run_path(sys.argv[0], run_name='__main__')"
-    )
-    full = subprocess.run(
-        [sys.executable, "-c", limited, str(REPOSITORY / "launch.py"), *LONG, "--workdir=run"],
+    faulty = f"{fault}\nimport runpy, sys; sys.argv.pop(0); runpy.run_path(sys.argv[0], run_name='__main__')"
+    failed = subprocess.run(
+        [sys.executable, "-c", faulty, str(REPOSITORY / "launch.py"), *LONG, "--workdir=run"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
         capture_output=True,
@@ -96,12 +108,12 @@ def test_a_disk_that_fails_ends_the_run_in_one_line_and_the_same_command_resumes
         timeout=300,
         check=False,
     )
-    assert full.returncode == 1
-    errors = [line for line in full.stderr.splitlines() if not line.startswith("step ")]
-    assert len(errors) == 1, full.stderr
+    assert failed.returncode == 1
+    errors = [line for line in failed.stderr.splitlines() if not line.startswith("step ")]
+    assert len(errors) == 1, failed.stderr
     assert errors[0].startswith("error: a checkpoint could not be written in ")
     assert errors[0].endswith(
-        "(File too large); those before it are kept: make room there, and the same command resumes"
+        f"({reason}); those before it are kept: see that it has room and can be written, and the same command resumes"
     )
     run = launch(*LONG, "--workdir=run", cwd=tmp_path)
     assert run.returncode == 0, run.stderr
