@@ -8,7 +8,8 @@ jaxgen's step is the program's own (`parallel.compile_steps(training.make_step(a
 written beside it (`benchmarks/torch_*.py`). Both begin with the same weights; what the first steps measure, on the same
 images and random numbers, has to agree before anything is timed. Then the two take turns, --steps steps at a time. A
 turn's ratio is jaxgen's steps a second over those of PyTorch's fastest form in it. Timed is all that a step does,
-the gathering of the batch and the drawing of codes included; not timed are compiling, logging and checkpoints.
+the gathering of the batch and the drawing of codes included; not timed are compiling, logging and checkpoints. Both
+compute on the device that jax finds; on a GPU PyTorch has one form more, compiled with CUDA graphs.
 
 ratio, ratio_min, ratio_max: the median, least and most of --repeats turns. forms: steps a second, medians.
 """
@@ -19,6 +20,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 from unittest import mock
@@ -100,7 +102,8 @@ def run(options: argparse.Namespace) -> list[dict]:
     """Measures every case that is asked for, adding its row to `options.out`.
 
     Raises:
-      ValueError: a case is unknown, a count below 1, PyTorch is missing, or losses differ; the file can't be written.
+      ValueError: a case is unknown, a count below 1, PyTorch is missing or can't compute where jax does, or losses
+        differ; the file can't be written.
     """
     names = options.configs.split(",")
     if unknown := [name for name in names if name not in CASES]:
@@ -113,6 +116,7 @@ def run(options: argparse.Namespace) -> list[dict]:
         import torch
     except ImportError as error:
         raise ValueError("PyTorch is not installed; try: pip install 'jaxgen[torch]'") from error
+    torch_device()
     records.prepare(options.out)
     rows = []
     for name in names:
@@ -121,6 +125,24 @@ def run(options: argparse.Namespace) -> list[dict]:
         records.append(options.out, row)
         rows.append(row)
     return rows
+
+
+def torch_device() -> str:
+    """PyTorch's name of the device that jax computes on.
+
+    Raises:
+      ValueError: PyTorch can't compute there: a ratio would be one of devices.
+    """
+    import torch
+
+    platform = jax.default_backend()
+    if platform == "cpu":
+        return "cpu"
+    if platform == "gpu" and torch.cuda.is_available():
+        return "cuda"
+    raise ValueError(
+        f"jax computes on a {platform}, where this PyTorch can't; install one that can, or hide it: JAX_PLATFORMS=cpu"
+    )
 
 
 def measured(case: Case, options: argparse.Namespace) -> dict:
@@ -132,7 +154,7 @@ def measured(case: Case, options: argparse.Namespace) -> dict:
     params = first_params(algorithm)
     turns = {"jaxgen": jaxgen_turn(algorithm, data)}
     for form in peer.FORMS:
-        turns[form] = torch_turn(peer.stepper(algorithm, params, config, *data, form))
+        turns[form] = torch_turn(stepper(peer, algorithm, params, config, data, form), torch_device())
     rates: dict[str, list[float]] = {form: [] for form in turns}
     numbers = np.random.default_rng(0)
     for turn in range(1 + options.repeats):
@@ -179,13 +201,25 @@ def first_params(algorithm) -> dict:
     return jax.device_get(jax.jit(algorithm.init)(jax.random.key(0)).params)
 
 
-def torch_turn(step: Callable) -> Callable[[np.ndarray], list]:
+def stepper(peer, algorithm, params: dict, config, data: Data, form: str) -> Callable:
+    """A peer's step, its networks and images placed where jax computes."""
+    import torch
+
+    with torch.device(torch_device()):
+        return peer.stepper(algorithm, params, config, *data, form)
+
+
+def torch_turn(step: Callable, device: str) -> Callable[[np.ndarray], list]:
     """The same, of a PyTorch step: what it measures is fetched once, at the end, as ours is."""
     import torch
 
+    normal = partial(torch.randn, device=device)
+
     def take(index: np.ndarray) -> list:
-        found = [list(step(torch.from_numpy(each)).values()) for each in index.astype(np.int64)]
-        return torch.stack([torch.stack(each) for each in found]).tolist()
+        # Stacked at once: the next replay of a CUDA graph writes where this one has written.
+        batches = torch.as_tensor(index.astype(np.int64), device=device)
+        found = [torch.stack(list(step(each, normal).values())) for each in batches]
+        return torch.stack(found).tolist()
 
     return take
 
@@ -202,13 +236,14 @@ def check(peer, algorithm, config, data: Data, rounding: float = 1.0) -> None:
     params = first_params(algorithm)
     with mock.patch("jax.random.normal", fixed_normal), mock.patch("jax.random.randint", fixed_integers):
         ours = jax.device_get(jaxgen_turn(algorithm, data)(index))
+    placed = partial(torch.as_tensor, device=torch_device())
     for form in peer.FORMS:
-        step = peer.stepper(algorithm, params, config, *data, form)
-        batches = [torch.from_numpy(each.astype(np.int64)) for each in index]
-        with mock.patch("torch.randint", lambda low, high, shape: torch.from_numpy(integers(shape, low, high))):
-            steps = [step(batch, lambda shape: torch.from_numpy(fixed(shape))) for batch in batches]
+        step = stepper(peer, algorithm, params, config, data, form)
+        with mock.patch("torch.randint", lambda low, high, shape, **_: placed(integers(shape, low, high))):
+            found = (step(batch, lambda shape: placed(fixed(shape))) for batch in placed(index.astype(np.int64)))
+            steps = [{name: float(value) for name, value in each.items()} for each in found]
         for name in steps[0]:
-            theirs = [float(each[name]) for each in steps]
+            theirs = [each[name] for each in steps]
             if not np.all(np.abs(ours[name] - theirs) <= rounding * np.abs(theirs) * ROUNDING):
                 raise ValueError(
                     f"the first steps differ: {name} is {ours[name].tolist()} in jaxgen, {theirs} in PyTorch, {form}"

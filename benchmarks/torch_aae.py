@@ -35,7 +35,7 @@ def stepper(algorithm, params: Mapping, config, images: np.ndarray, labels: np.n
       form: one of FORMS.
     """
     model = Model(algorithm, params)
-    data, told = torch.from_numpy(images), one_hot(torch.from_numpy(labels).long(), algorithm.num_labels).float()
+    data, told = torch.as_tensor(images), one_hot(torch.as_tensor(labels).long(), algorithm.num_labels).float()
     fused = None if form == LOOP else True
     adam = {
         name: Adam([model.networks[each] for each in its], *schedule(config, name), fused=fused)
@@ -78,7 +78,7 @@ class Model:
         """The code, what the game is played with, and KL(q(z | x) || N(0, I))."""
         output = self.networks["encoder"](image)
         if not self.algorithm.gaussian_posterior:
-            return output, output, torch.zeros(())
+            return output, output, output.new_zeros(())
         mean, log_std = output.unbind(1)
         log_std = (log_std + LOG_STD_AT_START).clamp(*LOG_STD_RANGE)
         code = mean + log_std.exp() * noise

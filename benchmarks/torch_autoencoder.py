@@ -29,7 +29,7 @@ def stepper(algorithm, params: Mapping, config, images: np.ndarray, labels: np.n
     """
     del labels
     model = (Variational if "elbo" in config.rates else Plain)(algorithm, params, config)
-    data, losses = torch.from_numpy(images), in_form(model, form)
+    data, losses = torch.as_tensor(images), in_form(model, form)
     adam = Adam([model], config.rates[model.player], 0.9, config.decay, config.steps)
 
     def step(index: Tensor, normal: Normal = torch.randn) -> dict[str, Tensor]:
@@ -93,7 +93,7 @@ class Variational(nn.Module):
         """-log p(x | z) of the batch, in nats."""
         if not self.gaussian:
             return cross_entropy(drawn, image, reduction="sum")
-        log_std = self.log_std if self.learnt else torch.tensor(math.log(self.std))
+        log_std = self.log_std if self.learnt else image.new_tensor(math.log(self.std))
         off = ((drawn - image) / log_std.exp()).square().sum() / 2
         return off + image.numel() * (log_std + 0.5 * math.log(2 * math.pi))
 

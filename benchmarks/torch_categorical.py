@@ -43,7 +43,7 @@ def stepper(algorithm, params: Mapping, config, images: np.ndarray, labels: np.n
       form: one of FORMS.
     """
     model = Model(algorithm, params, config)
-    data, known = torch.from_numpy(images), torch.from_numpy(labels).long()
+    data, known = torch.as_tensor(images), torch.as_tensor(labels).long()
     adam = {
         name: Adam(
             [model.networks[each] for each in MOVED[name]],
@@ -56,7 +56,7 @@ def stepper(algorithm, params: Mapping, config, images: np.ndarray, labels: np.n
 
     def step(index: Tensor, normal: Normal = torch.randn) -> dict[str, Tensor]:
         image, count = pixels(data, index), len(index)
-        category = one_hot(torch.randint(0, model.categories, (count,)), model.categories).float()
+        category = one_hot(torch.randint(0, model.categories, (count,), device=index.device), model.categories).float()
         style = model.prior_std * normal((count, algorithm.latent_size))
         found, loss, logits, coded = losses(image, category, style)
         shown = logits.softmax(-1).detach()

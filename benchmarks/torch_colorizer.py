@@ -31,7 +31,7 @@ def stepper(algorithm, params: Mapping, config, images: np.ndarray, labels: np.n
     coarse = (-(-height // painter.coarseness), -(-width // painter.coarseness), 6)
     tint = MLP(networks.MLP(painter.hidden, coarse, painter.dropout), params["painter"]["MLP_0"])
     adam = Adam([tint], config.rates["reconstruction"], 0.9, config.decay, config.steps)
-    data, weights = torch.from_numpy(images), torch.tensor(GREY)[:, None]
+    data, weights = torch.as_tensor(images), torch.tensor(GREY)[:, None]
 
     def losses(image: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         shown = image @ weights

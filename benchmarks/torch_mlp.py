@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, pad, relu
 
-FORMS = ("eager", "compile")  # with the fused Adam, both
+GRAPHS = "compile, CUDA graphs"
+FORMS = ("eager", "compile", *([GRAPHS] if torch.cuda.is_available() else []))  # with the fused Adam, all
 Normal = Callable[[Sequence[int]], Tensor]
 
 
@@ -42,17 +43,17 @@ class MLP(nn.Module):
 
 def dense(params: Mapping) -> nn.Linear:
     """A layer with flax's weights."""
-    kernel = torch.from_numpy(np.array(params["kernel"]))
+    kernel = torch.as_tensor(np.array(params["kernel"]))
     layer = nn.Linear(*kernel.shape, bias="bias" in params)
     with torch.no_grad():
         layer.weight.copy_(kernel.T)
         if "bias" in params:
-            layer.bias.copy_(torch.from_numpy(np.array(params["bias"])))
+            layer.bias.copy_(torch.as_tensor(np.array(params["bias"])))
     return layer
 
 
 def parameter(value: np.ndarray) -> nn.Parameter:
-    return nn.Parameter(torch.from_numpy(np.array(value)))
+    return nn.Parameter(torch.as_tensor(np.array(value)))
 
 
 class Adam:
@@ -94,7 +95,8 @@ def kl_from_prior(mean: Tensor, log_std: Tensor) -> Tensor:
 
 def in_form(function: Callable, form: str) -> Callable:
     """A function as the form wants it."""
-    return torch.compile(function) if form == "compile" else function
+    modes = {"compile": None, GRAPHS: "reduce-overhead"}
+    return torch.compile(function, mode=modes[form]) if form in modes else function
 
 
 def pixels(data: Tensor, index: Tensor) -> Tensor:

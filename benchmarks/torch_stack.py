@@ -137,11 +137,11 @@ def load(modules: nn.Sequential, params: Mapping) -> None:
         its = params[f"{name}_{seen[name]}"]
         seen[name] += 1
         weight = np.asarray(its["scale" if "Norm" in name else "kernel"])
-        module.weight.copy_(torch.from_numpy(weight.transpose(ORDERS[name]).copy()))
+        module.weight.copy_(torch.as_tensor(weight.transpose(ORDERS[name]).copy()))
         if "bias" in its:
-            module.bias.copy_(torch.from_numpy(np.array(its["bias"])))
+            module.bias.copy_(torch.as_tensor(np.array(its["bias"])))
 
 
 def images(data: np.ndarray, layout: torch.memory_format) -> Tensor:
     """Images [N, H, W, C] as PyTorch has them."""
-    return torch.from_numpy(data).permute(0, 3, 1, 2).contiguous(memory_format=layout)
+    return torch.as_tensor(data).permute(0, 3, 1, 2).contiguous(memory_format=layout)

@@ -3,6 +3,7 @@
 import importlib
 import json
 import sys
+from functools import partial
 
 import jax
 import numpy as np
@@ -116,6 +117,29 @@ def test_the_first_steps_of_fully_connected_peers_agree(name, monkeypatch):
     wrong.decay = "none"
     with pytest.raises(ValueError, match="the first steps differ"):
         peers.check(peer, algorithms.build(config, algorithm.info), wrong, data, MLPS[name].rounding)
+
+
+@pytest.mark.parametrize("name", [*MLPS, *CONVS])
+def test_a_peer_computes_on_one_device_wherever_it_is_placed(name, monkeypatch):
+    torch = pytest.importorskip("torch", reason="PyTorch is an optional extra, for benchmarks/peers.py")
+    adam = torch.optim.Adam
+    monkeypatch.setattr(torch.optim, "Adam", lambda *its, fused, **options: adam(*its, **options))
+    case = {**MLPS, **CONVS}[name]
+    (algorithm, config), data = built(case), peers.noise(case.image_shape)
+    monkeypatch.setattr(peers, "torch_device", lambda: "meta")  # which computes shapes alone, and refuses any other
+    peer, params = importlib.import_module(f"benchmarks.{case.peer}"), peers.first_params(algorithm)
+    step = peers.stepper(peer, algorithm, params, config, data, "eager")
+    index = torch.zeros(config.batch_size, dtype=torch.int64, device="meta")
+    found = step(index, partial(torch.randn, device="meta"))
+    assert {value.device.type for value in found.values()} == {"meta"}
+
+
+def test_a_gpu_that_pytorch_does_not_see_is_refused_in_one_line(monkeypatch, capsys):
+    torch = pytest.importorskip("torch", reason="PyTorch is an optional extra, for benchmarks/peers.py")
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert peers.main(["--configs=ae"]) == 2
+    assert capsys.readouterr().err.startswith("error: jax computes on a gpu, where this PyTorch can't; install one")
 
 
 def test_a_network_that_no_peer_has_is_refused():
