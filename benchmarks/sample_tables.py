@@ -49,11 +49,20 @@ TABLES = {
             for of, metric in (("samples", "kernel_distance"), ("reconstructions", "reconstruction_kernel_distance"))
             for name, config, target in (("vaegan", VAEGAN, "below the VAE's"), ("its nets as a VAE", VAE, ""))
         ),
-        row("vaegan, reconstructions, error", VAEGAN, "mse"),
-        row("its nets as a VAE, reconstructions, error", VAE, "mse"),
-        row("vaegan, diversity", VAEGAN, "diversity"),
+        *(
+            row(f"{name}, {of}", config, metric)
+            for of, metric in (
+                ("samples of the codes' mixture", "kernel_distance_mixture"),
+                ("samples, Fréchet distance", "frechet_distance"),
+                ("diversity", "diversity"),
+                ("reconstructions, error", "mse"),
+            )
+            for name, config in (("vaegan", VAEGAN), ("its nets as a VAE", VAE))
+        ),
         row("dcgan, samples", DCGAN, "kernel_distance"),
+        row("dcgan, samples, Fréchet distance", DCGAN, "frechet_distance"),
         row("dcgan, diversity", DCGAN, "diversity"),
+        row("dcgan, recall", DCGAN, "recall"),
     ],
 }
 

@@ -134,19 +134,19 @@ def joined(runs: Sequence[dict]) -> dict:
     """The results of runs of one seed each as those of a run of them all; its seconds are theirs together."""
     metrics = [run["metrics"] for run in runs]
     of_all = {"metrics": copies.mean(metrics), "std": copies.std(metrics), "of_each_seed": metrics}
-    versions = {name: several(run["versions"].get(name, "-") for run in runs) for name in runs[0]["versions"]}
+    versions = {name: distinct(run["versions"].get(name, "-") for run in runs) for name in runs[0]["versions"]}
     seconds = sum(run["seconds"] for run in runs)
     return {
         **runs[0],
         **of_all,
         "seconds": seconds,
-        "device": several(run["device"] for run in runs),
+        "device": distinct(run["device"] for run in runs),
         "versions": versions,
     }
 
 
-def several(names: Iterable[str]) -> str:
-    """Each name once."""
+def distinct(names: Iterable[str]) -> str:
+    """Each name once, in order."""
     return ", ".join(dict.fromkeys(names))
 
 
