@@ -35,7 +35,6 @@ The same command again resumes it, or says that it is complete.
 
 import ast
 import logging
-import os
 import sys
 from pathlib import Path
 
@@ -219,14 +218,5 @@ def unwritten(error: OSError) -> str:
     )
 
 
-def end(status: int) -> None:
-    """Ends the process; one that failed at once, as Orbax's threads would wait ten minutes for a save given up."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    if status == 1:
-        os._exit(status)
-    sys.exit(status)
-
-
 if __name__ == "__main__":
-    end(main(sys.argv))
+    sys.exit(main(sys.argv))

@@ -129,7 +129,10 @@ def principal_components(options: argparse.Namespace, count: int = 10) -> Iterat
 
     def row(results: dict, name: str, metric: str, target: str, *values: float) -> dict:
         return tables.summary_of(
-            "faces", Row(name, first.config, metric, target), options, results | measures(metric, values)
+            "faces",
+            Row(name, first.config, metric, target),
+            options,
+            results | tables.over_seeds([{metric: value} for value in values]),
         )
 
     error = squared_error(projected(train, test, count), test)
@@ -139,13 +142,6 @@ def principal_components(options: argparse.Namespace, count: int = 10) -> Iterat
     models = [jaxgen.load(workdir, seed=seed) for seed in seeds_of(config)]
     errors = [BYTE * error_of(model, every, dataset.image_shape) for model in models]
     yield row(results, "anime_vae, all faces, 0-255", "mse_all", "< 1713", *errors)
-
-
-def measures(metric: str, values: Sequence[float]) -> dict:
-    """What takes the place of a run's own metrics in a row of something else, of one value or one a seed."""
-    std = {metric: float(np.std(values, ddof=1))} if len(values) > 1 else {}
-    each = [{metric: value} for value in values]
-    return {"metrics": {metric: float(np.mean(values))}, "std": std, "of_each_seed": each}
 
 
 def seeds_of(config: Mapping) -> range:

@@ -116,7 +116,7 @@ def run(options: argparse.Namespace) -> list[dict]:
         import torch
     except ImportError as error:
         raise ValueError("PyTorch is not installed; try: pip install 'jaxgen[torch]'") from error
-    torch_device()
+    torch_device()  # which refuses, before minutes are spent
     records.prepare(options.out)
     rows = []
     for name in names:
@@ -154,7 +154,7 @@ def measured(case: Case, options: argparse.Namespace) -> dict:
     params = first_params(algorithm)
     turns = {"jaxgen": jaxgen_turn(algorithm, data)}
     for form in peer.FORMS:
-        turns[form] = torch_turn(stepper(peer, algorithm, params, config, data, form), torch_device())
+        turns[form] = torch_turn(stepper(peer, algorithm, params, config, data, form))
     rates: dict[str, list[float]] = {form: [] for form in turns}
     numbers = np.random.default_rng(0)
     for turn in range(1 + options.repeats):
@@ -209,10 +209,11 @@ def stepper(peer, algorithm, params: dict, config, data: Data, form: str) -> Cal
         return peer.stepper(algorithm, params, config, *data, form)
 
 
-def torch_turn(step: Callable, device: str) -> Callable[[np.ndarray], list]:
+def torch_turn(step: Callable) -> Callable[[np.ndarray], list]:
     """The same, of a PyTorch step: what it measures is fetched once, at the end, as ours is."""
     import torch
 
+    device = torch_device()
     normal = partial(torch.randn, device=device)
 
     def take(index: np.ndarray) -> list:

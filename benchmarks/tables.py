@@ -132,17 +132,19 @@ def of_each_seed(options: argparse.Namespace) -> list[argparse.Namespace]:
 
 def joined(runs: Sequence[dict]) -> dict:
     """The results of runs of one seed each as those of a run of them all; its seconds are theirs together."""
-    metrics = [run["metrics"] for run in runs]
-    of_all = {"metrics": copies.mean(metrics), "std": copies.std(metrics), "of_each_seed": metrics}
     versions = {name: distinct(run["versions"].get(name, "-") for run in runs) for name in runs[0]["versions"]}
-    seconds = sum(run["seconds"] for run in runs)
     return {
         **runs[0],
-        **of_all,
-        "seconds": seconds,
+        **over_seeds([run["metrics"] for run in runs]),
+        "seconds": sum(run["seconds"] for run in runs),
         "device": distinct(run["device"] for run in runs),
         "versions": versions,
     }
+
+
+def over_seeds(each: Sequence[Mapping]) -> dict:
+    """The measures of every seed as results.json has those of a run of several."""
+    return {"metrics": copies.mean(each), "std": copies.std(each), "of_each_seed": each}
 
 
 def distinct(names: Iterable[str]) -> str:

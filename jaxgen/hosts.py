@@ -72,18 +72,17 @@ def watch() -> None:
 
 
 def leave(status: int) -> None:
-    """Ends this process, or lets it end; one that failed does not wait for its peers, which find it lost.
+    """Ends this process, or lets it end; one that failed waits for nothing: peers find it lost, a save is given up.
 
     Where all end by the same refusal or signal, they have GRACE to say so: jax might abort them at the end of one.
     """
-    if _watcher is None:
-        return
-    _watcher.communicate(b".")
-    if status:
+    if _watcher is not None:
+        _watcher.communicate(b".")
+    if status == 1 or (status and _watcher is not None):
         sys.stdout.flush()
         sys.stderr.flush()
         time.sleep(0.0 if status == 1 else GRACE)  # 1: it failed, or has lost a peer itself
-        os._exit(status)
+        os._exit(status)  # Orbax's threads would wait ten minutes for what could not be written, jax for the peers
 
 
 def several() -> bool:

@@ -22,8 +22,12 @@ FRAME_MS = 500
 
 def due(config, examples: int, start: int, stop: int, evaluated: bool) -> bool:
     """Whether one of `config.snapshot_epochs` ends in the steps after `start`, up to `stop`, or the model is shown."""
-    epochs = config.get("snapshot_epochs", ())
-    return any(evaluated or start < last_step(config, examples, epoch) <= stop for epoch in epochs)
+    return any(evaluated or start < last_step(config, examples, epoch) <= stop for epoch in epochs(config))
+
+
+def epochs(config) -> tuple[int, ...]:
+    """`config.snapshot_epochs`; none of a recipe without that key, which takes no snapshots."""
+    return config.get("snapshot_epochs", ())
 
 
 def last_step(config, examples: int, epoch: int) -> int:
@@ -50,7 +54,7 @@ def taken(workdir: Path) -> Iterator[tuple[int, np.ndarray]]:
 def rows(config, examples: int, workdir: Path) -> figures.Picture | None:
     """The first codes at each of `config.snapshot_epochs` so far, a row each; None before the first."""
     found, shown = list(taken(workdir)), {}
-    for epoch in config.get("snapshot_epochs", ()):
+    for epoch in epochs(config):
         later = [images for step, images in found if step >= last_step(config, examples, epoch)]
         if later:
             shown[f"epoch {epoch}"] = later[0][:SIDE]

@@ -93,7 +93,9 @@ sys.addaudithook(refuse)
 """
 
 
-@pytest.mark.parametrize(("fault", "reason"), [(FULL, "File too large"), (READ_ONLY, "Read-only file system")])
+@pytest.mark.parametrize(
+    ("fault", "reason"), [(FULL, "File too large"), (READ_ONLY, "Read-only file system")], ids=["full", "read-only"]
+)
 def test_a_disk_that_fails_ends_the_run_in_one_line_and_the_same_command_resumes_exactly(
     fault, reason, undisturbed, tmp_path
 ):
