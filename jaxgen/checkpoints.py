@@ -9,6 +9,7 @@ import json
 import logging
 import math
 import os
+import re
 import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -153,12 +154,10 @@ class Checkpoints:
         try:
             yield
         except (OSError, ValueError) as error:
-            said = " ".join(str(error).split()).rpartition(": ")[2].partition(" [os_error")[0][:160]
-            reason = getattr(error, "strerror", None) or said  # Orbax's own errors end in the system's
             warnings.filterwarnings("ignore", "coroutine '.*' was never awaited", RuntimeWarning)  # Orbax's, given up
             raise UnwrittenError(
-                f"a checkpoint could not be written in {self._directory} ({reason}); those before it are kept: see "
-                "that it has room and can be written, and the same command resumes"
+                f"a checkpoint could not be written in {self._directory} ({_reason(error)}); those before it are kept: "
+                "see that it has room and can be written, and the same command resumes"
             ) from error
 
     def _open(self):
@@ -325,6 +324,14 @@ def _read_meta(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return meta if isinstance(meta, dict) and isinstance(meta.get("metrics"), dict) else {}
+
+
+def _reason(error: OSError | ValueError) -> str:
+    """What the system said of a save; Orbax's own errors have its number somewhere among paths and settings."""
+    text = " ".join(str(error).split())
+    if number := re.search(r"os_error_code='?(\d+)", text):
+        return os.strerror(int(number[1]))
+    return getattr(error, "strerror", None) or text[:160]
 
 
 def _move_aside(path: Path) -> None:

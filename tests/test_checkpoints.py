@@ -1,3 +1,4 @@
+import errno
 import logging
 import os
 import re
@@ -14,7 +15,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxgen.checkpoints import Checkpoints, list_checkpoints, newest_meta
+from jaxgen.checkpoints import Checkpoints, UnwrittenError, list_checkpoints, newest_meta
 from jaxgen.types import TrainState
 
 # As in conftest.py: the processes that the tests start import this module, and must compute the same states.
@@ -292,6 +293,31 @@ def test_a_killed_saves_remains_disturb_nothing_and_go_with_the_next_save(tmp_pa
         assert left_over.exists()
         checkpoints.save(make_state(2), {}, {})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "a/b"), "No space left on device"),
+        (ValueError("OUT_OF_RANGE: Error writing: File too large [os_error_code='27']"), "File too large"),
+        (
+            ValueError(
+                'Error writing "0/0.0": No space left on device [os_error_code=\'28\'] [spec=\'{\\"a\\": {},\n\\"io_x'
+            ),
+            "No space left on device",
+        ),
+        (ValueError("of one\n line"), "of one line"),
+    ],
+)
+def test_a_save_that_fails_is_told_in_one_line_with_the_systems_reason(error, reason, tmp_path, monkeypatch):
+    def failing(self):
+        raise error
+
+    with Checkpoints(tmp_path) as checkpoints:
+        monkeypatch.setattr(type(checkpoints._manager), "wait_until_finished", failing)
+        with pytest.raises(UnwrittenError, match=re.escape(f"written in {tmp_path} ({reason}); those before")):
+            checkpoints.wait()
+        monkeypatch.undo()
 
 
 def test_a_relative_path_stays_where_it_was_when_the_run_changes_folder(tmp_path, monkeypatch):
