@@ -7,7 +7,7 @@ import pytest
 from helpers import read_config
 
 from jaxgen.data import Augmentation
-from jaxgen.data.augment import mirrored, moved
+from jaxgen.distortions import mirrored, moved
 from jaxgen.types import Batch
 
 IMAGE = jnp.asarray(np.random.default_rng(0).random((40, 5, 7, 3)), jnp.float32)

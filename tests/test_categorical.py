@@ -5,7 +5,7 @@ import pytest
 from helpers import B, K, same, tiny_algorithm, tiny_batch
 from scipy import stats as scipy_stats
 
-from jaxgen.data.augment import moved
+from jaxgen.distortions import moved
 from jaxgen.metrics.clusters import class_of_each, cluster_error
 from jaxgen.model import Model
 from jaxgen.objectives import unit

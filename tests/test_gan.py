@@ -161,7 +161,9 @@ def test_what_no_gan_can_be_built_with_is_refused_in_one_line(options, said):
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("options", [{"critic_norm": True}, {"critic_layers": (("batch_norm",),)}])
+@pytest.mark.parametrize(
+    "options", [{"critic_norm": True}, {"critic_layers": (("batch_norm",),)}, {"critic_layers": (("batch_std",),)}]
+)
 def test_a_slope_penalty_is_refused_where_the_critic_sees_a_batch(options):
     with pytest.raises(ValueError, match="is of each image by itself"):
         started(name="dcgan", slope_penalty=10.0, **options)

@@ -76,3 +76,40 @@ def test_a_stack_with_a_shortcut_adds_a_linear_map_to_the_first_outputs():
     linear = x.reshape(5, -1) @ params["Shortcut_0"]["Dense_0"]["kernel"]
     np.testing.assert_allclose(with_it[:, 0], without[:, 0] + linear, rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(with_it[:, 1], without[:, 1])
+
+
+def in_training(layer, x, rng=0):
+    return Stack((layer,), None, x.shape[1:]).apply({}, x, train=True, rngs={"dropout": jax.random.key(rng)})
+
+
+def test_batch_std_adds_how_far_the_batch_lies_apart_whatever_the_devices_share():
+    x = jax.random.normal(jax.random.key(0), (6, 4, 4, 3))
+    out = in_training(("batch_std",), x)
+    np.testing.assert_array_equal(out[..., :3], x)
+    np.testing.assert_allclose(out[..., 3], x.std(0).mean(), rtol=1e-5)
+    mapped = jax.vmap(lambda part: in_training(("batch_std",), part), axis_name="data")(x.reshape(2, 3, 4, 4, 3))
+    np.testing.assert_allclose(mapped.reshape(out.shape), out, rtol=1e-5)
+
+
+def test_batch_std_of_images_that_are_all_one_has_a_finite_slope():
+    slope = jax.grad(lambda x: in_training(("batch_std",), x).sum())(jnp.ones((4, 2, 2, 1)))
+    assert np.isfinite(slope).all()
+
+
+def test_a_shift_brings_black_in_and_a_cutout_greys_a_square_of_its_share():
+    x = jnp.full((60, 8, 8, 3), 0.7)
+    assert set(np.unique(in_training(("shift", 2, -1.0), x)).round(4)) == {np.float32(-1.0), np.float32(0.7)}
+    out = np.asarray(in_training(("cutout", 0.5), x))
+    assert set(np.unique(out).round(4)) == {np.float32(0.0), np.float32(0.7)}
+    greyed = (out == 0).all(-1).sum((1, 2))
+    assert greyed.max() == 4 * 4
+    assert greyed.min() == 2 * 2  # around a corner
+
+
+@pytest.mark.parametrize("layer", [("shift", 2, -1.0), ("cutout", 0.5)])
+def test_a_distortion_is_another_for_each_image_and_draw_and_none_after_training(layer):
+    x = jnp.broadcast_to(jax.random.normal(jax.random.key(0), (1, 8, 8, 3)), (20, 8, 8, 3))
+    out = in_training(layer, x)
+    assert not np.array_equal(out[0], out[1]) or not np.array_equal(out[1], out[2])
+    assert not np.array_equal(out, in_training(layer, x, rng=1))
+    np.testing.assert_array_equal(Stack((layer,), None, (8, 8, 3)).apply({}, x, train=False), x)

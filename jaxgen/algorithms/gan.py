@@ -17,6 +17,7 @@ from jaxgen.algorithms.nets import critic_and_generator
 from jaxgen.distributions import Gaussian, Prior
 from jaxgen.games import GAMES, slope_penalty
 from jaxgen.networks.precision import Network
+from jaxgen.networks.stack import BY_BATCH
 from jaxgen.optimizers import decayed
 from jaxgen.players import Player
 from jaxgen.types import Batch, Info
@@ -260,8 +261,8 @@ def check(config) -> None:
             "--config.critic_norm=false, with batch_norm among the layers"
         )
     kinds = [kind for kind, *_ in config.critic_layers] or ["batch_norm"] * config.critic_norm
-    if config.slope_penalty and "batch_norm" in kinds:
+    if config.slope_penalty and (found := [kind for kind in kinds if kind in BY_BATCH]):
         raise ValueError(
-            f"slope_penalty={config.slope_penalty} is of each image by itself, which a critic with batch_norm does not "
+            f"slope_penalty={config.slope_penalty} is of each image by itself, which a critic with {found[0]} does not "
             "see; try --config.slope_penalty=0.0"
         )

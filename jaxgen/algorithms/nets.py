@@ -7,7 +7,7 @@ import flax.linen as nn
 from flax.linen.initializers import lecun_normal, zeros
 
 from jaxgen.networks import MLP, Stack
-from jaxgen.networks.stack import KINDS
+from jaxgen.networks.stack import BY_BATCH, KINDS
 
 
 def encoder_and_decoder(
@@ -34,8 +34,8 @@ def encoder_and_decoder(
         common["shortcut"] = linear[name] if config.shortcut else 0
         if layers := tuple(tuple(layer) for layer in config[f"{name}_layers"]) or by_width.get(name, ()):
             check_kinds(f"{name}_layers", layers)
-            if ("batch_norm",) in layers:
-                raise ValueError(f'{name}_layers have "batch_norm", which is for GANs; try ("group_norm", 8)')
+            if found := [kind for kind, *_ in layers if kind in BY_BATCH]:
+                raise ValueError(f'{name}_layers have "{found[0]}", which is for GANs; try ("group_norm", 8)')
             networks[name] = Stack(layers, shapes[name], image_shape, **common)
         else:
             networks[name] = MLP(widths, shapes[name], config.dropout, **common)

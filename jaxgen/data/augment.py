@@ -4,8 +4,9 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
+from jaxgen.distortions import mirrored, moved
 from jaxgen.types import Batch
 
 
@@ -41,22 +42,3 @@ class Augmentation(NamedTuple):
         if self.binarise:
             image = jax.random.bernoulli(binarise_rng, image).astype(jnp.float32)
         return batch._replace(image=image)
-
-
-def mirrored(image: Float[Array, "B H W C"], rng: Array) -> Float[Array, "B H W C"]:
-    """Each image mirrored left to right by a fair coin."""
-    coin = jax.random.bernoulli(rng, shape=(len(image), 1, 1, 1))
-    return jnp.where(coin, image[:, :, ::-1], image)
-
-
-def moved(image: Float[Array, "B H W C"], rng: Array, most: int, repeat_edge: bool = False) -> Float[Array, "B H W C"]:
-    """Every image moved by up to `most` pixels down and across; what comes in is black, or the edge again."""
-    height, width, channels = image.shape[1:]
-    around = ((0, 0), (most, most), (most, most), (0, 0))
-    padded = jnp.pad(image, around, mode="edge" if repeat_edge else "constant")
-    corner = jax.random.randint(rng, (len(image), 2), 0, 2 * most + 1)
-
-    def cut(one, at):
-        return jax.lax.dynamic_slice(one, (at[0], at[1], 0), (height, width, channels))
-
-    return jax.vmap(cut)(padded, corner)

@@ -1,4 +1,4 @@
-"""Batch normalisation that is one over all devices, however they are told their share of the batch."""
+"""Statistics of a batch that are one over all devices, however they are told their share of it."""
 
 import flax.linen as nn
 import jax
@@ -21,6 +21,15 @@ def batch_mean(x: Float[Array, "..."]) -> Float[Array, ""]:
     """The mean over the whole batch, of all devices."""
     mean = jnp.mean(x)
     return jax.lax.pmean(mean, AXIS) if is_mapped() else mean
+
+
+def batch_std(x: Float[Array, "B ..."]) -> Float[Array, ""]:
+    """The mean over features of their standard deviation over the whole batch, of all devices."""
+    mean, square = jnp.mean(x, axis=0), jnp.mean(jnp.square(x), axis=0)
+    if is_mapped():
+        mean, square = jax.lax.pmean((mean, square), AXIS)
+    variance = jnp.maximum(square - jnp.square(mean), 0)
+    return jnp.mean(jnp.sqrt(variance + 1e-8))  # whose slope at 0 is finite so
 
 
 def is_mapped() -> bool:

@@ -10,15 +10,18 @@ import jax.numpy as jnp
 from flax.linen.initializers import lecun_normal
 from jaxtyping import Array, Float
 
+from jaxgen.distortions import covered, moved
 from jaxgen.networks.convolutions import Conv, ConvTranspose, SmoothTranspose
 from jaxgen.networks.mlp import INITIALISERS, Shortcut
-from jaxgen.networks.normalisation import batch_norm
+from jaxgen.networks.normalisation import batch_norm, batch_std
 
 Layer = tuple  # a kind and its numbers
 NONLINEAR = ("relu", "leaky_relu", "batch_norm", "group_norm", "dropout")  # no output but an image ends in one
+BY_BATCH = ("batch_norm", "batch_std")  # what these make of an image depends on those beside it
 KINDS = (
     *("conv", "conv_transpose", "smooth_transpose", "pool", "average_pool"),
     *("fold", "unfold", "dense", "seed", "reshape"),
+    *("shift", "cutout", "batch_std"),
     *NONLINEAR,
 )
 
@@ -44,6 +47,11 @@ class Stack(nn.Module):
       ("dense", features), ("reshape", height, width, features), ("relu",), ("leaky_relu", slope), ("dropout", share).
       ("batch_norm",): by the batch, of all devices, in training, else by its running mean; see `normalisation`.
       ("group_norm", n): each image by itself, in groups of n channels (Wu & He 2018, arXiv 1803.08494).
+      ("batch_std",): one channel more, the same for all: the mean standard deviation of the features over the batch, by
+        which a critic sees that images are alike (Karras et al. 2018, arXiv 1710.10196, section 3).
+      ("shift", n, black), ("cutout", share): in training each image is moved by up to n pixels, the value `black`
+        coming in, and is 0 in a square of that share of its side: a critic that sees reals and fakes so can not win
+        early (Zhao et al. 2020, arXiv 2006.10738).
       ("seed", n, features): dense, to an n-th of the image's height and width (rounded up).
 
     Attributes:
@@ -146,6 +154,16 @@ class Stack(nn.Module):
     def _group_norm(self, x, channels: int, at: At):
         del at
         return nn.GroupNorm(num_groups=None, group_size=math.gcd(channels, x.shape[-1]))(x)
+
+    def _batch_std(self, x, at: At):
+        del at
+        return jnp.concatenate([x, jnp.broadcast_to(batch_std(x), (*x.shape[:-1], 1))], axis=-1)
+
+    def _shift(self, x, most: int, black: float, at: At):
+        return moved(x, self.make_rng("dropout"), most, black=black) if at.train else x
+
+    def _cutout(self, x, share: float, at: At):
+        return covered(x, self.make_rng("dropout"), share) if at.train else x
 
     def _dropout(self, x, share: float, at: At):
         return nn.Dropout(share, deterministic=not at.train)(x)
