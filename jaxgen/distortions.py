@@ -11,13 +11,11 @@ def mirrored(image: Float[Array, "B H W C"], rng: Array) -> Float[Array, "B H W 
     return jnp.where(coin, image[:, :, ::-1], image)
 
 
-def moved(
-    image: Float[Array, "B H W C"], rng: Array, most: int, repeat_edge: bool = False, black: float = 0.0
-) -> Float[Array, "B H W C"]:
-    """Every image moved by up to `most` pixels down and across; what comes in is black, or the edge again."""
+def moved(image: Float[Array, "B H W C"], rng: Array, most: int, repeat_edge: bool = False) -> Float[Array, "B H W C"]:
+    """Every image moved by up to `most` pixels down and across; what comes in is 0, or the edge again."""
     height, width, channels = image.shape[1:]
-    around, fill = ((0, 0), (most, most), (most, most), (0, 0)), {"constant_values": black}
-    padded = jnp.pad(image, around, mode="edge") if repeat_edge else jnp.pad(image, around, **fill)
+    around = ((0, 0), (most, most), (most, most), (0, 0))
+    padded = jnp.pad(image, around, mode="edge" if repeat_edge else "constant")
     corner = jax.random.randint(rng, (len(image), 2), 0, 2 * most + 1)
 
     def cut(one, at):

@@ -96,17 +96,17 @@ def test_batch_std_of_images_that_are_all_one_has_a_finite_slope():
     assert np.isfinite(slope).all()
 
 
-def test_a_shift_brings_black_in_and_a_cutout_greys_a_square_of_its_share():
-    x = jnp.full((60, 8, 8, 3), 0.7)
-    assert set(np.unique(in_training(("shift", 2, -1.0), x)).round(4)) == {np.float32(-1.0), np.float32(0.7)}
+def test_a_shift_brings_grey_in_and_a_cutout_greys_a_square_of_its_share():
+    x = jnp.full((60, 8, 8, 3), 0.5)
+    assert set(np.unique(in_training(("shift", 2), x))) == {0.0, 0.5}
     out = np.asarray(in_training(("cutout", 0.5), x))
-    assert set(np.unique(out).round(4)) == {np.float32(0.0), np.float32(0.7)}
+    assert set(np.unique(out)) == {0.0, 0.5}
     greyed = (out == 0).all(-1).sum((1, 2))
     assert greyed.max() == 4 * 4
     assert greyed.min() == 2 * 2  # around a corner
 
 
-@pytest.mark.parametrize("layer", [("shift", 2, -1.0), ("cutout", 0.5)])
+@pytest.mark.parametrize("layer", [("shift", 2), ("cutout", 0.5)])
 def test_a_distortion_is_another_for_each_image_and_draw_and_none_after_training(layer):
     x = jnp.broadcast_to(jax.random.normal(jax.random.key(0), (1, 8, 8, 3)), (20, 8, 8, 3))
     out = in_training(layer, x)

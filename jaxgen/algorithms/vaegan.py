@@ -87,12 +87,10 @@ class VAEGAN(Algorithm):
     def from_config(cls, config, info: Info) -> "VAEGAN":
         check(config)
         networks = vaegan_networks(config, info.image_shape)
-        optimizers = {
-            name: resting(
-                descent(config.optimizer, decayed(config.rates[name], config.steps, config.decay), config.momentum)
-            )
-            for name in PLAYERS
-        }
+        rates = {name: decayed(config.rates[name], config.steps, config.decay) for name in PLAYERS}
+        optimizers = {name: descent(config.optimizer, rates[name], config.momentum) for name in PLAYERS}
+        if config.margin:
+            optimizers = {name: resting(each) for name, each in optimizers.items()}
         options = {name: config[name] for name in OPTIONS}
         return cls(info, Gaussian(config.latent_size), networks, optimizers, **options)
 

@@ -49,9 +49,9 @@ class Stack(nn.Module):
       ("group_norm", n): each image by itself, in groups of n channels (Wu & He 2018, arXiv 1803.08494).
       ("batch_std",): one channel more, the same for all: the mean standard deviation of the features over the batch, by
         which a critic sees that images are alike (Karras et al. 2018, arXiv 1710.10196, section 3).
-      ("shift", n, black), ("cutout", share): in training each image is moved by up to n pixels, the value `black`
-        coming in, and is 0 in a square of that share of its side: a critic that sees reals and fakes so can not win
-        early (Zhao et al. 2020, arXiv 2006.10738).
+      ("shift", n), ("cutout", share): in training each image is moved by up to n pixels, 0 coming in, and is 0 in a
+        square of that share of its side: a critic that sees reals and fakes so does not win early (Zhao et al. 2020,
+        arXiv 2006.10738).
       ("seed", n, features): dense, to an n-th of the image's height and width (rounded up).
 
     Attributes:
@@ -159,8 +159,8 @@ class Stack(nn.Module):
         del at
         return jnp.concatenate([x, jnp.broadcast_to(batch_std(x), (*x.shape[:-1], 1))], axis=-1)
 
-    def _shift(self, x, most: int, black: float, at: At):
-        return moved(x, self.make_rng("dropout"), most, black=black) if at.train else x
+    def _shift(self, x, most: int, at: At):
+        return moved(x, self.make_rng("dropout"), most) if at.train else x
 
     def _cutout(self, x, share: float, at: At):
         return covered(x, self.make_rng("dropout"), share) if at.train else x
