@@ -91,6 +91,14 @@ def test_batch_std_adds_how_far_the_batch_lies_apart_whatever_the_devices_share(
     np.testing.assert_allclose(mapped.reshape(out.shape), out, rtol=1e-5)
 
 
+def test_batch_std_is_summed_in_float32_whatever_the_precision():
+    x = 30 + 0.1 * jax.random.normal(jax.random.key(0), (64, 2, 2, 3))
+    out = in_training(("batch_std",), x.astype(jnp.bfloat16))
+    assert out.dtype == jnp.bfloat16
+    rounded = x.astype(jnp.bfloat16).astype(jnp.float32)
+    np.testing.assert_allclose(out[..., 3].astype(jnp.float32), rounded.std(0).mean(), rtol=0.02)
+
+
 def test_batch_std_of_images_that_are_all_one_has_a_finite_slope():
     slope = jax.grad(lambda x: in_training(("batch_std",), x).sum())(jnp.ones((4, 2, 2, 1)))
     assert np.isfinite(slope).all()

@@ -19,6 +19,7 @@ from jaxgen.distributions import Gaussian, Prior, gaussian_kl_by_dimension
 from jaxgen.games import GAMES
 from jaxgen.networks.normalisation import batch_mean
 from jaxgen.networks.precision import Network
+from jaxgen.networks.stack import DISTORTIONS
 from jaxgen.optimizers import decayed, descent, resting
 from jaxgen.players import Player
 from jaxgen.types import Info
@@ -270,4 +271,9 @@ def check(config) -> None:
         raise ValueError(
             f'margin={config.margin} lets a side rest by one and the same pass: it needs schedule="simultaneous", here '
             f'"{config.schedule}"; try --config.margin=0.0'
+        )
+    if found := [kind for kind, *_ in config.feature_layers if kind in DISTORTIONS]:
+        raise ValueError(
+            f'feature_layers have "{found[0]}", which would change an image and its reconstruction by different draws; '
+            "try --config.feature_layers=()"
         )

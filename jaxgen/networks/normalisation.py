@@ -24,7 +24,8 @@ def batch_mean(x: Float[Array, "..."]) -> Float[Array, ""]:
 
 
 def batch_std(x: Float[Array, "B ..."]) -> Float[Array, ""]:
-    """The mean over features of their standard deviation over the whole batch, of all devices."""
+    """The mean over features of their standard deviation over the whole batch, of all devices, in float32."""
+    x = x.astype(jnp.float32)
     mean, square = jnp.mean(x, axis=0), jnp.mean(jnp.square(x), axis=0)
     if is_mapped():
         mean, square = jax.lax.pmean((mean, square), AXIS)

@@ -18,10 +18,12 @@ from jaxgen.networks.normalisation import batch_norm, batch_std
 Layer = tuple  # a kind and its numbers
 NONLINEAR = ("relu", "leaky_relu", "batch_norm", "group_norm", "dropout")  # no output but an image ends in one
 BY_BATCH = ("batch_norm", "batch_std")  # what these make of an image depends on those beside it
+DISTORTIONS = ("shift", "cutout")  # of each image by a draw of its own, in training
 KINDS = (
     *("conv", "conv_transpose", "smooth_transpose", "pool", "average_pool"),
     *("fold", "unfold", "dense", "seed", "reshape"),
-    *("shift", "cutout", "batch_std"),
+    *DISTORTIONS,
+    "batch_std",
     *NONLINEAR,
 )
 
@@ -157,7 +159,8 @@ class Stack(nn.Module):
 
     def _batch_std(self, x, at: At):
         del at
-        return jnp.concatenate([x, jnp.broadcast_to(batch_std(x), (*x.shape[:-1], 1))], axis=-1)
+        spread = jnp.broadcast_to(batch_std(x).astype(x.dtype), (*x.shape[:-1], 1))
+        return jnp.concatenate([x, spread], axis=-1)
 
     def _shift(self, x, most: int, at: At):
         return moved(x, self.make_rng("dropout"), most) if at.train else x
