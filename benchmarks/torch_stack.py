@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv_transpose2d, pad
 
-from jaxgen.networks.stack import NONLINEAR
+from jaxgen.networks.layers import NONLINEAR
 
 FORMS = ("eager", "eager, channels last")  # with the fused Adam, both
 LAYOUTS = {"eager": torch.contiguous_format, "eager, channels last": torch.channels_last}

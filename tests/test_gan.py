@@ -13,7 +13,7 @@ from jaxgen.algorithms.gan import AVERAGE, share
 from jaxgen.algorithms.nets import critic_and_generator
 from jaxgen.games import GAMES, slope_penalty
 from jaxgen.players import make_update
-from jaxgen.types import Info
+from jaxgen.types import Batch, Info
 
 
 def started(tokens="smoke", name="gan", **changes):
@@ -128,6 +128,24 @@ def test_the_nets_of_faces_make_and_see_colour_images_of_64_pixels_and_keep_no_s
     assert not jax.tree.leaves(state.stats["generator"])  # the mean of the parameters would not fit them
 
 
+def test_a_critic_that_sees_images_moved_covered_and_their_spread_trains_and_then_judges_each_by_itself():
+    layers = (("shift", 2), ("cutout", 0.5), ("conv", 4, 4, 2, 1), ("leaky_relu", 0.2), ("batch_std",))
+    algorithm, state = started(name="dcgan", width=4, r1=0.0, critic_layers=layers)
+    moved, metrics = updated(algorithm, state, 2)
+    assert all(np.isfinite(value) for value in metrics.values())
+    spread = [stats["critic"]["batch_stats"]["BatchStd_0"]["std"] for stats in (state.stats, moved.stats)]
+    assert spread[0] != spread[1]
+    images = jax.random.normal(jax.random.key(0), (4, *algorithm.info.image_shape))
+    together = algorithm.apply("critic", moved.params, moved.stats, images)
+    alone = jnp.concatenate([algorithm.apply("critic", moved.params, moved.stats, each[None]) for each in images])
+    np.testing.assert_allclose(together, alone, rtol=1e-4, atol=1e-5)
+
+
+def test_a_critics_moves_that_do_not_share_out_what_a_device_sees_are_refused():
+    with pytest.raises(ValueError, match="critic_steps=10 must divide the 5 images"):
+        share(Batch(jnp.zeros((5, 2, 2, 1)), jnp.zeros(5), jnp.ones(5)), 0, 10)
+
+
 def test_a_spectral_critic_has_kernels_of_norm_at_most_about_1():
     algorithm, state = started(spectral=True, r1=0.0)
     state, _ = updated(algorithm, state, 30)
@@ -152,6 +170,7 @@ def test_the_projection_critic_adds_the_labels_own_score():
         ({"game": "wasserstein", "r1": 0.0}, "not steep"),
         ({"r1": -1.0}, "r1=-1.0"),
         ({"average": 1.0}, "average=1.0"),
+        ({"critic_layers": ("dense", 8)}, "critic_layers must be a tuple of layers"),
         ({"critic_layers": (("pol", 2),)}, '"pol"'),
     ],
 )

@@ -7,6 +7,7 @@ import pytest
 from helpers import read_config
 
 from jaxgen.networks import Stack
+from jaxgen.networks.layers import check_layers
 from jaxgen.networks.stack import fold, unfold
 
 
@@ -79,7 +80,9 @@ def test_a_stack_with_a_shortcut_adds_a_linear_map_to_the_first_outputs():
 
 
 def in_training(layer, x, rng=0):
-    return Stack((layer,), None, x.shape[1:]).apply({}, x, train=True, rngs={"dropout": jax.random.key(rng)})
+    stack = Stack((layer,), None, x.shape[1:])
+    variables = stack.init(jax.random.key(0), x, train=False)
+    return stack.apply(variables, x, train=True, rngs={"dropout": jax.random.key(rng)}, mutable=["batch_stats"])[0]
 
 
 def test_batch_std_adds_how_far_the_batch_lies_apart_whatever_the_devices_share():
@@ -89,6 +92,17 @@ def test_batch_std_adds_how_far_the_batch_lies_apart_whatever_the_devices_share(
     np.testing.assert_allclose(out[..., 3], x.std(0).mean(), rtol=1e-5)
     mapped = jax.vmap(lambda part: in_training(("batch_std",), part), axis_name="data")(x.reshape(2, 3, 4, 4, 3))
     np.testing.assert_allclose(mapped.reshape(out.shape), out, rtol=1e-5)
+
+
+def test_batch_std_after_training_is_its_running_mean_whoever_stands_beside():
+    x = 3 * jax.random.normal(jax.random.key(0), (40, 4, 4, 3))
+    stack = Stack((("batch_std",),), None, (4, 4, 3))
+    variables = stack.init(jax.random.key(0), x, train=True)
+    for _ in range(400):
+        _, variables = stack.apply(variables, x, train=True, mutable=["batch_stats"])
+    np.testing.assert_allclose(stack.apply(variables, x, train=False)[..., 3], x.std(0).mean(), rtol=0.03)
+    alone = stack.apply(variables, x[:1], train=False)
+    np.testing.assert_array_equal(alone, stack.apply(variables, x, train=False)[:1])
 
 
 def test_batch_std_is_summed_in_float32_whatever_the_precision():
@@ -121,3 +135,42 @@ def test_a_distortion_is_another_for_each_image_and_draw_and_none_after_training
     assert not np.array_equal(out[0], out[1]) or not np.array_equal(out[1], out[2])
     assert not np.array_equal(out, in_training(layer, x, rng=1))
     np.testing.assert_array_equal(Stack((layer,), None, (8, 8, 3)).apply({}, x, train=False), x)
+
+
+@pytest.mark.parametrize(
+    ("layers", "said"),
+    [
+        (("dense", 8), r"must be a tuple of layers, such as .*; 'dense' is none"),
+        (((),), r"must be a tuple of layers"),
+        ((("pol", 2),), r'of kind "pol"; choose from conv, '),
+        ((("conv",),), r"has \('conv',\); such a layer is \('conv', 'features', 'size', 'stride', 'padding'\)"),
+        ((("relu", 3),), r"has \('relu', 3\); such a layer is \('relu',\)"),
+        ((("conv", 8.0, 3, 1, 1),), r"whose features must be a whole number of at least 1"),
+        ((("conv", 8, 3, 0, 1),), r"whose stride must be a whole number of at least 1"),
+        ((("conv", 8, 1, 2, 0),), r"whose stride must be at most its size"),
+        ((("smooth_transpose", 8, 1, 1, 0),), r"whose size must be a whole number of at least 2"),
+        ((("shift", -1),), r"whose most must be a whole number of at least 0"),
+        ((("cutout", 1.0),), r"whose share must be at least 0 and below 1"),
+        ((("dropout", -0.5),), r"whose share must be at least 0 and below 1"),
+    ],
+)
+def test_layers_that_no_network_can_be_built_of_are_refused_in_one_line(layers, said):
+    with pytest.raises(ValueError, match=said) as refused:
+        check_layers("critic_layers", layers)
+    assert str(refused.value).startswith("critic_layers ")
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("layers", "said"),
+    [
+        ((("dense", 8), ("shift", 2)), r'a layer "shift" is of images, and what comes to it is \(8,\)'),
+        ((("conv", 4, 9, 1, 0),), "a window of 9 pixels is larger than what it looks at, which has 6"),
+        ((("pool", 7, 1),), "a window of 7 pixels"),
+        ((("unfold", 3),), "needs a multiple of 9 channels, and 2 come to it"),
+        ((("dense", 7), ("group_norm", 8)), "of 7 numbers is of each alone"),
+    ],
+)
+def test_layers_that_do_not_fit_what_comes_to_them_are_refused(layers, said):
+    with pytest.raises(ValueError, match=said):
+        shape_after(layers, (1,), (6, 6, 2), jnp.zeros((2, 6, 6, 2)))

@@ -124,6 +124,7 @@ def test_the_vae_of_faces_to_compare_with_has_the_same_encoder_and_decoder():
         ({"margin": 0.4, "schedule": "alternating"}, r"margin=0.4 lets a side rest .* try --config.margin=0.0"),
         ({"optimizer": "adamw"}, r'optimizer="adamw" is unknown; choose "adam", "rmsprop" or "sgd"'),
         ({"feature_layers": (("shift", 2),)}, r'feature_layers have "shift", .* try --config.feature_layers=\(\)'),
+        ({"feature_layers": (("dropout", 0.5),)}, r'feature_layers have "dropout", which would change'),
         ({"width": 0}, r"width=0 must be at least 1; try --config.width=32"),
     ],
 )

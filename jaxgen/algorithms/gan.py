@@ -13,11 +13,11 @@ from jaxtyping import Array, Float
 from jaxgen import objectives
 from jaxgen.algorithms import checks
 from jaxgen.algorithms.base import Algorithm
-from jaxgen.algorithms.nets import critic_and_generator
+from jaxgen.algorithms.nets import critic_and_generator, spelled
 from jaxgen.distributions import Gaussian, Prior
 from jaxgen.games import GAMES, slope_penalty
+from jaxgen.networks.layers import BY_BATCH
 from jaxgen.networks.precision import Network
-from jaxgen.networks.stack import BY_BATCH
 from jaxgen.optimizers import decayed
 from jaxgen.players import Player
 from jaxgen.types import Batch, Info
@@ -223,7 +223,16 @@ class ConditionalGAN(GAN):
 
 
 def share(batch: Any, turn: int, turns: int) -> Any:
-    """The part of arrays [B, ...] that is one turn's; every device's share of the batch bears as much to it."""
+    """The part of arrays [B, ...] that is one turn's; every device's share of the batch bears as much to it.
+
+    Raises:
+      ValueError: they can't be shared out so.
+    """
+    if len(batch.label) % turns:
+        raise ValueError(
+            f"critic_steps={turns} must divide the {len(batch.label)} images that a device sees a step; try "
+            f"--config.batch_size={turns * len(batch.label)} a device, or --config.parallel=jit"
+        )
     return jax.tree.map(lambda x: x.reshape(len(x) // turns, turns, *x.shape[1:])[:, turn], batch)
 
 
@@ -239,7 +248,7 @@ def check(config) -> None:
       ValueError: naming the value, the rule and the way out.
     """
     checks.one_of(config, "game", GAMES)
-    checks.at_least_0(config, "r1", "slope_penalty")
+    checks.at_least_0(config, "r1", "slope_penalty", "dense")
     checks.shares(config, "average", "momentum")
     steps, batch_size = config.critic_steps, config.batch_size
     if steps < 1 or batch_size % steps:
@@ -260,7 +269,7 @@ def check(config) -> None:
             "critic_norm=True is of the critic that width makes, and critic_layers spell another; try "
             "--config.critic_norm=false, with batch_norm among the layers"
         )
-    kinds = [kind for kind, *_ in config.critic_layers] or ["batch_norm"] * config.critic_norm
+    kinds = [kind for kind, *_ in spelled(config, "critic_layers")] or ["batch_norm"] * config.critic_norm
     if config.slope_penalty and (found := [kind for kind in kinds if kind in BY_BATCH]):
         raise ValueError(
             f"slope_penalty={config.slope_penalty} is of each image by itself, which a critic with {found[0]} does not "

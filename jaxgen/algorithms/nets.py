@@ -7,7 +7,7 @@ import flax.linen as nn
 from flax.linen.initializers import lecun_normal, zeros
 
 from jaxgen.networks import MLP, Stack
-from jaxgen.networks.stack import BY_BATCH, KINDS
+from jaxgen.networks.layers import BY_BATCH, Layer, check_layers
 
 
 def encoder_and_decoder(
@@ -22,7 +22,7 @@ def encoder_and_decoder(
     instead of telling.
 
     Raises:
-      ValueError: a layer's kind is unknown, or it keeps statistics of batches, which these families do not.
+      ValueError: a layer is none that there is, or it keeps statistics of batches, which these families do not.
     """
     hidden, shapes = tuple(config.hidden), {"encoder": code_shape, "decoder": image_shape}
     starts = {"encoder": lecun_normal(), "decoder": zeros}  # of the shortcuts
@@ -32,8 +32,7 @@ def encoder_and_decoder(
     for name, widths in (("encoder", hidden), ("decoder", hidden[::-1])):
         common = {"kernel_init": config.kernel_init, "shortcut_init": starts[name]}
         common["shortcut"] = linear[name] if config.shortcut else 0
-        if layers := tuple(tuple(layer) for layer in config[f"{name}_layers"]) or by_width.get(name, ()):
-            check_kinds(f"{name}_layers", layers)
+        if layers := spelled(config, f"{name}_layers") or by_width.get(name, ()):
             if found := [kind for kind, *_ in layers if kind in BY_BATCH]:
                 raise ValueError(f'{name}_layers have "{found[0]}", which is for GANs; try ("group_norm", 8)')
             networks[name] = Stack(layers, shapes[name], image_shape, **common)
@@ -42,11 +41,11 @@ def encoder_and_decoder(
     return networks
 
 
-def check_kinds(key: str, layers: tuple[tuple, ...]) -> None:
-    """Raises a ValueError where a layer's kind is unknown."""
-    for kind, *_ in layers:
-        if kind not in KINDS:
-            raise ValueError(f'{key} has a layer of kind "{kind}"; choose from {", ".join(KINDS)}')
+def spelled(config, key: str) -> tuple[Layer, ...]:
+    """The layers that a config spells out under a key, if any; a ValueError where no network can be built of them."""
+    layers = tuple(tuple(layer) if isinstance(layer, list) else layer for layer in config[key])
+    check_layers(key, layers)
+    return layers
 
 
 def critic_and_generator(config, image_shape: tuple[int, int, int], scores: int) -> Mapping[str, nn.Module]:
@@ -56,14 +55,12 @@ def critic_and_generator(config, image_shape: tuple[int, int, int], scores: int)
     `doublings`.
 
     Raises:
-      ValueError: a layer's kind is unknown, the width is below 1, or the images are too small for such a net.
+      ValueError: a layer is none that there is, the width is below 1, or the images are too small for such a net.
     """
-    layers = {name: tuple(tuple(layer) for layer in config[f"{name}_layers"]) for name in ("generator", "critic")}
+    layers = {name: spelled(config, f"{name}_layers") for name in ("generator", "critic")}
     if not all(layers.values()):
         made = dict(zip(("generator", "critic"), dcgan_layers(config, image_shape), strict=True))
         layers = {name: its or made[name] for name, its in layers.items()}
-    for name, its in layers.items():
-        check_kinds(f"{name}_layers", its)
     common = {"image_shape": image_shape, "kernel_init": config.kernel_init}
     return {
         "generator": Stack(layers["generator"], image_shape, **common),
@@ -101,7 +98,7 @@ def vaegan_networks(config, image_shape: tuple[int, int, int]) -> Mapping[str, n
     features are what the last convolution sums up, as in the paper.
 
     Raises:
-      ValueError: a layer's kind is unknown, the width is below 1, or the images are too small for such a net.
+      ValueError: a layer is none that there is, the width is below 1, or the images are too small for such a net.
     """
     width, leaky = config.width, ("leaky_relu", 0.2)
     if width < 1:
@@ -113,8 +110,7 @@ def vaegan_networks(config, image_shape: tuple[int, int, int]) -> Mapping[str, n
     shapes = {"encoder": (2, config.latent_size), "decoder": image_shape, "features": None, "critic": (1,)}
     networks = {}
     for name, key in zip(shapes, ("encoder_layers", "decoder_layers", "feature_layers", "critic_layers"), strict=True):
-        layers = tuple(tuple(layer) for layer in config[key]) or made[name]
-        check_kinds(key, layers)
+        layers = spelled(config, key) or made[name]
         spectral = config.spectral and name in ("features", "critic")
         networks[name] = Stack(layers, shapes[name], image_shape, kernel_init=config.kernel_init, spectral=spectral)
     return networks

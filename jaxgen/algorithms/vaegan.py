@@ -13,13 +13,13 @@ from jaxgen import objectives
 from jaxgen.algorithms import checks
 from jaxgen.algorithms.base import Algorithm
 from jaxgen.algorithms.gan import AVERAGE, Handed, said_real
-from jaxgen.algorithms.nets import vaegan_networks
+from jaxgen.algorithms.nets import spelled, vaegan_networks
 from jaxgen.algorithms.vae import LOG_STD_RANGE, Posterior
 from jaxgen.distributions import Gaussian, Prior, gaussian_kl_by_dimension
 from jaxgen.games import GAMES
+from jaxgen.networks.layers import BY_CHANCE
 from jaxgen.networks.normalisation import batch_mean
 from jaxgen.networks.precision import Network
-from jaxgen.networks.stack import DISTORTIONS
 from jaxgen.optimizers import decayed, descent, resting
 from jaxgen.players import Player
 from jaxgen.types import Info
@@ -272,7 +272,7 @@ def check(config) -> None:
             f'margin={config.margin} lets a side rest by one and the same pass: it needs schedule="simultaneous", here '
             f'"{config.schedule}"; try --config.margin=0.0'
         )
-    if found := [kind for kind, *_ in config.feature_layers if kind in DISTORTIONS]:
+    if found := [kind for kind, *_ in spelled(config, "feature_layers") if kind in BY_CHANCE]:
         raise ValueError(
             f'feature_layers have "{found[0]}", which would change an image and its reconstruction by different draws; '
             "try --config.feature_layers=()"

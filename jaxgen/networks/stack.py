@@ -12,20 +12,9 @@ from jaxtyping import Array, Float
 
 from jaxgen.distortions import covered, moved
 from jaxgen.networks.convolutions import Conv, ConvTranspose, SmoothTranspose
+from jaxgen.networks.layers import NONLINEAR, OF_IMAGES, Layer
 from jaxgen.networks.mlp import INITIALISERS, Shortcut
-from jaxgen.networks.normalisation import batch_norm, batch_std
-
-Layer = tuple  # a kind and its numbers
-NONLINEAR = ("relu", "leaky_relu", "batch_norm", "group_norm", "dropout")  # no output but an image ends in one
-BY_BATCH = ("batch_norm", "batch_std")  # what these make of an image depends on those beside it
-DISTORTIONS = ("shift", "cutout")  # of each image by a draw of its own, in training
-KINDS = (
-    *("conv", "conv_transpose", "smooth_transpose", "pool", "average_pool"),
-    *("fold", "unfold", "dense", "seed", "reshape"),
-    *DISTORTIONS,
-    "batch_std",
-    *NONLINEAR,
-)
+from jaxgen.networks.normalisation import BatchStd, batch_norm
 
 
 class At(NamedTuple):
@@ -48,9 +37,11 @@ class Stack(nn.Module):
         let convolutions work at a low resolution, where they cost little.
       ("dense", features), ("reshape", height, width, features), ("relu",), ("leaky_relu", slope), ("dropout", share).
       ("batch_norm",): by the batch, of all devices, in training, else by its running mean; see `normalisation`.
-      ("group_norm", n): each image by itself, in groups of n channels (Wu & He 2018, arXiv 1803.08494).
+      ("group_norm", n): each image by itself, in groups of n channels, or of what divides both n and theirs (Wu & He
+        2018, arXiv 1803.08494).
       ("batch_std",): one channel more, the same for all: the mean standard deviation of the features over the batch, by
-        which a critic sees that images are alike (Karras et al. 2018, arXiv 1710.10196, section 3).
+        which a critic sees that images are alike (Karras et al. 2018, arXiv 1710.10196, section 3); after training, its
+        running mean.
       ("shift", n), ("cutout", share): in training each image is moved by up to n pixels, 0 coming in, and is 0 in a
         square of that share of its side: a critic that sees reals and fakes so does not win early (Zhao et al. 2020,
         arXiv 2006.10738).
@@ -88,6 +79,10 @@ class Stack(nn.Module):
         x = inputs[0] if len(inputs) == 1 else jnp.concatenate([flat(value) for value in inputs], axis=-1)
         following = [*(kind for kind, *_ in self.layers[1:]), None]
         for (kind, *numbers), after in zip(self.layers, following, strict=True):
+            if kind in OF_IMAGES and x.ndim != 4:
+                raise ValueError(
+                    f'a layer "{kind}" is of images, and what comes to it is {x.shape[1:]}; try a "seed" first'
+                )
             x = getattr(self, f"_{kind}")(x, *numbers, at=At(train, after != "batch_norm"))
         if self.output_shape is None:
             return x
@@ -103,6 +98,7 @@ class Stack(nn.Module):
         return nn.SpectralNorm(layer)(x, update_stats=train) if self.spectral else layer(x)
 
     def _conv(self, x, *numbers: int, at: At):
+        fitting(x, numbers[1], numbers[3])
         return self._weigh(Conv(*numbers, kernel_init=self._init(), use_bias=at.bias), x, at.train)
 
     def _conv_transpose(self, x, features: int, size: int, stride: int, padding: int, extra: int = 0, *, at: At):
@@ -117,10 +113,12 @@ class Stack(nn.Module):
 
     def _pool(self, x, size: int, stride: int, at: At):
         del at
+        fitting(x, size)
         return nn.max_pool(x, (size, size), (stride, stride))
 
     def _average_pool(self, x, size: int, stride: int, at: At):
         del at
+        fitting(x, size)
         return nn.avg_pool(x, (size, size), (stride, stride))
 
     def _fold(self, x, side: int, at: At):
@@ -129,6 +127,8 @@ class Stack(nn.Module):
 
     def _unfold(self, x, side: int, at: At):
         del at
+        if x.shape[-1] % side**2:
+            raise ValueError(f'("unfold", {side}) needs a multiple of {side**2} channels, and {x.shape[-1]} come to it')
         return unfold(x, side)
 
     def _dense(self, x, features: int, at: At):
@@ -155,12 +155,13 @@ class Stack(nn.Module):
 
     def _group_norm(self, x, channels: int, at: At):
         del at
-        return nn.GroupNorm(num_groups=None, group_size=math.gcd(channels, x.shape[-1]))(x)
+        size = math.gcd(channels, x.shape[-1])
+        if size == 1 and x.ndim == 2:
+            raise ValueError(f'("group_norm", {channels}) of {x.shape[-1]} numbers is of each alone, which makes all 0')
+        return nn.GroupNorm(num_groups=None, group_size=size)(x)
 
     def _batch_std(self, x, at: At):
-        del at
-        spread = jnp.broadcast_to(batch_std(x).astype(x.dtype), (*x.shape[:-1], 1))
-        return jnp.concatenate([x, spread], axis=-1)
+        return BatchStd(at.train)(x)
 
     def _shift(self, x, most: int, at: At):
         return moved(x, self.make_rng("dropout"), most) if at.train else x
@@ -184,6 +185,14 @@ def cut(x: Float[Array, "B h w C"], shape: tuple[int, int, int]) -> Float[Array,
             "size: choose it by --config.data.size, or try --config.decoder_layers=() or --config.generator_layers=()"
         )
     return x[:, :height, :width]
+
+
+def fitting(x: Float[Array, "B H W C"], size: int, padding: int = 0) -> None:
+    """Raises a ValueError where a window of so many pixels is larger than the image."""
+    if (side := min(x.shape[1:3]) + 2 * padding) < size:
+        raise ValueError(
+            f"a window of {size} pixels is larger than what it looks at, which has {side}; spell less layers"
+        )
 
 
 def flat(x: Float[Array, "B ..."]) -> Float[Array, "B N"]:
