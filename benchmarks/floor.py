@@ -1,6 +1,6 @@
 """Where the time of a step goes: what its arithmetic and its memory would take at this machine's own rates.
 
-    python -m benchmarks.floor                            every config, under jit, on all devices
+    python -m benchmarks.floor                            every config, under jit, on one device
     python -m benchmarks.floor --configs=cond_aae --steps=50
 
 The step and its count of operations are those of `step_throughput`. The machine's rates are measured around each row,
@@ -76,7 +76,7 @@ def run(options: argparse.Namespace) -> list[dict]:
     """
     step_throughput.set_up_jax(simulate=None)
     cases = [
-        Case(config, step_throughput.told(config, tokens), "jit", None, None, options.steps, options.repeats)
+        Case(config, step_throughput.told(config, tokens), "jit", 1, None, options.steps, options.repeats)
         for config in options.configs or records.recipes()
         for tokens in options.tokens
     ]

@@ -186,7 +186,8 @@ def noise(image_shape: tuple[int, int, int]) -> Data:
 
 def jaxgen_turn(algorithm, data: Data) -> Callable[[np.ndarray], dict]:
     """`take(index [S, B])`: so many steps, finished when it returns their metrics."""
-    steps, state, placed, rng = step_throughput.ready(algorithm, data, parallel.data_mesh(), "jit")
+    one_device = parallel.data_mesh(jax.devices()[:1])  # as PyTorch has
+    steps, state, placed, rng = step_throughput.ready(algorithm, data, one_device, "jit")
 
     def take(index: np.ndarray) -> dict:
         nonlocal state

@@ -39,7 +39,7 @@ COLUMNS |= {"batch_size": "batch", "images_per_s": "images/s", "speedup": "speed
 COLUMNS |= {"speedup_max": "max", "collective_bytes": "exchanged bytes", "gradient_bytes": "of gradients"}
 GROWTHS = ("strong", "weak")
 COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
-BYTES = {"f64": 8, "f32": 4, "s32": 4, "u32": 4, "f16": 2, "bf16": 2, "pred": 1, "s8": 1, "u8": 1}
+BYTES = {"f64": 8, "s64": 8, "u64": 8, "f32": 4, "s32": 4, "u32": 4, "f16": 2, "bf16": 2, "pred": 1, "s8": 1, "u8": 1}
 
 
 class Case(NamedTuple):
@@ -103,7 +103,7 @@ def cases_of(options: argparse.Namespace) -> list[Case]:
         if unknown := [each for each in told if each not in known]:
             raise ValueError(f'{name}="{unknown[0]}" is unknown; choose from {", ".join(known)}')
     there = len(jax.devices())
-    counts = options.devices or [str(2**k) for k in range(there.bit_length())]
+    counts = options.devices or [str(n) for n in sorted({*(2**k for k in range(there.bit_length())), there})]
     for each in counts:
         if not each.isdecimal() or not 1 <= int(each) <= there:
             raise ValueError(f"devices={each} must be 1 to {there}, as many as jax sees; on a CPU, try --simulate=8")

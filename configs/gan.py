@@ -6,7 +6,8 @@
     python launch.py --config=configs/gan.py:mnist,tutorial     the tutorial's recipe, at as many steps
 
 Goodfellow et al. 2014. Tokens: a data set (digits, mnist, …), conditional, tutorial, smoke. Other games:
---config.game=least_squares, hinge, or wasserstein with --config.slope_penalty=10 and --config.critic_steps=5.
+--config.game=least_squares, hinge, or wasserstein with --config.slope_penalty=10; five moves of the critic to one of
+the generator: --config.critic_steps=5 --config.schedule=alternating --config.batch_size=320.
 """
 
 from jaxgen.config import adversarial, smoke, with_tokens

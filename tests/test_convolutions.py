@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from jax import lax
 
-from jaxgen.networks.convolutions import Conv, ConvTranspose, SmoothTranspose
+from jaxgen.networks import convolutions
+from jaxgen.networks.convolutions import Conv, ConvTranspose, Shape, SmoothTranspose
 
 SHAPES = [(3, 1, 1), (3, 2, 1), (5, 3, 0), (2, 2, 1), (1, 1, 0)]
 X = jax.random.normal(jax.random.key(0), (2, 8, 11, 3))
@@ -49,6 +50,16 @@ def test_a_transposed_convolution_is_the_gradient_of_the_convolution(size, strid
         return back(x)[0] + params["bias"]
 
     same_with_gradients(lambda params, x: module.apply({"params": params}, x), other, params)
+
+
+@pytest.mark.parametrize(("size", "stride", "padding"), [*SHAPES, (4, 2, 1), (5, 2, 2), (4, 4, 0)])
+def test_what_runs_on_a_cpu_and_what_runs_elsewhere_are_the_same_maps(size, stride, padding):
+    kernel = jax.random.normal(jax.random.key(1), (size, size, 3, 5))
+    shape = Shape(X.shape, kernel.shape, stride, padding)
+    y = convolutions.convolve_by_product(X, kernel, shape)
+    for name, arguments in (("convolve", (X, kernel)), ("transpose", (y, kernel)), ("kernel", (X, y))):
+        by_product, by_library = (getattr(convolutions, f"{name}_by_{how}") for how in ("product", "library"))
+        np.testing.assert_allclose(by_product(*arguments, shape), by_library(*arguments, shape), rtol=1e-4, atol=1e-4)
 
 
 def same_with_gradients(one, other, params):
