@@ -36,6 +36,7 @@ The same command again resumes it, or says that it is complete.
 import ast
 import logging
 import sys
+import traceback
 from pathlib import Path
 
 from jaxgen.config import SAMPLERS, did_you_mean
@@ -180,6 +181,11 @@ def hand_over(config, workdir: str, mode: str, options: dict) -> int:
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         status = 2
+    except Exception:  # ours; alone it may end the process, among peers it must not wait for them
+        if not hosts.several():
+            raise
+        traceback.print_exc()
+        status = 1
     hosts.leave(status)
     return status
 

@@ -1,5 +1,7 @@
 """Several processes of one run: they end where one would, or all together, with a line, and resume."""
 
+import contextlib
+import importlib.util
 import os
 import re
 import signal
@@ -189,3 +191,24 @@ def test_half_a_place_is_refused_in_one_line(arguments, message, tmp_path, monke
 )
 def test_launchers_are_noticed(environment, expected):
     assert hosts.launched(environment) is expected
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_a_fault_of_ours_shows_its_traceback_and_waits_for_no_peer(several, monkeypatch, capfd):
+    spec = importlib.util.spec_from_file_location("launch", REPOSITORY / "launch.py")
+    program = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(program)
+
+    def faulty(*_):
+        raise TypeError("ours")
+
+    left = []
+    monkeypatch.setattr(program, "act", faulty)
+    monkeypatch.setattr(parallel, "prepare", lambda: None)
+    monkeypatch.setattr(hosts, "several", lambda: several)
+    monkeypatch.setattr(hosts, "leave", left.append)
+    options = dict.fromkeys((*program.PLACE, "profile")) | {"distributed": False}
+    with contextlib.nullcontext() if several else pytest.raises(TypeError, match="ours"):
+        program.hand_over(None, "run", "train", options)
+    assert left == ([1] if several else [])
+    assert ("TypeError: ours" in capfd.readouterr().err) == several
