@@ -21,11 +21,16 @@ COND_AAE = f"--config={REPOSITORY}/configs/cond_aae.py"
 SMALL = ("--config.hidden=(32,32)", "--config.critic_hidden=(32,32)")
 
 
-def read_config(name: str, tokens: str = "smoke") -> ConfigDict:
-    spec = importlib.util.spec_from_file_location(name, REPOSITORY / "configs" / f"{name}.py")
+def read_module(path: Path):
+    """A file of the repository that is in no package."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.get_config(tokens)
+    return module
+
+
+def read_config(name: str, tokens: str = "smoke") -> ConfigDict:
+    return read_module(REPOSITORY / "configs" / f"{name}.py").get_config(tokens)
 
 
 def tiny_algorithm(name: str, tokens: str = "smoke", **changes):

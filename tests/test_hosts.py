@@ -1,7 +1,6 @@
 """Several processes of one run: they end where one would, or all together, with a line, and resume."""
 
 import contextlib
-import importlib.util
 import os
 import re
 import signal
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import COND_AAE, REPOSITORY, SMALL, launch, same
+from helpers import COND_AAE, REPOSITORY, SMALL, launch, read_module, same
 from PIL import Image
 
 import jaxgen
@@ -195,9 +194,7 @@ def test_launchers_are_noticed(environment, expected):
 
 @pytest.mark.parametrize("several", [True, False])
 def test_a_fault_of_ours_shows_its_traceback_and_waits_for_no_peer(several, monkeypatch, capfd):
-    spec = importlib.util.spec_from_file_location("launch", REPOSITORY / "launch.py")
-    program = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(program)
+    program = read_module(REPOSITORY / "launch.py")
 
     def faulty(*_):
         raise TypeError("ours")

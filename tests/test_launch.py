@@ -1,13 +1,12 @@
 """The command line, as a user meets it: one line and exit code 2 for a mistake, a whole run, what follows it."""
 
-import importlib.util
 import json
 import time
 
 import numpy as np
 import pytest
 from conftest import CONFIGS
-from helpers import COND_AAE, REPOSITORY, SMALL, digits_tokens, launch
+from helpers import COND_AAE, REPOSITORY, SMALL, digits_tokens, launch, read_module
 from PIL import Image
 
 import jaxgen
@@ -209,9 +208,9 @@ def test_sampling_from_a_fitted_sampler_keeps_it_and_counts_what_is_asked_for(fi
 
 
 def test_the_command_line_offers_the_samplers_and_modes_that_there_are():
-    spec = importlib.util.spec_from_file_location("launch", REPOSITORY / "launch.py")
-    launcher = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(launcher)  # neither it nor the config starts jax, and so they name them themselves
+    launcher = read_module(
+        REPOSITORY / "launch.py"
+    )  # neither it nor the config starts jax, and so they name them themselves
     assert samplers.NAMES == config.SAMPLERS
     assert set(launcher.MODES) == {"train", "evaluate", *exploring.MODES}
 

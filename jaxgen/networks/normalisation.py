@@ -6,28 +6,28 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 AXIS = "data"  # the axis that the steps are mapped over under pmap; see parallel.py
+KEPT = 0.99  # what running statistics keep of themselves a step
 
 
 def batch_norm(train: bool) -> nn.BatchNorm:
     """Batch normalisation (Ioffe & Szegedy 2015) by the whole batch in training, else by running statistics.
 
     Under jit a batch split over devices is one array; under pmap each device sees its share, and the statistics are
-    averaged over them. The running ones keep 0.99 of themselves a step.
+    averaged over them. The running ones keep KEPT of themselves a step.
     """
-    return nn.BatchNorm(use_running_average=not train, momentum=0.99, axis_name=AXIS if is_mapped() else None)
+    return nn.BatchNorm(use_running_average=not train, momentum=KEPT, axis_name=AXIS if is_mapped() else None)
 
 
 def batch_mean(x: Float[Array, "..."]) -> Float[Array, ""]:
     """The mean over the whole batch, of all devices."""
-    mean = jnp.mean(x)
-    return jax.lax.pmean(mean, AXIS) if is_mapped() else mean
+    return over_devices(jnp.mean(x))
 
 
 class BatchStd(nn.Module):
     """Adds a channel: how far the batch's features lie apart, in training; after it, a running mean of that.
 
     The mean over features of their standard deviation over the whole batch, of all devices, in float32. The running
-    one keeps 0.99 of itself a step.
+    one keeps KEPT of itself a step.
     """
 
     train: bool
@@ -37,17 +37,20 @@ class BatchStd(nn.Module):
         running = self.variable("batch_stats", "std", lambda: jnp.ones(()))
         spread = batch_std(x) if self.train else running.value
         if self.train and not self.is_initializing():
-            running.value = 0.99 * running.value + 0.01 * spread
+            running.value = KEPT * running.value + (1 - KEPT) * spread
         return jnp.concatenate([x, jnp.broadcast_to(spread.astype(x.dtype), (*x.shape[:-1], 1))], axis=-1)
 
 
 def batch_std(x: Float[Array, "B ..."]) -> Float[Array, ""]:
     x = x.astype(jnp.float32)
-    mean, square = jnp.mean(x, axis=0), jnp.mean(jnp.square(x), axis=0)
-    if is_mapped():
-        mean, square = jax.lax.pmean((mean, square), AXIS)
+    mean, square = over_devices((jnp.mean(x, axis=0), jnp.mean(jnp.square(x), axis=0)))
     variance = jnp.maximum(square - jnp.square(mean), 0)
     return jnp.mean(jnp.sqrt(variance + 1e-8))  # whose slope at 0 is finite so
+
+
+def over_devices(means):
+    """Means over a share of the batch, of equal shares, as those over the whole of it."""
+    return jax.lax.pmean(means, AXIS) if is_mapped() else means
 
 
 def is_mapped() -> bool:
