@@ -15,12 +15,13 @@ ratio, ratio_min, ratio_max: the median, least and most of --repeats turns. form
 """
 
 import argparse
+import contextlib
 import importlib
 import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 from unittest import mock
@@ -40,6 +41,7 @@ ROUNDING = (1e-5, 5e-4, 2e-3)
 # Smoothness has a slope in its argument, penalties are slopes: of float32 PyTorch, they are up to 5e-6, 1e-4, 2.5e-3
 # from what it says itself in float64.
 SLOPES = 3.0
+WARM_UP = 2  # turns that are not timed
 IMAGES, CLASSES = 1000, 10  # of noise: what they show costs nothing
 
 
@@ -51,16 +53,19 @@ class Case(NamedTuple):
     image_shape: tuple[int, int, int]
     peer: str
     rounding: float = 1.0  # so many times ROUNDING are allowed
+    checked: dict = {}  # more changes, for the check alone: no two draw the same dropout  # noqa: RUF012
 
 
 DIGIT = (28, 28, 1)
 FACE, COLOUR = (30, 30, 1), (30, 30, 3)
 PLAIN = {"batch_size": 64, "r1": 0.0, "average": 0.0, "schedule": "simultaneous", "decay": "none", "dense": 0}
 PLAIN_VAEGAN = {"average": 0.0, "r1": 0.0, "mirror": False}
+NO_DROPOUT = {"dropout": 0.0, "critic_dropout": 0.0}
 SMALL = {f"rates.{player}": 2e-4 for player in ("encoder", "decoder", "critic")}  # of larger ones, rounding grows
 CASES = {
     "gan": Case("gan:mnist", {**PLAIN, "batch_size": 128}, DIGIT, "torch_gan"),
     "cond_aae": Case("cond_aae", {}, DIGIT, "torch_aae"),
+    "tutorial": Case("cond_aae:mnist,tutorial", {}, DIGIT, "torch_tutorial", checked=NO_DROPOUT),
     "aae": Case("aae:mnist", {}, DIGIT, "torch_aae"),
     "semi_aae": Case("semi_aae:mnist", {"shift": 0}, DIGIT, "torch_categorical", SLOPES),
     "cluster_aae": Case("cluster_aae:mnist", {}, DIGIT, "torch_categorical", SLOPES),
@@ -70,8 +75,8 @@ CASES = {
     "hash_ae": Case("hash_ae:mnist", {"masking": 0.0}, DIGIT, "torch_autoencoder"),
     "conv_ae": Case("conv_ae:mnist", {}, DIGIT, "torch_autoencoder"),
     "vae": Case("vae:mnist", {}, DIGIT, "torch_autoencoder"),
-    "anime_vae": Case("anime_vae", {"dropout": 0.0, "mirror": False}, FACE, "torch_autoencoder"),
-    "colorizer": Case("colorizer", {"dropout": 0.0, "mirror": False}, COLOUR, "torch_colorizer"),
+    "anime_vae": Case("anime_vae", {"mirror": False}, FACE, "torch_autoencoder", checked={"dropout": 0.0}),
+    "colorizer": Case("colorizer", {"mirror": False}, COLOUR, "torch_colorizer", checked={"dropout": 0.0}),
     "conv_gan": Case("conv_gan:mnist", {**PLAIN, "dense": 256}, DIGIT, "torch_gan"),
     "vaegan": Case("vaegan:faces", {**PLAIN_VAEGAN, **SMALL}, (64, 64, 3), "torch_vaegan"),
 } | {
@@ -147,34 +152,51 @@ def torch_device() -> str:
 
 def measured(case: Case, options: argparse.Namespace) -> dict:
     """The ratio of a case and the steps a second behind it."""
+    import torch
+
     peer = importlib.import_module(f"benchmarks.{case.peer}")
-    config, data = config_of(case), noise(case.image_shape)
-    algorithm = algorithms.build(config, Info("noise", case.image_shape, CLASSES))
-    check(peer, algorithm, config, data, case.rounding)
+    data, forms = noise(case.image_shape), forms_of(peer)
+    check(peer, *built(case._replace(changes=case.changes | case.checked)), data, case.rounding)
+    algorithm, config = built(case)
     params = first_params(algorithm)
     turns = {"jaxgen": jaxgen_turn(algorithm, data)}
-    for form in peer.FORMS:
+    for form in forms:
         turns[form] = torch_turn(stepper(peer, algorithm, params, config, data, form))
+    with shortened(torch, torch_device() == "cuda"):
+        rates = taking_turns(turns, options.steps, options.repeats, config.batch_size)
+    peers = zip(*(rates[form] for form in forms), strict=True)
+    ratios = [ours / max(theirs) for ours, theirs in zip(rates["jaxgen"], peers, strict=True)]
+    medians = {form: statistics.median(each) for form, each in rates.items()}
+    return {"ratio": statistics.median(ratios), "ratio_min": min(ratios), "ratio_max": max(ratios), "forms": medians}
+
+
+def taking_turns(turns: dict[str, Callable], steps: int, repeats: int, batch_size: int) -> dict[str, list[float]]:
+    """Steps a second of every form in every turn."""
     rates: dict[str, list[float]] = {form: [] for form in turns}
     numbers = np.random.default_rng(0)
-    for turn in range(1 + options.repeats):
-        index = numbers.integers(0, IMAGES, (options.steps, config.batch_size)).astype(np.int32)
+    for turn in range(WARM_UP + repeats):
+        index = numbers.integers(0, IMAGES, (steps, batch_size)).astype(np.int32)
         for form, take in turns.items():
             began = time.perf_counter()
             take(index)
-            if turn:  # the first compiles
-                rates[form].append(options.steps / (time.perf_counter() - began))
-    peers = zip(*(rates[form] for form in peer.FORMS), strict=True)
-    ratios = [ours / max(theirs) for ours, theirs in zip(rates["jaxgen"], peers, strict=True)]
-    forms = {form: statistics.median(each) for form, each in rates.items()}
-    return {"ratio": statistics.median(ratios), "ratio_min": min(ratios), "ratio_max": max(ratios), "forms": forms}
+            if turn >= WARM_UP:  # the first compile, a GPU also captures
+                rates[form].append(steps / (time.perf_counter() - began))
+    return rates
 
 
-def config_of(case: Case):
+def forms_of(peer) -> tuple[str, ...]:
+    """The forms of a peer that there are where jax computes."""
+    from benchmarks.torch_mlp import GRAPH
+
+    return tuple(form for form in peer.FORMS if torch_device() == "cuda" or not form.endswith(GRAPH))
+
+
+def built(case: Case):
+    """The algorithm, and its config."""
     name, _, tokens = case.config.partition(":")
     config = records.recipe(name, tokens)
     config.update_from_flattened_dict(case.changes)
-    return config
+    return algorithms.build(config, Info("noise", case.image_shape, CLASSES)), config
 
 
 def noise(image_shape: tuple[int, int, int]) -> Data:
@@ -229,6 +251,8 @@ def torch_turn(step: Callable) -> Callable[[np.ndarray], list]:
 def check(peer, algorithm, config, data: Data, rounding: float = 1.0) -> None:
     """Takes the first steps in every form, on the same images, with the same numbers wherever one draws any.
 
+    Products are of whole float32 numbers here, where a GPU shortens them to TF32 when it is timed, both sides alike.
+
     Raises:
       ValueError: what they measure differs, so that the two are not the same mathematics.
     """
@@ -236,13 +260,15 @@ def check(peer, algorithm, config, data: Data, rounding: float = 1.0) -> None:
 
     index = np.random.default_rng(1).integers(0, IMAGES, (len(ROUNDING), config.batch_size)).astype(np.int32)
     params = first_params(algorithm)
-    with mock.patch("jax.random.normal", fixed_normal), mock.patch("jax.random.randint", fixed_integers):
+    draws = mock.patch("jax.random.normal", fixed_normal), mock.patch("jax.random.randint", fixed_integers)
+    with draws[0], draws[1], jax.default_matmul_precision("highest"):
         ours = jax.device_get(jaxgen_turn(algorithm, data)(index))
-    placed = partial(torch.as_tensor, device=torch_device())
-    for form in peer.FORMS:
+    placed = cache(lambda make, *its: torch.as_tensor(make(*its), device=torch_device()))  # once: graphs hold it
+    for form in forms_of(peer):
         step = stepper(peer, algorithm, params, config, data, form)
-        with mock.patch("torch.randint", lambda low, high, shape, **_: placed(integers(shape, low, high))):
-            found = (step(batch, lambda shape: placed(fixed(shape))) for batch in placed(index.astype(np.int64)))
+        with shortened(torch, False), mock.patch("torch.randint", lambda *its, **_: placed(integers, *its)):
+            batches = torch.as_tensor(index.astype(np.int64), device=torch_device())
+            found = (step(batch, lambda shape: placed(fixed, shape)) for batch in batches)
             steps = [{name: float(value) for name, value in each.items()} for each in found]
         for name in steps[0]:
             theirs = [each[name] for each in steps]
@@ -250,6 +276,19 @@ def check(peer, algorithm, config, data: Data, rounding: float = 1.0) -> None:
                 raise ValueError(
                     f"the first steps differ: {name} is {ours[name].tolist()} in jaxgen, {theirs} in PyTorch, {form}"
                 )
+
+
+@contextlib.contextmanager
+def shortened(torch, short: bool):
+    """Whether PyTorch's products of float32 numbers are of TF32, where a GPU has it, as jax's are unless told."""
+    matrices, convolutions = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("high" if short else "highest")
+    torch.backends.cudnn.allow_tf32 = short
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(matrices)
+        torch.backends.cudnn.allow_tf32 = convolutions
 
 
 def fixed_normal(key, shape=(), dtype=np.float32):
@@ -261,10 +300,10 @@ def fixed_normal(key, shape=(), dtype=np.float32):
 def fixed_integers(key, shape, low, high):
     """In the place of `jax.random.randint`."""
     del key
-    return jax.numpy.asarray(integers(shape, low, high), np.int32)
+    return jax.numpy.asarray(integers(low, high, shape), np.int32)
 
 
-def integers(shape: Sequence[int], low: int, high: int) -> np.ndarray:
+def integers(low: int, high: int, shape: Sequence[int]) -> np.ndarray:
     """Numbers from low to high - 1, always the same of a shape."""
     return np.random.default_rng(list(shape)).integers(low, high, shape)
 

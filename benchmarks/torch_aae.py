@@ -14,10 +14,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits as cross_entrop
 from torch.nn.functional import one_hot, softplus
 
 from benchmarks import torch_mlp
-from benchmarks.torch_mlp import MLP, Adam, Normal, in_form, kl_from_prior, move, pixels
+from benchmarks.torch_mlp import LOOP, MLP, Adam, Normal, Step, in_form, kl_from_prior, move, pixels
 from jaxgen.algorithms.aae import LOG_STD_AT_START, LOG_STD_RANGE
 
-LOOP = "tutorials' loop"
 FORMS = (LOOP, *torch_mlp.FORMS)
 NETWORKS = ("encoder", "decoder", "critic")
 MOVED = {"reconstruction": ("encoder", "decoder"), "critic": ("critic",), "encoder": ("encoder",)}
@@ -36,14 +35,12 @@ def stepper(algorithm, params: Mapping, config, images: np.ndarray, labels: np.n
     """
     model = Model(algorithm, params)
     data, told = torch.as_tensor(images), one_hot(torch.as_tensor(labels).long(), algorithm.num_labels).float()
-    fused = None if form == LOOP else True
     adam = {
-        name: Adam([model.networks[each] for each in its], *schedule(config, name), fused=fused)
-        for name, its in MOVED.items()
+        name: Adam([model.networks[each] for each in its], *schedule(config, name), form) for name, its in MOVED.items()
     }
     losses = model.losses_one_by_one if form == LOOP else in_form(model.losses, form)
 
-    def step(index: Tensor, normal: Normal = torch.randn) -> dict[str, Tensor]:
+    def run(index: Tensor, normal: Normal) -> dict[str, Tensor]:
         image, label = pixels(data, index), told[index]
         noise, prior = (normal((len(image), algorithm.latent_size)) for _ in range(2))
         nll, kl, tell, fool, code = losses(image, label, noise, prior * algorithm.prior.std)
@@ -57,7 +54,7 @@ def stepper(algorithm, params: Mapping, config, images: np.ndarray, labels: np.n
         move(loss, adam)
         return {name: value.detach() for name, value in found.items()}
 
-    return step
+    return Step(run, adam.values(), form)
 
 
 class Model:

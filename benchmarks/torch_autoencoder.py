@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
-from benchmarks.torch_mlp import FORMS, MLP, Adam, Normal, in_form, kl_from_prior, parameter, pixels
+from benchmarks.torch_mlp import FORMS, MLP, Adam, Normal, Step, in_form, kl_from_prior, parameter, pixels
 from benchmarks.torch_stack import network
 from jaxgen.algorithms.vae import CONTRAST, LOG_STD_RANGE
 from jaxgen.networks import Stack
@@ -30,9 +30,9 @@ def stepper(algorithm, params: Mapping, config, images: np.ndarray, labels: np.n
     del labels
     model = (Variational if "elbo" in config.rates else Plain)(algorithm, params, config)
     data, losses = torch.as_tensor(images), in_form(model, form)
-    adam = Adam([model], config.rates[model.player], 0.9, config.decay, config.steps)
+    adam = Adam([model], config.rates[model.player], 0.9, config.decay, config.steps, form)
 
-    def step(index: Tensor, normal: Normal = torch.randn) -> dict[str, Tensor]:
+    def run(index: Tensor, normal: Normal) -> dict[str, Tensor]:
         image = pixels(data, index)
         noise = normal(tuple(image.shape)) if model.noise else image
         draw = normal((len(image), algorithm.latent_size)) if model.draws else image
@@ -40,7 +40,7 @@ def stepper(algorithm, params: Mapping, config, images: np.ndarray, labels: np.n
         adam.step(torch.autograd.grad(loss, adam.params))
         return {f"{model.player}/{name}": value.detach() for name, value in metrics.items()}
 
-    return step
+    return Step(run, [adam], form)
 
 
 class Plain(nn.Module):
@@ -93,7 +93,7 @@ class Variational(nn.Module):
         """-log p(x | z) of the batch, in nats."""
         if not self.gaussian:
             return cross_entropy(drawn, image, reduction="sum")
-        log_std = self.log_std if self.learnt else image.new_tensor(math.log(self.std))
+        log_std = self.log_std if self.learnt else image.new_full((), math.log(self.std))
         off = ((drawn - image) / log_std.exp()).square().sum() / 2
         return off + image.numel() * (log_std + 0.5 * math.log(2 * math.pi))
 

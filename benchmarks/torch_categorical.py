@@ -14,7 +14,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits as cross_entrop
 from torch.nn.functional import cross_entropy as categorical_nll
 from torch.nn.functional import log_softmax, one_hot, softplus
 
-from benchmarks.torch_mlp import FORMS, MLP, Adam, Normal, in_form, move, pixels
+from benchmarks.torch_mlp import FORMS, MLP, Adam, Normal, Step, in_form, move, pixels
 from jaxgen.algorithms.cluster import BALANCE
 from jaxgen.objectives import PROBE
 
@@ -47,14 +47,14 @@ def stepper(algorithm, params: Mapping, config, images: np.ndarray, labels: np.n
     adam = {
         name: Adam(
             [model.networks[each] for each in MOVED[name]],
-            *(config.rates[name], config.momentum[name], config.decay, config.steps),
+            *(config.rates[name], config.momentum[name], config.decay, config.steps, form),
         )
         for name in MOVED
         if name in config.rates
     }
     losses, informative = in_form(model.losses, form), in_form(uninformative, form)
 
-    def step(index: Tensor, normal: Normal = torch.randn) -> dict[str, Tensor]:
+    def run(index: Tensor, normal: Normal) -> dict[str, Tensor]:
         image, count = pixels(data, index), len(index)
         category = one_hot(torch.randint(0, model.categories, (count,), device=index.device), model.categories).float()
         style = model.prior_std * normal((count, algorithm.latent_size))
@@ -73,7 +73,7 @@ def stepper(algorithm, params: Mapping, config, images: np.ndarray, labels: np.n
         move(loss, adam)
         return {name: value.detach() for name, value in found.items()}
 
-    return step
+    return Step(run, adam.values(), form)
 
 
 class Model:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from benchmarks.torch_mlp import FORMS, MLP, Adam, Normal, in_form, pixels
+from benchmarks.torch_mlp import FORMS, MLP, Adam, Normal, Step, in_form, pixels
 from jaxgen import networks
 
 __all__ = ["FORMS", "stepper"]
@@ -30,7 +30,7 @@ def stepper(algorithm, params: Mapping, config, images: np.ndarray, labels: np.n
     height, width, _ = algorithm.info.image_shape
     coarse = (-(-height // painter.coarseness), -(-width // painter.coarseness), 6)
     tint = MLP(networks.MLP(painter.hidden, coarse, painter.dropout), params["painter"]["MLP_0"])
-    adam = Adam([tint], config.rates["reconstruction"], 0.9, config.decay, config.steps)
+    adam = Adam([tint], config.rates["reconstruction"], 0.9, config.decay, config.steps, form)
     data, weights = torch.as_tensor(images), torch.tensor(GREY)[:, None]
 
     def losses(image: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
@@ -44,10 +44,10 @@ def stepper(algorithm, params: Mapping, config, images: np.ndarray, labels: np.n
 
     losses = in_form(losses, form)
 
-    def step(index: Tensor, normal: Normal = torch.randn) -> dict[str, Tensor]:
+    def run(index: Tensor, normal: Normal) -> dict[str, Tensor]:
         image = pixels(data, index)
         loss, colour = losses(image, normal((len(image), height, width, 1)))
         adam.step(torch.autograd.grad(loss, adam.params))
         return {"reconstruction/mse": loss.detach(), "reconstruction/colour_mse": colour.detach()}
 
-    return step
+    return Step(run, [adam], form)

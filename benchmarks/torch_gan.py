@@ -1,4 +1,4 @@
-"""A GAN of `jaxgen.algorithms.gan` in PyTorch, as one who writes PyTorch well would: eager, with the fused Adam.
+"""A GAN of `jaxgen.algorithms.gan` in PyTorch, as one who writes PyTorch well would.
 
 The same networks out of the same layers, begun with the same weights, the same losses, both players moving at once with
 one forward pass of the generator and one of the critic for each kind of image. No jaxgen code runs in a step.
@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from benchmarks.torch_stack import FORMS, LAYOUTS, network
+from benchmarks.torch_mlp import Adam, Normal, Step, move
+from benchmarks.torch_stack import FORMS, network_in_form
 from benchmarks.torch_stack import images as placed
 
 __all__ = ["FORMS", "stepper"]
@@ -29,28 +30,25 @@ def stepper(algorithm, params: Mapping, config, images: np.ndarray, labels: np.n
       form: one of FORMS.
     """
     del labels
-    (*sides, channels), layout = algorithm.info.image_shape, LAYOUTS[form]
+    *sides, channels = algorithm.info.image_shape
     inputs = {"generator": (algorithm.latent_size,), "critic": (channels, *sides)}
     generator, critic = (
-        network(algorithm.networks[name], params[name], its).to(memory_format=layout) for name, its in inputs.items()
+        network_in_form(algorithm.networks[name], params[name], its, form) for name, its in inputs.items()
     )
-    data = placed(images, layout)
+    data = placed(images, form)
+    players = {"critic": critic, "generator": generator}
     adam = {
-        name: torch.optim.Adam(net.parameters(), config.rates[name], betas=(config.momentum, 0.999), fused=True)
-        for name, net in (("generator", generator), ("critic", critic))
+        name: Adam([net], config.rates[name], config.momentum, "none", config.steps, form)
+        for name, net in players.items()
     }
 
-    def step(index: Tensor, normal: Callable = torch.randn) -> dict[str, Tensor]:
+    def run(index: Tensor, normal: Normal) -> dict[str, Tensor]:
         real = data[index].float() * (2 / 255) - 1
         fake = torch.tanh(generator(normal((len(index), algorithm.latent_size))))
         real_logits, fake_logits = critic(real), critic(fake)
         told = (softplus(-real_logits) + softplus(fake_logits)).mean()
         fooled = softplus(-fake_logits).mean()
-        for name, net, loss in (("critic", critic, told), ("generator", generator, fooled)):
-            adam[name].zero_grad(set_to_none=True)
-            loss.backward(inputs=list(net.parameters()), retain_graph=name == "critic")
-        adam["critic"].step()
-        adam["generator"].step()
+        move({"critic": told, "generator": fooled}, adam)
         return {"critic/loss": told.detach(), "generator/loss": fooled.detach()}
 
-    return step
+    return Step(run, adam.values(), form)

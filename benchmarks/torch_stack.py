@@ -2,17 +2,18 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv_transpose2d, pad
 
+from benchmarks.torch_mlp import GRAPH, in_form
 from jaxgen.networks.layers import NONLINEAR
 
-FORMS = ("eager", "eager, channels last")  # with the fused Adam, both
-LAYOUTS = {"eager": torch.contiguous_format, "eager, channels last": torch.channels_last}
+LAST = ", channels last"
+FORMS = ("eager", "eager" + LAST, "compile" + LAST, "eager" + LAST + GRAPH, "compile" + LAST + GRAPH)
 
 
 class SmoothTranspose(nn.ConvTranspose2d):
@@ -142,6 +143,15 @@ def load(modules: nn.Sequential, params: Mapping) -> None:
             module.bias.copy_(torch.as_tensor(np.array(its["bias"])))
 
 
-def images(data: np.ndarray, layout: torch.memory_format) -> Tensor:
+def images(data: np.ndarray, form: str) -> Tensor:
     """Images [N, H, W, C] as PyTorch has them."""
-    return torch.as_tensor(data).permute(0, 3, 1, 2).contiguous(memory_format=layout)
+    return torch.as_tensor(data).permute(0, 3, 1, 2).contiguous(memory_format=layout(form))
+
+
+def network_in_form(stack, params: Mapping, inputs: tuple[int, ...], form: str) -> Callable[[Tensor], Tensor]:
+    """`network`, laid out and compiled as the form wants it."""
+    return in_form(network(stack, params, inputs).to(memory_format=layout(form)), form)
+
+
+def layout(form: str) -> torch.memory_format:
+    return torch.channels_last if LAST in form else torch.contiguous_format

@@ -1,4 +1,4 @@
-"""`jaxgen.algorithms.vaegan` in PyTorch, as one who writes PyTorch well would: eager, with the fused Adam.
+"""`jaxgen.algorithms.vaegan` in PyTorch, as one who writes PyTorch well would.
 
 One pass through all networks; each of the three players' gradients is taken for what it moves alone.
 """
@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from benchmarks.torch_mlp import Adam, kl_from_prior, move
-from benchmarks.torch_stack import FORMS, LAYOUTS, network
+from benchmarks.torch_mlp import Adam, Normal, Step, kl_from_prior, move
+from benchmarks.torch_stack import FORMS, network_in_form
 from benchmarks.torch_stack import images as placed
 from jaxgen.algorithms.vae import LOG_STD_RANGE
 
@@ -31,21 +31,21 @@ def stepper(algorithm, params: Mapping, config, images: np.ndarray, labels: np.n
       form: one of FORMS.
     """
     del labels
-    (*sides, channels), layout = algorithm.info.image_shape, LAYOUTS[form]
+    *sides, channels = algorithm.info.image_shape
 
     def made(name: str, *inputs: int):
-        return network(algorithm.networks[name], params[name], inputs).to(memory_format=layout)
+        return network_in_form(algorithm.networks[name], params[name], inputs, form)
 
     nets = {"decoder": made("decoder", algorithm.latent_size)}
     nets |= {name: made(name, channels, *sides) for name in ("encoder", "features")}
     nets["critic"] = made("critic", *nets["features"](torch.zeros(2, channels, *sides)).shape[1:])
-    data = placed(images, layout)
+    data = placed(images, form)
     adam = {
-        name: Adam([nets[each] for each in its], config.rates[name], config.momentum, config.decay, config.steps)
+        name: Adam([nets[each] for each in its], config.rates[name], config.momentum, config.decay, config.steps, form)
         for name, its in MOVED.items()
     }
 
-    def step(index: Tensor, normal: Callable = torch.randn) -> dict[str, Tensor]:
+    def run(index: Tensor, normal: Normal) -> dict[str, Tensor]:
         image = data[index].float() * (2 / 255) - 1
         mean, log_std = nets["encoder"](image).unbind(1)
         log_std = log_std.clamp(*LOG_STD_RANGE)
@@ -65,4 +65,4 @@ def stepper(algorithm, params: Mapping, config, images: np.ndarray, labels: np.n
         found = {"encoder/kl": kl, "encoder/feature_mse": mse, "decoder/fooling": fooling, "critic/loss": told}
         return {name: value.detach() for name, value in found.items()}
 
-    return step
+    return Step(run, adam.values(), form)

@@ -11,13 +11,13 @@ import pytest
 
 from benchmarks import peers
 from jaxgen import algorithms
-from jaxgen.types import Info
 
 SHAPE = (16, 16, 3)
 CASE = peers.Case("dcgan", {**peers.CASES["dcgan32"].changes, "width": 4, "batch_size": 6}, SHAPE, "torch_gan")
 SLOPES = peers.SLOPES
 HIDDEN = {"hidden": (16, 12), "batch_size": 6}
 FAST = {"rates.reconstruction": 3e-2}  # of what else hardly moves in three steps
+FASTER = {f"rates.{player}": 1e-2 for player in ("reconstruction", "critic", "encoder")}
 MLPS = {
     "cond_aae": peers.Case("cond_aae", {**HIDDEN, "critic_hidden": (8, 8)}, (6, 6, 1), "torch_aae"),
     "cond_aae, another game": peers.Case(
@@ -25,6 +25,13 @@ MLPS = {
         {**HIDDEN, "critic_hidden": (8,), "gradient_penalty": 0.0, "game_moves_spread": True, "encoder_leak": 0.1},
         (6, 6, 1),
         "torch_aae",
+    ),
+    "tutorial": peers.Case(
+        "cond_aae:tutorial",
+        {**HIDDEN, "critic_hidden": (8, 8), "decay": "cosine", **FASTER},
+        (6, 6, 1),
+        "torch_tutorial",
+        checked=peers.NO_DROPOUT,
     ),
     "ae": peers.Case("ae", HIDDEN, (6, 6, 1), "torch_autoencoder"),
     "denoising_ae": peers.Case("denoising_ae", {**HIDDEN, "masking": 0.0}, (6, 6, 1), "torch_autoencoder"),
@@ -49,8 +56,7 @@ CONVS = {
 
 
 def built(case=CASE, **changes):
-    config = peers.config_of(case._replace(changes={**case.changes, **changes}))
-    return algorithms.build(config, Info("noise", case.image_shape, peers.CLASSES)), config
+    return peers.built(case._replace(changes={**case.changes, **case.checked, **changes}))
 
 
 @pytest.mark.parametrize(
@@ -92,12 +98,19 @@ def test_a_peer_draws_and_judges_as_ours_does():
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)
 
 
+def uncompiled(case, monkeypatch):
+    """The peer of a case without the forms that take a minute to compile."""
+    peer = importlib.import_module(f"benchmarks.{case.peer}")
+    monkeypatch.setattr(peer, "FORMS", tuple(form for form in peer.FORMS if not form.startswith("compile")))
+    return peer
+
+
 @pytest.mark.parametrize("name", CONVS)
-def test_the_first_steps_agree_and_are_seen_to_differ_where_they_do(name):
+def test_the_first_steps_agree_and_are_seen_to_differ_where_they_do(name, monkeypatch):
     pytest.importorskip("torch", reason="PyTorch is an optional extra, for benchmarks/peers.py")
     case = CONVS[name]
     (algorithm, config), data = built(case), peers.noise(case.image_shape)
-    peer = importlib.import_module(f"benchmarks.{case.peer}")
+    peer = uncompiled(case, monkeypatch)
     peers.check(peer, algorithm, config, data)
     other, _ = built(case, **{"rates.critic": 1e-2})
     with pytest.raises(ValueError, match=r"the first steps differ: .* in jaxgen, .* in PyTorch, eager"):
@@ -107,9 +120,7 @@ def test_the_first_steps_agree_and_are_seen_to_differ_where_they_do(name):
 @pytest.mark.parametrize("name", MLPS)
 def test_the_first_steps_of_fully_connected_peers_agree(name, monkeypatch):
     pytest.importorskip("torch", reason="PyTorch is an optional extra, for benchmarks/peers.py")
-    peer = importlib.import_module(f"benchmarks.{MLPS[name].peer}")
-    forms = tuple(form for form in peer.FORMS if form != "compile")  # which takes a minute
-    monkeypatch.setattr(peer, "FORMS", forms)
+    peer = uncompiled(MLPS[name], monkeypatch)
     (algorithm, config), data = built(MLPS[name]), peers.noise(MLPS[name].image_shape)
     config.steps = 4  # so that a rate that does not fall as it should shows
     peers.check(peer, algorithms.build(config, algorithm.info), config, data, MLPS[name].rounding)
@@ -146,14 +157,15 @@ def test_a_network_that_no_peer_has_is_refused():
     pytest.importorskip("torch", reason="PyTorch is an optional extra, for benchmarks/peers.py")
     from benchmarks import torch_aae
 
-    algorithm, config = built(MLPS["cond_aae"], dropout=0.5)
-    with pytest.raises(ValueError, match="no PyTorch peer has dropout"):
+    algorithm, config = built(MLPS["cond_aae"], label_modulates_decoder=True)
+    with pytest.raises(ValueError, match="no PyTorch peer has layers that a label modulates"):
         peers.check(torch_aae, algorithm, config, peers.noise((6, 6, 1)))
 
 
 def test_a_row_has_the_ratio_its_spread_and_what_it_rests_on(monkeypatch, capsys, tmp_path):
     pytest.importorskip("torch", reason="PyTorch is an optional extra, for benchmarks/peers.py")
     monkeypatch.setitem(peers.CASES, "tiny", CASE)
+    uncompiled(CASE, monkeypatch)
     out = tmp_path / "rows.jsonl"
     assert peers.main(["--configs=tiny", "--steps=1", "--repeats=2", f"--out={out}"]) == 0
     row = json.loads(out.read_text())
