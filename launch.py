@@ -192,7 +192,7 @@ def hand_over(config, workdir: str, mode: str, options: dict) -> int:
 
 def act(config, workdir: str, mode: str, profile: bool, options: dict) -> int:
     """Does what `mode` says; returns the exit status."""
-    from jaxgen import exploring, hosts, training, using
+    from jaxgen import exploring, hosts, reports, training, using
 
     try:
         if mode in exploring.MODES:
@@ -201,7 +201,7 @@ def act(config, workdir: str, mode: str, profile: bool, options: dict) -> int:
             using.evaluate(config, workdir)
         else:
             training.run(config, workdir, profile)
-    except (training.NonFiniteLossError, hosts.LostPeerError) as error:
+    except (reports.NonFiniteLossError, hosts.LostPeerError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except OSError as error:

@@ -4,12 +4,11 @@ import json
 import logging
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import jax
-import numpy as np
 from ml_collections import ConfigDict
 
 from jaxgen import algorithms, copies, evaluation, hosts, parallel, pictures, quality, snapshots
@@ -24,16 +23,13 @@ from jaxgen.loading import Networks, accompanied, inherited
 from jaxgen.model import Model
 from jaxgen.players import make_update, rng_of_step
 from jaxgen.profiling import Profile
+from jaxgen.reports import Dispatch, Report, refuse_non_finite
 from jaxgen.telemetry import Silence, Telemetry
 from jaxgen.types import Data, TrainState
 
 log = logging.getLogger("jaxgen")
 
 MOVES = 2**32 - 1  # sets the draws of an augmentation apart from those of a step, which are told by its number
-
-
-class NonFiniteLossError(RuntimeError):
-    """Training stopped: a loss became NaN or infinite."""
 
 
 class Interrupted(RuntimeError):  # noqa: N818 (not a fault: the run was asked to stop)
@@ -146,22 +142,27 @@ def train(this: Run, state: TrainState, start: int, seconds: float, telemetry: T
     profile = Profile(this.workdir, this.profile, start, config.log_every, config.steps)
     began = time.monotonic() - seconds
     with StopSignals() as stop:
-        step = start
+        step, report = start, Report(telemetry, config.batch_size * config.seeds)
         while step < config.steps:
-            dispatched = time.monotonic()
             until = min(step + config.log_every, config.steps)
             with profile.of(step):
+                dispatched = time.monotonic()
                 state, metrics = take(state, step, until)
-                log_training(metrics, step, until, config.batch_size * config.seeds, dispatched, telemetry)
+                report.add(Dispatch(metrics, step, until, dispatched))
+                if this.profile or hosts.several():  # whose signals are exchanged when all is done
+                    report.finish()
             step, before = until, step
             signum = hosts.most(stop.signum)
             last = step == config.steps or signum
             evaluate, save = (last or step % every == 0 for every in (config.evaluate_every, config.checkpoint_every))
+            snapshot = snapshots.due(config, len(dataset.training.image), before, step, evaluate)
+            if evaluate or save or snapshot:
+                report.finish()
             if evaluate or save:
                 validation = validate_copies(this, state, measures)
                 refuse_non_finite(validation, step, "validation")
                 telemetry.log(step, validation, split="validation")
-            if hosts.is_lead() and snapshots.due(config, len(dataset.training.image), before, step, evaluate):
+            if snapshot and hosts.is_lead():
                 snapshots.take(first_model(this, state), this.workdir, step)
             if evaluate and not last:
                 draw_figures(this, state, step, dataset.validation, telemetry)
@@ -189,28 +190,6 @@ def save_checkpoint(this: Run, state: TrainState, validation: dict[str, float], 
         "seconds": seconds,
     }
     this.checkpoints.save(state, meta, {f"validation/{name}": value for name, value in validation.items()})
-
-
-def log_training(metrics, step: int, until: int, images: int, dispatched: float, telemetry: Telemetry) -> None:
-    """Fetches a dispatch's metrics, once, and logs their means; a step sees so many `images`, of all copies together.
-
-    Raises:
-      NonFiniteLossError: one of them is not finite.
-    """
-    fetched = jax.device_get(metrics)
-    for number in range(until - step):
-        refuse_non_finite({name: values[number] for name, values in fetched.items()}, step + number + 1, "train")
-    rate = (until - step) * images / (time.monotonic() - dispatched)
-    telemetry.log(until, {name: float(values.mean()) for name, values in fetched.items()}, images_per_s=rate)
-
-
-def refuse_non_finite(metrics: Mapping[str, np.number | np.ndarray | float], step: int, split: str) -> None:
-    for name, value in metrics.items():
-        if not np.all(np.isfinite(value)):  # of several copies, each its own
-            raise NonFiniteLossError(
-                f"{split}/{name} became {value} at step {step}; checkpoints of before are kept; "
-                "try smaller rates (--config.rates.NAME=VALUE) in a new --workdir"
-            )
 
 
 def draw_figures(this: Run, state: TrainState, step: int, split: Data, telemetry: Telemetry) -> None:

@@ -19,7 +19,7 @@ LAYERS = [
     {"algorithms"},
     {"model"},
     {"copies", "samplers", "code_pictures"},
-    {"quality", "feeding"},
+    {"quality", "feeding", "reports"},
     {"evaluation", "pictures", "snapshots", "loading"},
     {"training"},
     {"using"},
