@@ -192,6 +192,8 @@ def hand_over(config, workdir: str, mode: str, options: dict) -> int:
 
 def act(config, workdir: str, mode: str, profile: bool, options: dict) -> int:
     """Does what `mode` says; returns the exit status."""
+    import jax
+
     from jaxgen import exploring, hosts, reports, training, using
 
     try:
@@ -207,6 +209,11 @@ def act(config, workdir: str, mode: str, profile: bool, options: dict) -> int:
     except OSError as error:
         print(f"error: {unwritten(error)}", file=sys.stderr)
         return 1
+    except jax.errors.JaxRuntimeError as error:
+        if "out of memory" not in str(error).lower():
+            raise
+        print(f"error: {too_full(error)}", file=sys.stderr)
+        return 1
     except training.Interrupted as stopped:
         print(stopped, file=sys.stderr)
         return 128 + stopped.signum
@@ -221,6 +228,15 @@ def unwritten(error: OSError) -> str:
     return (
         f"the disk failed{where} ({error.strerror or error}); checkpoints are kept: see that it has room and can be "
         "written, and the same command resumes"
+    )
+
+
+def too_full(error: Exception) -> str:
+    """What a device without room means to the run."""
+    said = str(error).partition("\n")[0]
+    return (
+        f"a device's memory is full ({said}); checkpoints are kept: try a smaller --config.batch_size or networks in a "
+        "new --workdir or, where another program is on the same GPU, XLA_PYTHON_CLIENT_PREALLOCATE=false"
     )
 
 

@@ -9,7 +9,8 @@ written beside it (`benchmarks/torch_*.py`). Both begin with the same weights; w
 images and random numbers, has to agree before anything is timed. Then the two take turns, --steps steps at a time. A
 turn's ratio is jaxgen's steps a second over those of PyTorch's fastest form in it. Timed is all that a step does,
 the gathering of the batch and the drawing of codes included; not timed are compiling, logging and checkpoints. Both
-compute on the device that jax finds; on a GPU PyTorch has one form more, compiled with CUDA graphs.
+compute on the device that jax finds; on a GPU PyTorch also replays the whole step, its optimisers included, as one CUDA
+graph, and both sides take products in TF32. There, --steps=100: a turn ends in a wait.
 
 ratio, ratio_min, ratio_max: the median, least and most of --repeats turns. forms: steps a second, medians.
 """

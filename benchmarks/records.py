@@ -158,7 +158,7 @@ def table(rows: Iterable[Mapping], columns: Mapping[str, str]) -> str:
 def cell(value) -> str:
     """A value as a table shows it: four digits, or all those before the point."""
     if isinstance(value, Mapping):
-        return " ".join(map(cell, value.values()))
+        return ", ".join(f"{name} {cell(each)}" for name, each in value.items())
     if isinstance(value, float):
         return f"{value:,.0f}" if 1000 <= abs(value) < math.inf else f"{value:.4g}"
     if isinstance(value, bool):

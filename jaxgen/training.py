@@ -149,7 +149,7 @@ def train(this: Run, state: TrainState, start: int, seconds: float, telemetry: T
                 dispatched = time.monotonic()
                 state, metrics = take(state, step, until)
                 report.add(Dispatch(metrics, step, until, dispatched))
-                if this.profile or hosts.several():  # whose signals are exchanged when all is done
+                if this.profile or hosts.several():  # processes exchange their signals while no step is under way
                     report.finish()
             step, before = until, step
             signum = hosts.most(stop.signum)

@@ -3,6 +3,7 @@
 import json
 import time
 
+import jax
 import numpy as np
 import pytest
 from conftest import CONFIGS
@@ -10,7 +11,7 @@ from helpers import COND_AAE, REPOSITORY, SMALL, digits_tokens, launch, read_mod
 from PIL import Image
 
 import jaxgen
-from jaxgen import config, exploring, samplers
+from jaxgen import config, exploring, samplers, training
 from jaxgen.config import common
 from jaxgen.data import load_dataset
 
@@ -283,3 +284,31 @@ def test_own_images_without_labels_are_refused_where_the_decoder_needs_them(fini
     assert run.returncode == 2
     assert "error: images=mine.png have no labels, which ConditionalAAE decodes under" in run.stderr
     assert "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "INTERNAL: Error dispatching computation: Out of memory allocating 36000000000000 bytes.",  # jax's, on a CPU
+        "RESOURCE_EXHAUSTED: Failed to instantiate CUDA graph: CUDA_ERROR_OUT_OF_MEMORY: out of memory\n[jit_run]",
+    ],
+)
+def test_a_device_without_room_ends_the_run_in_one_line(said, monkeypatch, capsys):
+    def run(config, workdir, profile):
+        raise jax.errors.JaxRuntimeError(said)
+
+    monkeypatch.setattr(training, "run", run)
+    launcher = read_module(REPOSITORY / "launch.py")
+    assert launcher.act(None, "run", "train", False, {}) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: a device's memory is full ({said.splitlines()[0]}); checkpoints are kept: try")
+    assert len(error.splitlines()) == 1
+
+
+def test_another_fault_of_jax_keeps_its_traceback(monkeypatch):
+    def run(config, workdir, profile):
+        raise jax.errors.JaxRuntimeError("INTERNAL: a bug")
+
+    monkeypatch.setattr(training, "run", run)
+    with pytest.raises(jax.errors.JaxRuntimeError, match="a bug"):
+        read_module(REPOSITORY / "launch.py").act(None, "run", "train", False, {})

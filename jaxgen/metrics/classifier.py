@@ -109,8 +109,9 @@ def fit(network: ConvClassifier, params, train: Data, steps: int, rotated: bool 
         return optax.softmax_cross_entropy_with_integer_labels(logits, label).mean()
 
     @functools.partial(jax.jit, donate_argnums=0)
-    def step(carry, image, label, rng):
+    def step(carry, image, label, number):
         params, opt_state = carry
+        rng = jax.random.fold_in(jax.random.key(1), number)
         index_rng, shift_rng, dropout_rng = jax.random.split(rng, 3)
         index = jax.random.randint(index_rng, (BATCH_SIZE,), 0, len(image))
         shift = jax.random.randint(shift_rng, (2,), -2, 3)
@@ -122,7 +123,7 @@ def fit(network: ConvClassifier, params, train: Data, steps: int, rotated: bool 
 
     carry = (jax.tree.map(jnp.copy, params), tx.init(params))
     for number in range(steps):
-        carry = step(carry, image, label, jax.random.fold_in(jax.random.key(1), number))
+        carry = step(carry, image, label, number)
     return carry[0]
 
 
