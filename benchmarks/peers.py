@@ -261,7 +261,7 @@ def check(peer, algorithm, config, data: Data, rounding: float = 1.0) -> None:
 
     index = np.random.default_rng(1).integers(0, IMAGES, (len(ROUNDING), config.batch_size)).astype(np.int32)
     params = first_params(algorithm)
-    draws = mock.patch("jax.random.normal", fixed_normal), mock.patch("jax.random.randint", fixed_integers)
+    draws = mock.patch("jaxgen.prng.normal", fixed_normal), mock.patch("jax.random.randint", fixed_integers)
     with draws[0], draws[1], jax.default_matmul_precision("highest"):
         ours = jax.device_get(jaxgen_turn(algorithm, data)(index))
     placed = cache(lambda make, *its: torch.as_tensor(make(*its), device=torch_device()))  # once: graphs hold it
@@ -292,10 +292,10 @@ def shortened(torch, short: bool):
         torch.backends.cudnn.allow_tf32 = convolutions
 
 
-def fixed_normal(key, shape=(), dtype=np.float32):
-    """In the place of `jax.random.normal`."""
-    del key
-    return jax.numpy.asarray(fixed(shape), dtype)
+def fixed_normal(rng, shape=()):
+    """In the place of `jaxgen.prng.normal`."""
+    del rng
+    return jax.numpy.asarray(fixed(shape))
 
 
 def fixed_integers(key, shape, low, high):

@@ -4,10 +4,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxgen import prng
+
 
 def mirrored(image: Float[Array, "B H W C"], rng: Array) -> Float[Array, "B H W C"]:
     """Each image mirrored left to right by a fair coin."""
-    coin = jax.random.bernoulli(rng, shape=(len(image), 1, 1, 1))
+    coin = prng.bernoulli(rng, shape=(len(image), 1, 1, 1))
     return jnp.where(coin, image[:, :, ::-1], image)
 
 

@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from jaxgen import prng
+
 ROLL = (1.5 * math.pi, 4.5 * math.pi)  # the swiss roll's angles: a turn and a half
 CURVE_POINTS = 100  # of the swiss roll, for each piece, that a code is compared with
 
@@ -44,7 +46,7 @@ class Gaussian(Prior):
     """The isotropic normal N(0, std² I)."""
 
     def sample(self, rng, count):
-        return self.std * jax.random.normal(rng, (count, self.size))
+        return self.std * prng.normal(rng, (count, self.size))
 
     def log_prob(self, code: Float[Array, "B Z"]) -> Float[Array, " B"]:
         """The log density of each code, in nats, summed over Z."""
@@ -57,14 +59,14 @@ class Uniform(Prior):
 
     def sample(self, rng, count):
         half = math.sqrt(3) * self.std
-        return jax.random.uniform(rng, (count, self.size), minval=-half, maxval=half)
+        return prng.uniform(rng, (count, self.size), minval=-half, maxval=half)
 
 
 class Bits(Prior):
     """Independent fair bits, 0 or 1."""
 
     def sample(self, rng, count):
-        return jax.random.bernoulli(rng, shape=(count, self.size)).astype(jnp.float32)
+        return prng.bernoulli(rng, shape=(count, self.size)).astype(jnp.float32)
 
 
 class PiecewisePrior(Prior):
@@ -99,7 +101,7 @@ class GaussianMixture(PiecewisePrior):
     RADIUS, ALONG, ACROSS = 1.38, 0.25, 0.1  # 1.38² + .25² + .1² = 2: a std of 1 for each of two coordinates
 
     def draw_within(self, rng, piece):
-        along, across = jax.random.normal(rng, (2, len(piece)))
+        along, across = prng.normal(rng, (2, len(piece)))
         return self._turned(self.RADIUS + self.ALONG * along, self.ACROSS * across, piece)
 
     def nearest_piece(self, code):
@@ -126,8 +128,8 @@ class SwissRoll(PiecewisePrior):
 
     def draw_within(self, rng, piece):
         along_rng, off_rng = jax.random.split(rng)
-        share = (piece + jax.random.uniform(along_rng, piece.shape)) / self.pieces
-        return self._curve(share) + self.THICKNESS * jax.random.normal(off_rng, (len(piece), 2))
+        share = (piece + prng.uniform(along_rng, piece.shape)) / self.pieces
+        return self._curve(share) + self.THICKNESS * prng.normal(off_rng, (len(piece), 2))
 
     def nearest_piece(self, code):
         points = self._curve((jnp.arange(self.pieces * CURVE_POINTS) + 0.5) / (self.pieces * CURVE_POINTS))

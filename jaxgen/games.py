@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxgen import prng
 from jaxgen.objectives import critic_loss, fooling_loss, squared_slope
 
 Logits = Float[Array, " B"]
@@ -41,6 +42,6 @@ def slope_penalty(score: Callable, real: Float[Array, "B *pixels"], fake: Float[
 
     `score` takes images to logits one by one, [B, ...] -> [B].
     """
-    share = jax.random.uniform(rng, (len(real), *[1] * (real.ndim - 1)))
+    share = prng.uniform(rng, (len(real), *[1] * (real.ndim - 1)))
     length = jnp.sqrt(squared_slope(score, share * real + (1 - share) * fake) + 1e-12)  # whose own slope at 0 is so 0
     return jnp.square(length - 1)

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
+from jaxgen import prng
+
 PROBE = 0.1  # the length of the step that finds the direction of `worst_change`
 
 
@@ -94,7 +96,7 @@ def worst_change(divergence: Callable, rng: Array, shape: tuple[int, ...], size:
 
     One power iteration from a random direction (Miyato et al. 2018, section 3.3); it carries no gradient.
     """
-    start = jax.random.normal(rng, shape)
+    start = prng.normal(rng, shape)
     slope = jax.grad(lambda change: divergence(change).sum())(PROBE * unit(start))
     return size * unit(jax.lax.stop_gradient(slope))
 

@@ -47,7 +47,7 @@ def make_update(players: tuple[Player, ...], schedule: str = "alternating", axis
       alternating: players move in turn, each seeing the moves before.
       simultaneous: every gradient is taken at the same point, with the same rng, and then all move. Players that
         need the same forward pass share it: one `look` is taken once. Where there is none, the compiler merges passes
-        of the same network, input and rng, unless the input is drawn: a draw is a loop, and it merges no loops.
+        of the same network, input and rng, unless the rng is split off anew: that is a loop, and it merges no loops.
       accumulating: alternating, but every loss is differentiated for every network and gradients add up over the
         players of a step, as in a PyTorch loop that calls zero_grad once a step. A mistake, kept to be measured.
 

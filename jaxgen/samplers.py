@@ -20,6 +20,7 @@ import numpy as np
 import optax
 from jaxtyping import Float
 
+from jaxgen import prng
 from jaxgen.distributions import gaussian_kl
 from jaxgen.files import write_arrays
 from jaxgen.model import Model
@@ -147,7 +148,7 @@ def _train_second(kind: type[TwoStage], codes: Codes, rng: jax.Array) -> dict:
             params, opt_state = state
             batch_rng, noise_rng = jax.random.split(rng)
             z = data[jax.random.randint(batch_rng, (kind.BATCH,), 0, len(data))]
-            gradient = jax.grad(loss)(params, z, jax.random.normal(noise_rng, z.shape))
+            gradient = jax.grad(loss)(params, z, prng.normal(noise_rng, z.shape))
             updates, opt_state = tx.update(gradient, opt_state)
             return (optax.apply_updates(params, updates), opt_state), None
 

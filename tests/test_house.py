@@ -13,6 +13,7 @@ from jaxgen.config import validate
 
 # Each file may import only from those to its left.
 LAYERS = [
+    {"prng"},
     {"types", "files", "config", "trees", "quiet_orbax", "latent", "distortions"},
     {"distributions", "objectives", "networks", "optimizers", "parallel", "hosts", "figures", "workdir", "profiling"},
     {"players", "games", "data", "metrics", "checkpoints", "telemetry"},

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from jaxgen import objectives
+from jaxgen import objectives, prng
 from jaxgen.algorithms import checks
 from jaxgen.algorithms.base import Algorithm
 from jaxgen.distributions import Gaussian, PiecewisePrior, Prior, gaussian_kl, make_prior
@@ -229,7 +229,7 @@ class AAE(Algorithm):
     def draw(self, posterior: Posterior, rng) -> Float[Array, "B Z"]:
         if posterior.log_std is None:
             return posterior.mean
-        noise = jax.random.normal(jax.random.fold_in(rng, 0), posterior.mean.shape)
+        noise = prng.normal(jax.random.fold_in(rng, 0), posterior.mean.shape)
         return posterior.mean + jnp.exp(posterior.log_std) * noise
 
     def kl(self, posterior: Posterior) -> Float[Array, " B"]:

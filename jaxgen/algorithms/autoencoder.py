@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from jaxgen import objectives
+from jaxgen import objectives, prng
 from jaxgen.algorithms import checks
 from jaxgen.algorithms.base import Algorithm
 from jaxgen.algorithms.nets import encoder_and_decoder
@@ -109,7 +109,7 @@ class Autoencoder(Algorithm):
         noisy, masked = noised(image, noise_rng, self.noise), blackened(image, mask_rng, self.masking)
         if not (self.noise and self.masking):
             return noisy if self.noise else masked
-        coin = jax.random.bernoulli(coin_rng, shape=(len(image), 1, 1, 1))
+        coin = prng.bernoulli(coin_rng, shape=(len(image), 1, 1, 1))
         return jnp.where(coin, noisy, masked)
 
     def scaled(self, image):
@@ -122,7 +122,7 @@ class Autoencoder(Algorithm):
 
     def training_code(self, output: Float[Array, "B Z"], rng) -> Float[Array, "B Z"]:
         """The code that the decoder learns from."""
-        return output + self.code_noise * jax.random.normal(rng, output.shape) if self.code_noise else output
+        return output + self.code_noise * prng.normal(rng, output.shape) if self.code_noise else output
 
     def code(self, output: Float[Array, "B Z"]) -> Float[Array, "B Z"]:
         """The code that the encoder's output stands for."""
@@ -211,9 +211,9 @@ def check_loss(config) -> None:
 
 def noised(image: Float[Array, "B H W C"], rng: Array, std: float) -> Float[Array, "B H W C"]:
     """Gaussian noise on the pixels, clipped to [0, 1] as a picture is."""
-    return jnp.clip(image + std * jax.random.normal(rng, image.shape), 0, 1)
+    return jnp.clip(image + std * prng.normal(rng, image.shape), 0, 1)
 
 
 def blackened(image: Float[Array, "B H W C"], rng: Array, share: float) -> Float[Array, "B H W C"]:
     """Each pixel, all its channels, black with probability `share`."""
-    return image * jax.random.bernoulli(rng, 1 - share, (*image.shape[:3], 1))
+    return image * prng.bernoulli(rng, 1 - share, (*image.shape[:3], 1))

@@ -11,7 +11,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
-from jaxgen import objectives
+from jaxgen import objectives, prng
 from jaxgen.algorithms import checks
 from jaxgen.algorithms.base import Algorithm
 from jaxgen.distributions import Prior, make_prior
@@ -243,7 +243,7 @@ class CategoricalAAE(Algorithm):
     def corrupted(self, params, stats, batch, rng) -> Corrupted:
         """What the encoder makes of a batch in training."""
         noise_rng, dropout_rng = jax.random.split(jax.random.fold_in(rng, 0))
-        noise = self.input_noise * jax.random.normal(noise_rng, batch.image.shape) if self.input_noise else 0.0
+        noise = self.input_noise * prng.normal(noise_rng, batch.image.shape) if self.input_noise else 0.0
         seen = batch.image + noise
         return Corrupted(seen, self.heads(params, stats, seen, dropout_rng))
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from jaxgen import objectives
+from jaxgen import objectives, prng
 from jaxgen.algorithms import checks
 from jaxgen.algorithms.base import Algorithm
 from jaxgen.networks import CoarsePainter, PublishedPainter
@@ -94,7 +94,7 @@ class Colorizer(Algorithm):
     def paint(self, params, stats, batch, rng):
         code_rng, noise_rng, dropout_rng = jax.random.split(rng, 3)
         shown = self.shown(batch, code_rng)
-        noisy = shown + self.noise * jax.random.normal(noise_rng, shown.shape) if self.noise else shown
+        noisy = shown + self.noise * prng.normal(noise_rng, shown.shape) if self.noise else shown
         coloured = self.apply("painter", params, stats, noisy, rng=dropout_rng)
         colour_mse = objectives.squared_error(coloured, batch.image).mean()
         grey_mse = objectives.squared_error(objectives.grey(coloured), shown).mean()

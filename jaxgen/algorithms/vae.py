@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from jaxgen import objectives
+from jaxgen import objectives, prng
 from jaxgen.algorithms import checks
 from jaxgen.algorithms.base import Algorithm
 from jaxgen.algorithms.nets import encoder_and_decoder
@@ -139,7 +139,7 @@ class VAE(Algorithm):
 
     def weighted_bound(self, params, stats, batch, rng):
         posterior = self.posterior(params, stats, self.noisy(batch.image, rng), batch.label, rng)
-        noise = jax.random.normal(jax.random.fold_in(rng, 2), (self.draws, *posterior.mean.shape))
+        noise = prng.normal(jax.random.fold_in(rng, 2), (self.draws, *posterior.mean.shape))
         code = posterior.mean + jnp.exp(posterior.log_std) * noise
         code, tap = weight_again(code, jnp.zeros(code.shape[:2]))
         log_weight = self.log_weight(params, stats, batch, jax.lax.stop_gradient(posterior), code, rng)
@@ -179,7 +179,7 @@ class VAE(Algorithm):
     def noisy(self, image, rng):
         if not self.input_noise:
             return image
-        return image + self.input_noise * jax.random.normal(jax.random.fold_in(rng, 0), image.shape)
+        return image + self.input_noise * prng.normal(jax.random.fold_in(rng, 0), image.shape)
 
     def posterior(self, params, stats, image, label, rng=None) -> Posterior:
         """q(z | x) of each example."""
@@ -189,7 +189,7 @@ class VAE(Algorithm):
         return Posterior(output[:, 0], jnp.clip(output[:, 1], *LOG_STD_RANGE))
 
     def draw(self, posterior: Posterior, rng) -> Float[Array, "B Z"]:
-        return posterior.mean + jnp.exp(posterior.log_std) * jax.random.normal(rng, posterior.mean.shape)
+        return posterior.mean + jnp.exp(posterior.log_std) * prng.normal(rng, posterior.mean.shape)
 
     def kl(self, posterior: Posterior) -> Float[Array, "B Z"]:
         """KL(q(z | x) || prior) of each example and dimension, in nats."""
@@ -225,7 +225,7 @@ class VAE(Algorithm):
     def log_weights(self, params, stats, batch, rng, draws: int) -> Float[Array, "{draws} B"]:
         """Log importance weights in nats: log p(x, z) - log q(z | x) of codes drawn from q(z | x)."""
         posterior = self.posterior(params, stats, batch.image, batch.label)
-        noise = jax.random.normal(rng, (draws, *posterior.mean.shape))
+        noise = prng.normal(rng, (draws, *posterior.mean.shape))
         code = posterior.mean + jnp.exp(posterior.log_std) * noise
         return self.log_weight(params, stats, batch, posterior, code)
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from jaxgen import objectives
+from jaxgen import objectives, prng
 from jaxgen.algorithms import checks
 from jaxgen.algorithms.base import Algorithm
 from jaxgen.algorithms.gan import AVERAGE, Handed, said_real
@@ -196,7 +196,7 @@ class VAEGAN(Algorithm):
         return play, Handed(batch, rng, after)
 
     def reparameterised(self, posterior: Posterior, rng) -> Float[Array, "B Z"]:
-        return posterior.mean + jnp.exp(posterior.log_std) * jax.random.normal(rng, posterior.mean.shape)
+        return posterior.mean + jnp.exp(posterior.log_std) * prng.normal(rng, posterior.mean.shape)
 
     def dissimilarity(self, features: Float[Array, "B ..."], others: Float[Array, "B ..."]) -> Float[Array, " B"]:
         squares = jnp.square(features - others).reshape(len(features), -1)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from jaxgen import prng
 from jaxgen.distortions import mirrored, moved
 from jaxgen.types import Batch
 
@@ -40,5 +41,5 @@ class Augmentation(NamedTuple):
         if self.shift:
             image = moved(image, rng, self.shift, self.repeat_edge)
         if self.binarise:
-            image = jax.random.bernoulli(binarise_rng, image).astype(jnp.float32)
+            image = prng.bernoulli(binarise_rng, image).astype(jnp.float32)
         return batch._replace(image=image)

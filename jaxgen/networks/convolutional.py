@@ -3,6 +3,8 @@
 import flax.linen as nn
 from jaxtyping import Array, Float
 
+from jaxgen.networks.dropout import Dropout
+
 
 class ConvClassifier(nn.Module):
     """A small image classifier: 5×5 and 3×3 convolutions of stride 2, one dense layer, dropout.
@@ -23,5 +25,5 @@ class ConvClassifier(nn.Module):
             x = nn.relu(nn.Conv(width, (5, 5) if index == 0 else (3, 3), strides=2)(x))
         x = nn.relu(nn.Dense(self.dense)(x.reshape(len(x), -1)))
         self.sow("intermediates", "features", x)
-        x = nn.Dropout(self.dropout, deterministic=not train)(x)
+        x = Dropout(self.dropout, deterministic=not train)(x)
         return nn.Dense(self.num_classes)(x)

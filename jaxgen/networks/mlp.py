@@ -8,6 +8,8 @@ import jax.numpy as jnp
 from flax.linen.initializers import he_normal, lecun_normal, normal, variance_scaling, zeros
 from jaxtyping import Array, Float
 
+from jaxgen.networks.dropout import Dropout
+
 TORCH = variance_scaling(1 / 3, "fan_in", "uniform")  # what torch.nn.Linear draws its kernel from
 # By name: of the hidden layers, and of the last, which has no ReLU to make up for.
 INITIALISERS = {
@@ -64,7 +66,7 @@ class MLP(nn.Module):
             x = nn.Dense(width, kernel_init=hidden_init)(x)
             x = Modulation()(x, inputs[1]) if self.modulated else x
             x = x if index in self.linear else nn.leaky_relu(x, self.leak)
-            x = nn.Dropout(self.dropout, deterministic=not train)(x)
+            x = Dropout(self.dropout, deterministic=not train)(x)
         x = nn.Dense(math.prod(self.output_shape), kernel_init=last_init)(x)
         if self.shortcut:
             x = Shortcut(self.shortcut, self.shortcut_init)(x, joined)

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 
 from jaxgen.distortions import covered, moved
 from jaxgen.networks.convolutions import Conv, ConvTranspose, SmoothTranspose
+from jaxgen.networks.dropout import Dropout
 from jaxgen.networks.layers import NONLINEAR, OF_IMAGES, Layer
 from jaxgen.networks.mlp import INITIALISERS, Shortcut
 from jaxgen.networks.normalisation import BatchStd, batch_norm
@@ -170,7 +171,7 @@ class Stack(nn.Module):
         return covered(x, self.make_rng("dropout"), share) if at.train else x
 
     def _dropout(self, x, share: float, at: At):
-        return nn.Dropout(share, deterministic=not at.train)(x)
+        return Dropout(share, deterministic=not at.train)(x)
 
     def _init(self):
         return INITIALISERS[self.kernel_init][0]

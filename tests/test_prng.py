@@ -1,0 +1,60 @@
+"""Our draws are those of jax.random, bit for bit, and no loops."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jaxgen import prng
+
+SHAPES = [(), (1,), (7,), (100, 784), (3, 5, 2), (0, 4)]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("wrap", [lambda f: f, jax.jit], ids=["eager", "compiled"])
+def test_the_numbers_are_those_of_jax(shape, wrap):
+    rng = jax.random.fold_in(jax.random.key(3), 1)
+    for ours, theirs in (
+        (lambda r: prng.bits(r, shape), lambda r: jax.random.bits(r, shape)),
+        (lambda r: prng.uniform(r, shape), lambda r: jax.random.uniform(r, shape)),
+        (
+            lambda r: prng.uniform(r, shape, minval=-0.3, maxval=2.7),
+            lambda r: jax.random.uniform(r, shape, minval=-0.3, maxval=2.7),
+        ),
+        (lambda r: prng.normal(r, shape), lambda r: jax.random.normal(r, shape)),
+        (lambda r: prng.bernoulli(r, shape=shape), lambda r: jax.random.bernoulli(r, shape=shape)),
+        (lambda r: prng.bernoulli(r, 0.3, shape), lambda r: jax.random.bernoulli(r, 0.3, shape)),
+    ):
+        found, asked = wrap(ours)(rng), wrap(theirs)(rng)
+        assert found.dtype == asked.dtype
+        np.testing.assert_array_equal(found, asked)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_every_key_gives_what_it_gives_jax(seed):
+    rng = jax.random.key(seed)
+    np.testing.assert_array_equal(prng.bits(rng, (33,)), jax.random.bits(rng, (33,)))
+
+
+def test_a_probability_each_gives_what_it_gives_jax():
+    rng, p = jax.random.key(0), jnp.linspace(0, 1, 12).reshape(3, 4)
+    np.testing.assert_array_equal(prng.bernoulli(rng, p), jax.random.bernoulli(rng, p))
+
+
+def test_each_of_several_keys_draws_its_own():
+    keys = jax.random.split(jax.random.key(0), 3)
+    found = jax.vmap(lambda rng: prng.normal(rng, (4,)))(keys)
+    np.testing.assert_array_equal(found, jnp.stack([jax.random.normal(rng, (4,)) for rng in keys]))
+
+
+def test_another_generator_is_left_to_jax():
+    rng = jax.random.key(0, impl="rbg")
+    np.testing.assert_array_equal(prng.normal(rng, (5,)), jax.random.normal(rng, (5,)))
+
+
+def test_a_draw_is_no_loop():
+    draw = jax.jit(lambda rng: prng.normal(rng, (10,)) + prng.bernoulli(rng, 0.3, (10,)))
+    assert "while" not in draw.lower(jax.random.key(0)).as_text()
