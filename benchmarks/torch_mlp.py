@@ -148,7 +148,7 @@ def kl_from_prior(mean: Tensor, log_std: Tensor) -> Tensor:
 
 def in_form(function: Callable, form: str) -> Callable:
     """A function as the form wants it."""
-    return torch.compile(function) if form.startswith("compile") else function
+    return torch.compile(function, dynamic=False) if form.startswith("compile") else function
 
 
 def pixels(data: Tensor, index: Tensor) -> Tensor:
