@@ -1,5 +1,6 @@
 """Our draws are those of jax.random, bit for bit, and no loops."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxgen import prng
+from jaxgen.networks.dropout import Dropout
 
 SHAPES = [(), (1,), (7,), (100, 784), (3, 5, 2), (0, 4)]
 
@@ -57,3 +59,23 @@ def test_another_generator_is_left_to_jax():
 def test_a_draw_is_no_loop():
     draw = jax.jit(lambda rng: prng.normal(rng, (10,)) + prng.bernoulli(rng, 0.3, (10,)))
     assert "while" not in draw.lower(jax.random.key(0)).as_text()
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_dropout_is_that_of_flax(dtype):
+    class Net(nn.Module):
+        kind: type
+
+        @nn.compact
+        def __call__(self, x):
+            first = self.kind(0.3, deterministic=False)(x)  # named alike, by which flax splits the key
+            return self.kind(0.0, deterministic=False)(first), self.kind(0.3, deterministic=True)(x)
+
+    def found(kind):
+        return Net(kind).apply({}, jnp.ones((5, 7), dtype), rngs={"dropout": jax.random.key(1)})
+
+    dropped, kept = found(Dropout)
+    assert dropped.dtype == dtype
+    assert 0 < float((dropped == 0).mean()) < 1
+    for ours, theirs in zip((dropped, kept), found(nn.Dropout), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
