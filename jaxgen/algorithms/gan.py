@@ -231,7 +231,7 @@ def share(batch: Any, turn: int, turns: int) -> Any:
     if len(batch.label) % turns:
         raise ValueError(
             f"critic_steps={turns} must divide the {len(batch.label)} images that a device sees a step; try "
-            f"--config.batch_size={turns * len(batch.label)} a device, or --config.parallel=jit"
+            f"--config.parallel=jit, or a --config.batch_size that {turns} times the number of devices divides"
         )
     return jax.tree.map(lambda x: x.reshape(len(x) // turns, turns, *x.shape[1:])[:, turn], batch)
 
