@@ -21,9 +21,10 @@ import importlib
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 from unittest import mock
 
@@ -54,7 +55,7 @@ class Case(NamedTuple):
     image_shape: tuple[int, int, int]
     peer: str
     rounding: float = 1.0  # so many times ROUNDING are allowed
-    checked: dict = {}  # more changes, for the check alone: no two draw the same dropout  # noqa: RUF012
+    checked: Mapping = MappingProxyType({})  # more changes, for the check alone: no two draw the same dropout
 
 
 DIGIT = (28, 28, 1)
@@ -153,8 +154,6 @@ def torch_device() -> str:
 
 def measured(case: Case, options: argparse.Namespace) -> dict:
     """The ratio of a case and the steps a second behind it."""
-    import torch
-
     peer = importlib.import_module(f"benchmarks.{case.peer}")
     data, forms = noise(case.image_shape), forms_of(peer)
     check(peer, *built(case._replace(changes=case.changes | case.checked)), data, case.rounding)
@@ -163,7 +162,7 @@ def measured(case: Case, options: argparse.Namespace) -> dict:
     turns = {"jaxgen": jaxgen_turn(algorithm, data)}
     for form in forms:
         turns[form] = torch_turn(stepper(peer, algorithm, params, config, data, form))
-    with shortened(torch, torch_device() == "cuda"):
+    with products_in_tf32(torch_device() == "cuda"):
         rates = taking_turns(turns, options.steps, options.repeats, config.batch_size)
     peers = zip(*(rates[form] for form in forms), strict=True)
     ratios = [ours / max(theirs) for ours, theirs in zip(rates["jaxgen"], peers, strict=True)]
@@ -261,13 +260,16 @@ def check(peer, algorithm, config, data: Data, rounding: float = 1.0) -> None:
 
     index = np.random.default_rng(1).integers(0, IMAGES, (len(ROUNDING), config.batch_size)).astype(np.int32)
     params = first_params(algorithm)
-    draws = mock.patch("jaxgen.prng.normal", fixed_normal), mock.patch("jax.random.randint", fixed_integers)
-    with draws[0], draws[1], jax.default_matmul_precision("highest"):
+    with (
+        mock.patch("jaxgen.prng.normal", fixed_normal),
+        mock.patch("jax.random.randint", fixed_integers),
+        jax.default_matmul_precision("highest"),
+    ):
         ours = jax.device_get(jaxgen_turn(algorithm, data)(index))
     placed = cache(lambda make, *its: torch.as_tensor(make(*its), device=torch_device()))  # once: graphs hold it
     for form in forms_of(peer):
         step = stepper(peer, algorithm, params, config, data, form)
-        with shortened(torch, False), mock.patch("torch.randint", lambda *its, **_: placed(integers, *its)):
+        with products_in_tf32(False), mock.patch("torch.randint", lambda *its, **_: placed(integers, *its)):
             batches = torch.as_tensor(index.astype(np.int64), device=torch_device())
             found = (step(batch, lambda shape: placed(fixed, shape)) for batch in batches)
             steps = [{name: float(value) for name, value in each.items()} for each in found]
@@ -280,8 +282,10 @@ def check(peer, algorithm, config, data: Data, rounding: float = 1.0) -> None:
 
 
 @contextlib.contextmanager
-def shortened(torch, short: bool):
+def products_in_tf32(short: bool):
     """Whether PyTorch's products of float32 numbers are of TF32, where a GPU has it, as jax's are unless told."""
+    import torch
+
     matrices, convolutions = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     torch.set_float32_matmul_precision("high" if short else "highest")
     torch.backends.cudnn.allow_tf32 = short

@@ -12,11 +12,10 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 from torch.nn.functional import one_hot
 
-from benchmarks.torch_aae import FORMS, NETWORKS, schedule
+from benchmarks.torch_aae import FORMS, MOVED, NETWORKS, schedule
 from benchmarks.torch_mlp import LOOP, MLP, Adam, Normal, Step, in_form, pixels
 
 __all__ = ["FORMS", "stepper"]
-MOVED = {"reconstruction": ("encoder", "decoder"), "critic": ("critic",), "encoder": ("encoder",)}
 SEEN = {"reconstruction": ("encoder", "decoder"), "critic": ("encoder", "critic"), "encoder": ("encoder", "critic")}
 
 
@@ -53,12 +52,9 @@ def stepper(algorithm, params: Mapping, config, images: np.ndarray, labels: np.n
             adam[name].step(gathered.of(MOVED[name]))
             if form == LOOP:
                 found[name].item()
-        nll = found["reconstruction"].detach() * image[0].numel()
-        return {
-            "reconstruction/nll": nll,
-            "critic/loss": found["critic"].detach(),
-            "encoder/loss": found["encoder"].detach(),
-        }
+        nll = found["reconstruction"] * image[0].numel()
+        measured = {"reconstruction/nll": nll, "critic/loss": found["critic"], "encoder/loss": found["encoder"]}
+        return {name: value.detach() for name, value in measured.items()}
 
     return Step(run, adam.values(), form)
 
@@ -99,13 +95,13 @@ class Gathered:
     def add(self, loss: Tensor, names: Sequence[str]) -> None:
         """Adds a loss's gradient for the networks of those names."""
         params = [each for name in names for each in self._params[name]]
-        found = list(torch.autograd.grad(loss, params))
+        found = iter(torch.autograd.grad(loss, params))
         for name in names:
-            its, found = found[: len(self._params[name])], found[len(self._params[name]) :]
+            its = [next(found) for _ in self._params[name]]
             if name in self._sums:
                 torch._foreach_add_(self._sums[name], its)
             else:
-                self._sums[name] = list(its)
+                self._sums[name] = its
 
     def of(self, names: Sequence[str]) -> list[Tensor]:
         return [each for name in names for each in self._sums[name]]

@@ -209,9 +209,8 @@ def test_sampling_from_a_fitted_sampler_keeps_it_and_counts_what_is_asked_for(fi
 
 
 def test_the_command_line_offers_the_samplers_and_modes_that_there_are():
-    launcher = read_module(
-        REPOSITORY / "launch.py"
-    )  # neither it nor the config starts jax, and so they name them themselves
+    launcher = read_module(REPOSITORY / "launch.py")
+    # Neither it nor the config starts jax, and so they name them themselves.
     assert samplers.NAMES == config.SAMPLERS
     assert set(launcher.MODES) == {"train", "evaluate", *exploring.MODES}
 
