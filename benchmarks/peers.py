@@ -262,7 +262,7 @@ def check(peer, algorithm, config, data: Data, rounding: float = 1.0) -> None:
     params = first_params(algorithm)
     with (
         mock.patch("jaxgen.prng.normal", fixed_normal),
-        mock.patch("jax.random.randint", fixed_integers),
+        mock.patch("jaxgen.prng.randint", fixed_integers),
         jax.default_matmul_precision("highest"),
     ):
         ours = jax.device_get(jaxgen_turn(algorithm, data)(index))
@@ -303,7 +303,7 @@ def fixed_normal(rng, shape=()):
 
 
 def fixed_integers(key, shape, low, high):
-    """In the place of `jax.random.randint`."""
+    """In the place of `jaxgen.prng.randint`."""
     del key
     return jax.numpy.asarray(integers(low, high, shape), np.int32)
 

@@ -18,7 +18,7 @@ def moved(image: Float[Array, "B H W C"], rng: Array, most: int, repeat_edge: bo
     height, width, channels = image.shape[1:]
     around = ((0, 0), (most, most), (most, most), (0, 0))
     padded = jnp.pad(image, around, mode="edge" if repeat_edge else "constant")
-    corner = jax.random.randint(rng, (len(image), 2), 0, 2 * most + 1)
+    corner = prng.randint(rng, (len(image), 2), 0, 2 * most + 1)
 
     def cut(one, at):
         return jax.lax.dynamic_slice(one, (at[0], at[1], 0), (height, width, channels))

@@ -4,7 +4,6 @@ import abc
 import dataclasses
 import math
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
@@ -82,8 +81,8 @@ class PiecewisePrior(Prior):
 
     def sample_piece(self, rng: Array, piece: Int[Array, " B"]) -> Float[Array, "B 2"]:
         """One code from each piece that is named, from anywhere where it is -1."""
-        anywhere_rng, within_rng = jax.random.split(rng)
-        anywhere = jax.random.randint(anywhere_rng, piece.shape, 0, self.pieces)
+        anywhere_rng, within_rng = prng.split(rng)
+        anywhere = prng.randint(anywhere_rng, piece.shape, 0, self.pieces)
         return self.std * self.draw_within(within_rng, jnp.where(piece < 0, anywhere, piece))
 
     @abc.abstractmethod
@@ -127,7 +126,7 @@ class SwissRoll(PiecewisePrior):
     THICKNESS = 0.03
 
     def draw_within(self, rng, piece):
-        along_rng, off_rng = jax.random.split(rng)
+        along_rng, off_rng = prng.split(rng)
         share = (piece + prng.uniform(along_rng, piece.shape)) / self.pieces
         return self._curve(share) + self.THICKNESS * prng.normal(off_rng, (len(piece), 2))
 

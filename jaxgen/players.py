@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import optax
 
+from jaxgen import prng
 from jaxgen.types import Batch, LossFn, Metrics, Params, Stats, TrainState
 
 SCHEDULES = ("alternating", "simultaneous", "accumulating")
@@ -47,7 +48,8 @@ def make_update(players: tuple[Player, ...], schedule: str = "alternating", axis
       alternating: players move in turn, each seeing the moves before.
       simultaneous: every gradient is taken at the same point, with the same rng, and then all move. Players that
         need the same forward pass share it: one `look` is taken once. Where there is none, the compiler merges passes
-        of the same network, input and rng, unless the rng is split off anew: that is a loop, and it merges no loops.
+        of the same network, input and rng, as long as that comes of `prng`: jax derives keys in loops on a CPU, which
+        are never merged.
       accumulating: alternating, but every loss is differentiated for every network and gradients add up over the
         players of a step, as in a PyTorch loop that calls zero_grad once a step. A mistake, kept to be measured.
 
@@ -72,8 +74,8 @@ def make_update(players: tuple[Player, ...], schedule: str = "alternating", axis
 
 def rng_of_step(rng: jax.Array, state: TrainState, axis_name: str | None) -> jax.Array:
     """The key of this step, on this device: the step alone says which noise comes, so there is nothing to save."""
-    rng = jax.random.fold_in(rng, state.step)
-    return rng if axis_name is None else jax.random.fold_in(rng, jax.lax.axis_index(axis_name))
+    rng = prng.fold_in(rng, state.step)
+    return rng if axis_name is None else prng.fold_in(rng, jax.lax.axis_index(axis_name))
 
 
 def check_schedule(schedule: str) -> None:
@@ -84,7 +86,7 @@ def check_schedule(schedule: str) -> None:
 
 def alternate(players, state, batch, rng, axis_name):
     metrics = {}
-    for player, player_rng in zip(players, jax.random.split(rng, len(players)), strict=True):
+    for player, player_rng in zip(players, prng.split(rng, len(players)), strict=True):
         gradient, its_metrics, stats = gradient_of(player, player.networks, state, batch, player_rng, axis_name)
         state = step_down(player, gradient, state, state.params).replace(stats=stats)
         metrics |= its_metrics
@@ -119,7 +121,7 @@ def changed(before: dict[str, Stats], after: dict[str, Stats]) -> dict[str, Stat
 
 def accumulate(players, state, batch, rng, axis_name):
     metrics, accumulated = {}, jax.tree.map(jax.numpy.zeros_like, state.params)
-    for player, player_rng in zip(players, jax.random.split(rng, len(players)), strict=True):
+    for player, player_rng in zip(players, prng.split(rng, len(players)), strict=True):
         names = tuple(state.params)
         gradient, its_metrics, stats = gradient_of(player, names, state, batch, player_rng, axis_name)
         accumulated = jax.tree.map(jax.numpy.add, accumulated, gradient)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import jax
 from ml_collections import ConfigDict
 
-from jaxgen import algorithms, copies, evaluation, hosts, parallel, pictures, quality, snapshots
+from jaxgen import algorithms, copies, evaluation, hosts, parallel, pictures, prng, quality, snapshots
 from jaxgen import workdir as workdirs
 from jaxgen.algorithms import Algorithm
 from jaxgen.checkpoints import Checkpoints
@@ -52,7 +52,7 @@ def make_step(algorithm: Algorithm, seeds: int = 1, at_once: int = 0, augment: A
         def step(state, data, index, rng):
             batch = gather(data, index) if data else as_batch(index)
             if augment and any(augment):
-                batch = augment(batch, rng_of_step(jax.random.fold_in(rng, MOVES), state, axis_name))
+                batch = augment(batch, rng_of_step(prng.fold_in(rng, MOVES), state, axis_name))
             return update(state, batch, rng)
 
         return copies.step(step, seeds, at_once)

@@ -33,6 +33,23 @@ def test_the_numbers_are_those_of_jax(shape):
         np.testing.assert_array_equal(found, asked)
 
 
+@pytest.mark.parametrize(("minval", "maxval"), [(0, 10), (-3, 7), (4, 5), (0, 2**16), (5, 100_000), (0, 2**31 - 1)])
+def test_whole_numbers_are_those_of_jax(minval, maxval):
+    rng = jax.random.key(3)
+    found = prng.randint(rng, (50, 3), minval, maxval)
+    assert found.dtype == jnp.int32
+    np.testing.assert_array_equal(found, jax.random.randint(rng, (50, 3), minval, maxval))
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 5))
+def test_new_keys_are_those_of_jax(number, count):
+    rng = jax.random.key(number)
+    assert (prng.split(rng, count) == jax.random.split(rng, count)).all()
+    assert prng.fold_in(rng, jnp.uint32(number)) == jax.random.fold_in(rng, jnp.uint32(number))
+    assert prng.fold_in(rng, count) == jax.random.fold_in(rng, count)
+
+
 @settings(deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_every_key_gives_what_it_gives_jax(seed):
@@ -54,10 +71,16 @@ def test_each_of_several_keys_draws_its_own():
 def test_another_generator_is_left_to_jax():
     rng = jax.random.key(0, impl="rbg")
     np.testing.assert_array_equal(prng.normal(rng, (5,)), jax.random.normal(rng, (5,)))
+    assert (prng.split(rng) == jax.random.split(rng)).all()
+    assert prng.fold_in(rng, 1) == jax.random.fold_in(rng, 1)
 
 
 def test_a_draw_is_no_loop():
-    draw = jax.jit(lambda rng: prng.normal(rng, (10,)) + prng.bernoulli(rng, 0.3, (10,)))
+    def draw(rng):
+        one, other = prng.split(prng.fold_in(rng, 1))
+        return prng.normal(one, (10,)) + prng.bernoulli(other, 0.3, (10,)) + prng.randint(other, (10,), 0, 3)
+
+    draw = jax.jit(draw)
     assert "while" not in draw.lower(jax.random.key(0)).as_text()
 
 

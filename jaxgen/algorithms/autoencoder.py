@@ -89,7 +89,7 @@ class Autoencoder(Algorithm):
         return {"encoder": (self.example_image(),), "decoder": (jnp.zeros((1, self.latent_size)),)}
 
     def reconstruct(self, params, stats, batch, rng):
-        corruption_rng, code_rng, encoder_rng, decoder_rng = jax.random.split(rng, 4)
+        corruption_rng, code_rng, encoder_rng, decoder_rng = prng.split(rng, 4)
         seen = self.corrupted(batch.image, corruption_rng)
         told = self.apply("encoder", params, stats, self.scaled(seen), rng=encoder_rng)
         code = self.training_code(told, code_rng)
@@ -105,7 +105,7 @@ class Autoencoder(Algorithm):
         """What the encoder sees of images in training."""
         if not (self.noise or self.masking):
             return image
-        noise_rng, mask_rng, coin_rng = jax.random.split(rng, 3)
+        noise_rng, mask_rng, coin_rng = prng.split(rng, 3)
         noisy, masked = noised(image, noise_rng, self.noise), blackened(image, mask_rng, self.masking)
         if not (self.noise and self.masking):
             return noisy if self.noise else masked

@@ -92,7 +92,7 @@ class Colorizer(Algorithm):
         return {"painter": (self.example_image()[..., :1],)}
 
     def paint(self, params, stats, batch, rng):
-        code_rng, noise_rng, dropout_rng = jax.random.split(rng, 3)
+        code_rng, noise_rng, dropout_rng = prng.split(rng, 3)
         shown = self.shown(batch, code_rng)
         noisy = shown + self.noise * prng.normal(noise_rng, shown.shape) if self.noise else shown
         coloured = self.apply("painter", params, stats, noisy, rng=dropout_rng)

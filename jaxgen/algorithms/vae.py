@@ -139,7 +139,7 @@ class VAE(Algorithm):
 
     def weighted_bound(self, params, stats, batch, rng):
         posterior = self.posterior(params, stats, self.noisy(batch.image, rng), batch.label, rng)
-        noise = prng.normal(jax.random.fold_in(rng, 2), (self.draws, *posterior.mean.shape))
+        noise = prng.normal(prng.fold_in(rng, 2), (self.draws, *posterior.mean.shape))
         code = posterior.mean + jnp.exp(posterior.log_std) * noise
         code, tap = weight_again(code, jnp.zeros(code.shape[:2]))
         log_weight = self.log_weight(params, stats, batch, jax.lax.stop_gradient(posterior), code, rng)
@@ -151,8 +151,8 @@ class VAE(Algorithm):
     def distorted(self, params, stats, batch, rng) -> tuple[Float[Array, " B"], Posterior]:
         """-log p(x | z) of each example for one draw of z, in nats, and q(z | x)."""
         posterior = self.posterior(params, stats, self.noisy(batch.image, rng), batch.label, rng)
-        code = self.draw(posterior, jax.random.fold_in(rng, 2))
-        output = self.output(params, stats, code, batch.label, jax.random.fold_in(rng, 3))
+        code = self.draw(posterior, prng.fold_in(rng, 2))
+        output = self.output(params, stats, code, batch.label, prng.fold_in(rng, 3))
         return self.pixel_nll(params, stats, output, batch.image), posterior
 
     def counted(self, kl: Float[Array, "B Z"]) -> Float[Array, ""]:
@@ -179,11 +179,11 @@ class VAE(Algorithm):
     def noisy(self, image, rng):
         if not self.input_noise:
             return image
-        return image + self.input_noise * prng.normal(jax.random.fold_in(rng, 0), image.shape)
+        return image + self.input_noise * prng.normal(prng.fold_in(rng, 0), image.shape)
 
     def posterior(self, params, stats, image, label, rng=None) -> Posterior:
         """q(z | x) of each example."""
-        rng = None if rng is None else jax.random.fold_in(rng, 1)
+        rng = None if rng is None else prng.fold_in(rng, 1)
         seen = CONTRAST * (image - self.centre(params, stats)) if "centre" in self.networks else image
         output = self.apply("encoder", params, stats, seen, *self.told(label), rng=rng)
         return Posterior(output[:, 0], jnp.clip(output[:, 1], *LOG_STD_RANGE))

@@ -175,18 +175,18 @@ class VAEGAN(Algorithm):
 
     def look(self, params, stats, batch, rng) -> tuple[Play, Handed]:
         """One pass through all networks, of images, reconstructions and drawn images."""
-        noise_rng, code_rng, rng = jax.random.split(rng, 3)
+        noise_rng, code_rng, rng = prng.split(rng, 3)
         image = 2 * batch.image - 1
-        output, after = self.train_apply("encoder", params, stats, image, rng=jax.random.fold_in(rng, 0))
+        output, after = self.train_apply("encoder", params, stats, image, rng=prng.fold_in(rng, 0))
         posterior = as_posterior(output)
         code = self.reparameterised(posterior, noise_rng)
         codes = jnp.concatenate([code, self.prior.sample(code_rng, len(code))])
-        decoded, after = self.train_apply("decoder", params, after, codes, rng=jax.random.fold_in(rng, 1))
+        decoded, after = self.train_apply("decoder", params, after, codes, rng=prng.fold_in(rng, 1))
         # Each kind by itself: a critic that normalises a batch of all kinds tells them apart by what sets each off from
         # their mean, and wins.
         features, logits = [], []
         for turn, kind in enumerate((image, *jnp.split(jnp.tanh(decoded), 2))):
-            seen, said, after = self.judged(params, after, kind, jax.random.fold_in(rng, 2 + turn))
+            seen, said, after = self.judged(params, after, kind, prng.fold_in(rng, 2 + turn))
             features.append(seen)
             logits.append(said)
         real, reconstructed, _ = features
@@ -205,8 +205,8 @@ class VAEGAN(Algorithm):
 
     def judged(self, params, stats, image, rng) -> tuple[Float[Array, "B ..."], Float[Array, " B"], dict]:
         """The critic's features of images in [-1, 1], how real these seem, and the statistics after them."""
-        features, after = self.train_apply("features", params, stats, image, rng=jax.random.fold_in(rng, 0))
-        said, after = self.train_apply("critic", params, after, features, rng=jax.random.fold_in(rng, 1))
+        features, after = self.train_apply("features", params, stats, image, rng=prng.fold_in(rng, 0))
+        said, after = self.train_apply("critic", params, after, features, rng=prng.fold_in(rng, 1))
         return features, said[:, 0], after
 
     # What the loop, the evaluation and `jaxgen.load` use.

@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
@@ -34,7 +33,7 @@ class Augmentation(NamedTuple):
 
     def __call__(self, batch: Batch, rng: Array) -> Batch:
         """The batch, changed."""
-        mirror_rng, binarise_rng = (jax.random.fold_in(rng, number) for number in range(2))
+        mirror_rng, binarise_rng = (prng.fold_in(rng, number) for number in range(2))
         image = batch.image
         if self.mirror:
             image = mirrored(image, mirror_rng)
