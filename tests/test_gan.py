@@ -9,9 +9,9 @@ import pytest
 from helpers import B, C, H, W, read_config, same, tiny_algorithm, tiny_batch
 
 from jaxgen import algorithms
-from jaxgen.algorithms.gan import AVERAGE, share
+from jaxgen.algorithms.gan import AVERAGE, GAN, share
 from jaxgen.algorithms.nets import critic_and_generator
-from jaxgen.games import GAMES, slope_penalty
+from jaxgen.games import GAMES, SUREST, slope_penalty, told_and_fooled
 from jaxgen.players import make_update
 from jaxgen.types import Batch, Info
 
@@ -19,6 +19,10 @@ from jaxgen.types import Batch, Info
 def started(tokens="smoke", name="gan", **changes):
     algorithm = tiny_algorithm(name, tokens, **changes)
     return algorithm, jax.jit(algorithm.init)(jax.random.key(0))
+
+
+def numbers(metrics):
+    return {name: float(value) for name, value in metrics.items()}
 
 
 def updated(algorithm, state, steps=1):
@@ -53,6 +57,65 @@ def test_simultaneous_players_share_the_forward_passes_of_what_is_drawn():
 
     of_the_generator = 2 * B * 1000 * H * W * C  # its last layer, one way
     assert flops("alternating") - flops("simultaneous") > 0.9 * of_the_generator
+
+
+TURNED = [name for name, game in GAMES.items() if game.turned]
+
+
+def score(params, fake):
+    along = fake @ params
+    return 2 * along + jnp.sin(along), None
+
+
+@pytest.mark.parametrize("name", TURNED)
+def test_one_way_back_gives_both_sides_their_gradients(name):
+    game, params, fake = GAMES[name], jnp.array([0.7, -0.2]), jnp.array([[-9.0, 2.0], [0.5, -1.0], [3.0, 4.0]])
+
+    def apart(params, fake):
+        said, _ = score(params, fake)
+        return game.critic(jnp.zeros(3), said).mean(), game.generator(said).mean()
+
+    (told, fooled), slopes = apart(params, fake), jax.jacrev(apart, (0, 1))(params, fake)
+    logits, telling, fooling, _ = told_and_fooled(game, score, params, fake)
+    assert game.critic(jnp.zeros(3), logits).mean() + telling == told
+    assert fooling == fooled
+    together = jax.jacrev(lambda *at: told_and_fooled(game, score, *at)[1:3], (0, 1))(params, fake)
+    np.testing.assert_allclose(together[0][0], slopes[0][0], rtol=1e-5)
+    np.testing.assert_allclose(together[1][1], slopes[1][1], rtol=1e-5)
+    assert not together[0][1].any()
+    assert not together[1][0].any()
+
+
+@pytest.mark.parametrize("logit", [-SUREST, -3 * SUREST, 3 * SUREST])
+def test_a_generator_whose_critic_is_sure_has_a_finite_gradient(logit):
+    def fooling(fake):
+        return told_and_fooled(GAMES["non_saturating"], lambda _, fake: (fake[:, 0], None), (), fake)[2]
+
+    expected = {-SUREST: -1.0}.get(logit, 0.0)
+    np.testing.assert_allclose(jax.grad(fooling)(jnp.full((1, 1), logit)), [[expected]], rtol=1e-5, atol=1e-20)
+
+
+@pytest.mark.parametrize("options", [{}, {"spectral": True}, {"game": "wasserstein", "r1": 1.0}, {"r1": 1.0}])
+def test_simultaneous_players_go_back_through_the_critic_once_and_move_as_if_twice(monkeypatch, options):
+    def step():
+        algorithm, state = started(critic_layers=(("dense", 256), ("relu",), ("dense", 256), ("relu",)), **options)
+        update = jax.jit(make_update(algorithm.players, algorithm.schedule))
+        compiled = update.lower(state, tiny_batch(), jax.random.key(0)).compile()
+        return compiled(state, tiny_batch(), jax.random.key(0)), compiled.cost_analysis()["flops"]
+
+    (once, metrics), flops = step()
+    monkeypatch.setattr(GAN, "one_way_back", False)
+    (twice, others), more = step()
+    of_the_middle_layer = 2 * B * 256 * 256
+    assert more - flops > 0.9 * of_the_middle_layer
+    for one, two in zip(jax.tree.leaves(once.opt_states), jax.tree.leaves(twice.opt_states), strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-7)
+    assert numbers(metrics) == pytest.approx(numbers(others))
+
+
+@pytest.mark.parametrize("options", [{"critic_norm": True, "critic_layers": ()}, {"game": "hinge"}])
+def test_a_generator_goes_its_own_way_back_where_the_critics_is_another(options):
+    assert not tiny_algorithm("dcgan", "smoke", **options).one_way_back
 
 
 @pytest.mark.parametrize("game", GAMES)

@@ -10,12 +10,12 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from jaxgen import objectives
+from jaxgen import objectives, prng
 from jaxgen.algorithms import checks
 from jaxgen.algorithms.base import Algorithm
 from jaxgen.algorithms.nets import critic_and_generator, spelled
 from jaxgen.distributions import Gaussian, Prior
-from jaxgen.games import GAMES, slope_penalty
+from jaxgen.games import GAMES, slope_penalty, told_and_fooled
 from jaxgen.networks.layers import BY_BATCH
 from jaxgen.networks.precision import Network
 from jaxgen.optimizers import decayed
@@ -32,6 +32,8 @@ class Play(NamedTuple):
     drawn: Float[Array, "B H W C"]  # in [-1, 1]
     real: Float[Array, " B"]  # logits of images
     fake: Float[Array, " B"]  # … of what is drawn
+    telling: Float[Array, ""]  # 0, with what the critic's loss of fakes has for a gradient that `fake` does not carry
+    fooling: Float[Array, ""]  # the generator's loss
 
 
 class Handed(NamedTuple):
@@ -48,7 +50,8 @@ class GAN(Algorithm):
 
     Two players: the critic moves down its loss of telling real images from drawn ones, `critic_steps` times a step,
     each time by its share of the batch; the generator, once, down its loss of being told apart. Under the schedule
-    "simultaneous" both see the same drawn images, which are made once.
+    "simultaneous" both see the same drawn images, which are made once, and of most games and critics the way back
+    through the critic is taken once for both (see `games.told_and_fooled`).
 
     Networks see and make pixels in [-1, 1].
 
@@ -59,6 +62,7 @@ class GAN(Algorithm):
       slope_penalty: weight of (‖∇ critic‖ - 1)² between reals and fakes (Gulrajani et al. 2017); 0: none.
       average: the share of itself that the running mean of the generator's parameters, which draws what is shown and
         measured, keeps a step (Yazıcı et al. 2019, arXiv 1806.04498); 0: no mean, the parameters themselves.
+      critic_sees_batch: whether what the critic says of an image depends on those beside it.
     """
 
     info: Info
@@ -71,6 +75,7 @@ class GAN(Algorithm):
     r1: float
     slope_penalty: float
     average: float
+    critic_sees_batch: bool
 
     encodes = False
     decoder_needs_label = False
@@ -87,7 +92,8 @@ class GAN(Algorithm):
             name: optax.adam(decayed(config.rates[name], config.steps, config.decay), b1=config.momentum)
             for name in ("critic", "generator")
         }
-        return cls(info, prior, networks, optimizers, **{name: config[name] for name in OPTIONS})
+        options = {name: config[name] for name in OPTIONS}
+        return cls(info, prior, networks, optimizers, **options, critic_sees_batch=bool(seeing_batch(config)))
 
     @classmethod
     def scores(cls, info: Info) -> int:
@@ -120,12 +126,25 @@ class GAN(Algorithm):
     def look(self, turn: int, params, stats, batch, rng) -> tuple[Play, Handed]:
         """A turn's images and drawn images, as the critic sees them."""
         batch = share(batch, turn, self.critic_steps)
-        code_rng, generator_rng, real_rng, fake_rng, rng = jax.random.split(rng, 5)
+        code_rng, generator_rng, real_rng, fake_rng, rng = prng.split(rng, 5)
         code, image = self.prior.sample(code_rng, len(batch.label)), 2 * batch.image - 1
         fake, drew = self.drawn(params, stats, code, batch.label, generator_rng)
         real_logits, told = self.logits(params, stats, image, batch.label, real_rng)
-        fake_logits, told = self.logits(params, told, fake, batch.label, fake_rng)
-        return Play(fake, real_logits, fake_logits), Handed(batch, rng, {**told, "generator": drew["generator"]})
+        said, stats = self.said_of_fakes(params, told, fake, batch.label, fake_rng)
+        return Play(fake, real_logits, *said), Handed(batch, rng, {**stats, "generator": drew["generator"]})
+
+    def said_of_fakes(self, params, stats, fake, label, rng) -> tuple[tuple, dict]:
+        """The last three of `Play`, and the statistics after them."""
+        game = GAMES[self.game]
+        if not self.one_way_back:
+            logits, stats = self.logits(params, stats, fake, label, rng)
+            return (logits, jnp.zeros(()), game.generator(logits).mean()), stats
+
+        def score(critic, fake):
+            return self.logits({"critic": critic}, stats, fake, label, rng)
+
+        *said, stats = told_and_fooled(game, score, params["critic"], fake)
+        return tuple(said), stats
 
     # The losses.
 
@@ -134,6 +153,7 @@ class GAN(Algorithm):
         play, (batch, rng, after) = seen
         loss = GAMES[self.game].critic(play.real, play.fake).mean()
         metrics = {"loss": loss, "d_real": said_real(play.real), "d_fake": said_real(play.fake)}
+        loss = loss + play.telling
 
         def score(image):
             return self.logits(params, stats, image, batch.label, rng)[0]
@@ -151,13 +171,18 @@ class GAN(Algorithm):
         """The generator's loss; its running mean takes in the parameters that made the images."""
         del batch
         play, handed = seen
-        loss = GAMES[self.game].generator(play.fake).mean()
         after = {**stats, "generator": handed.stats["generator"]}
         if self.average:
             kept = self.average
             mean = jax.tree.map(lambda old, new: kept * old + (1 - kept) * new, stats[AVERAGE], params["generator"])
             after[AVERAGE] = jax.lax.stop_gradient(mean)
-        return loss, ({"loss": loss}, after)
+        return play.fooling, ({"loss": play.fooling}, after)
+
+    @property
+    def one_way_back(self) -> bool:
+        """Whether the critic's way back to its fakes serves the generator too; see `told_and_fooled`."""
+        same_point = self.schedule == "simultaneous"
+        return same_point and not self.critic_sees_batch and GAMES[self.game].turned is not None
 
     # The networks' parts, in training.
 
@@ -269,9 +294,14 @@ def check(config) -> None:
             "critic_norm=True is of the critic that width makes, and critic_layers spell another; try "
             "--config.critic_norm=false, with batch_norm among the layers"
         )
-    kinds = [kind for kind, *_ in spelled(config, "critic_layers")] or ["batch_norm"] * config.critic_norm
-    if config.slope_penalty and (found := [kind for kind in kinds if kind in BY_BATCH]):
+    if config.slope_penalty and (found := seeing_batch(config)):
         raise ValueError(
             f"slope_penalty={config.slope_penalty} is of each image by itself, which a critic with {found[0]} does not "
             "see; try --config.slope_penalty=0.0"
         )
+
+
+def seeing_batch(config) -> list[str]:
+    """The kinds of the critic's layers that make of an image what depends on those beside it."""
+    kinds = [kind for kind, *_ in spelled(config, "critic_layers")] or ["batch_norm"] * config.critic_norm
+    return [kind for kind in kinds if kind in BY_BATCH]
