@@ -115,7 +115,7 @@ def test_the_players_of_a_step_see_the_same_codes_so_that_one_forward_pass_serve
 
 def test_the_critics_loss_gives_the_encoder_a_gradient_only_where_it_accumulates():
     """The tutorial's missing detach: the loss reaches the encoder, and the routing by argument is what stops it."""
-    algorithm, state = start()
+    algorithm, state = start(schedule="accumulating")
     through = gradient(algorithm, algorithm.tell_prior_from_code, state)
     assert largest(through["encoder"]) > 0
     assert largest(through["decoder"]) == 0

@@ -17,6 +17,7 @@ LAYERS = [
     {"types", "files", "config", "trees", "quiet_orbax", "latent", "distortions"},
     {"distributions", "objectives", "networks", "optimizers", "parallel", "hosts", "figures", "workdir", "profiling"},
     {"players", "games", "data", "metrics", "checkpoints", "telemetry"},
+    {"piecewise"},
     {"algorithms"},
     {"model"},
     {"copies", "samplers", "code_pictures"},

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from jaxgen import objectives, prng
+from jaxgen import objectives, piecewise, prng
 from jaxgen.algorithms import checks
 from jaxgen.algorithms.base import Algorithm
 from jaxgen.distributions import Gaussian, PiecewisePrior, Prior, gaussian_kl, make_prior
@@ -23,6 +23,7 @@ LOG_STD_AT_START, LOG_STD_RANGE = -2.0, (-7.0, 0.3)  # of a Gaussian posterior
 OPTIONS = (
     "schedule",
     "critic_sees_label",
+    "critic_dropout",
     "gaussian_posterior",
     "kl_weight",
     "game_moves_spread",
@@ -65,6 +66,7 @@ class AAE(Algorithm):
 
     Attributes:
       critic_sees_label: the critic scores (code, label); an unknown label is all zeros.
+      critic_dropout: the share of the critic's hidden units dropped in training.
       gaussian_posterior: the encoder draws z ~ N(mean(x), std(x)²) (section 2.1 of the paper) instead of a point. A
         class whose images vary in few ways can so fill the dimensions that it has no use for with noise, where a
         deterministic encoder would leave it on a thin surface that gives the label away.
@@ -89,6 +91,7 @@ class AAE(Algorithm):
     optimizers: Mapping[str, optax.GradientTransformation]  # by player
     schedule: str
     critic_sees_label: bool
+    critic_dropout: float
     gaussian_posterior: bool
     kl_weight: float
     game_moves_spread: bool
@@ -153,6 +156,12 @@ class AAE(Algorithm):
             players += (Player("kl", ("encoder",), self.optimizers["kl"], self.compress),)
         return players
 
+    @property
+    def one_way_back(self) -> bool:
+        """Whether one way back through the critic serves its loss, its penalty and the encoder; see `piecewise`."""
+        exact = not (self.log_eps or self.critic_dropout)
+        return bool(self.schedule == "simultaneous" and self.gradient_penalty and exact)
+
     def example_inputs(self):
         image, code, label = self.example_image(), jnp.zeros((1, self.latent_size)), jnp.zeros(1, jnp.int32)
         return {
@@ -165,7 +174,7 @@ class AAE(Algorithm):
     # gives them the same codes: one forward pass of the encoder serves the three.
 
     def reconstruct(self, params, stats, batch, rng):
-        code_rng, decoder_rng = jax.random.split(rng)
+        code_rng, decoder_rng = prng.split(rng)
         posterior = self.posterior(params, stats, batch.image, code_rng)
         logits = self.logits(params, stats, self.draw(posterior, code_rng), batch.label, decoder_rng)
         nll = objectives.bernoulli_nll(logits, batch.image).mean()
@@ -176,10 +185,14 @@ class AAE(Algorithm):
         return loss, (metrics, stats)
 
     def tell_prior_from_code(self, params, stats, batch, rng):
-        code_rng, game_rng = jax.random.split(rng)
-        prior_rng, real_rng, fake_rng = jax.random.split(game_rng, 3)
+        code_rng, game_rng = prng.split(rng)
+        prior_rng, real_rng, fake_rng = prng.split(game_rng, 3)
         code = self.draw(self.posterior(params, stats, batch.image), code_rng)
         prior_code = self.prior_code(prior_rng, batch.label)
+        if self.one_way_back:
+            score = self.score_of_both(params, stats, batch.label)
+            loss, metrics = piecewise.told_apart(score, prior_code, code, self.gradient_penalty)
+            return loss, (metrics, stats)
         real = self.score(params, stats, prior_code, batch.label, real_rng)
         fake = self.score(params, stats, code, batch.label, fake_rng)
         loss = objectives.critic_loss(real, fake, self.log_eps).mean()
@@ -191,16 +204,20 @@ class AAE(Algorithm):
         return loss, (metrics, stats)
 
     def compress(self, params, stats, batch, rng):
-        code_rng, _ = jax.random.split(rng)
+        code_rng, _ = prng.split(rng)
         kl = self.kl(self.posterior(params, stats, batch.image, code_rng)).mean()
         return kl, ({"nats": kl}, stats)
 
     def fool_critic(self, params, stats, batch, rng):
-        code_rng, critic_rng = jax.random.split(rng)
+        code_rng, critic_rng = prng.split(rng)
         posterior = self.posterior(params, stats, batch.image, code_rng)
         if not self.game_moves_spread:
             posterior = posterior._replace(log_std=jax.lax.stop_gradient(posterior.log_std))
         code = self.draw(posterior, code_rng)
+        if self.one_way_back:
+            prior_code = self.prior_code(prng.split(critic_rng, 3)[0], batch.label)  # the critic's own
+            loss = piecewise.fooled(self.score_of_both(params, stats, batch.label), prior_code, code)
+            return loss, ({"loss": loss}, stats)
         loss = objectives.fooling_loss(self.score(params, stats, code, batch.label, critic_rng), self.log_eps).mean()
         return loss, ({"loss": loss}, stats)
 
@@ -212,7 +229,7 @@ class AAE(Algorithm):
             changed = self.posterior(params, stats, batch.image + change).mean
             return jnp.square((changed - code) / self.prior.std).sum(-1)
 
-        rng = jax.random.fold_in(rng, 3)
+        rng = prng.fold_in(rng, 3)
         change = objectives.worst_change(movement, rng, batch.image.shape, self.perturbation)
         squared = movement(change).mean()
         return squared, ({"squared": squared}, stats)
@@ -229,7 +246,7 @@ class AAE(Algorithm):
     def draw(self, posterior: Posterior, rng) -> Float[Array, "B Z"]:
         if posterior.log_std is None:
             return posterior.mean
-        noise = prng.normal(jax.random.fold_in(rng, 0), posterior.mean.shape)
+        noise = prng.normal(prng.fold_in(rng, 0), posterior.mean.shape)
         return posterior.mean + jnp.exp(posterior.log_std) * noise
 
     def kl(self, posterior: Posterior) -> Float[Array, " B"]:
@@ -241,17 +258,25 @@ class AAE(Algorithm):
         """[B, Z], [B] -> pixel logits [B, H, W, C]."""
         return self.apply("decoder", params, stats, *self.seen("decoder", code, label), rng=rng)
 
-    def score(self, params, stats, code, label, rng=None):
+    def score(self, params, stats, code, label, rng=None, one=None):
         """The critic's logit that a code came from the prior: [B, Z], [B] -> [B]."""
-        return self.apply("critic", params, stats, *self.seen("critic", code, label), rng=rng)
+        return self.apply("critic", params, stats, *self.seen("critic", code, label, one), rng=rng, one=one)
 
-    def seen(self, network, code, label):
-        """What decoder or critic sees: the code, the one-hot label and their outer product, as far as it is told."""
+    def score_of_both(self, params, stats, label) -> piecewise.Score:
+        """The score of a batch of prior codes and one of codes, of the same labels."""
+        twice = jnp.concatenate([label, label])
+        return lambda code, one: self.score(params, stats, code, twice, one=one)
+
+    def seen(self, network, code, label, one=None):
+        """What decoder or critic sees: the code, the one-hot label and their outer product, as far as it is told.
+
+        The label is times `one`, if that comes: linear in it, as the products are in the code.
+        """
         if not {"decoder": self.decoder_needs_label, "critic": self.critic_sees_label}[network]:
             return (code,)
         one_hot = self.one_hot(label)
         products = (code[:, None] * one_hot[:, :, None],) if network in self.label_products else ()
-        return (code, one_hot, *products)
+        return (code, one_hot if one is None else one[:, None] * one_hot, *products)
 
     def prior_code(self, rng, label):
         """A code of the prior for each label, from the label's own piece where it has one: [B] -> [B, Z]."""

@@ -92,11 +92,13 @@ class Algorithm(abc.ABC):
             stats[name] = variables
         return TrainState(jnp.zeros((), jnp.int32), params, stats, init_opt_states(self.players, params))
 
-    def apply(self, name: str, params: ParamsByNetwork, stats: StatsByNetwork, *inputs: Array, rng=None) -> Array:
-        """A network's output; dropout is on where an rng comes."""
+    def apply(
+        self, name: str, params: ParamsByNetwork, stats: StatsByNetwork, *inputs: Array, rng=None, **more
+    ) -> Array:
+        """A network's output; dropout is on where an rng comes. What more it takes is named."""
         variables = {"params": params[name], **stats[name]}
         rngs = None if rng is None else {"dropout": rng}
-        return self.networks[name].apply(variables, *inputs, train=rng is not None, rngs=rngs)
+        return self.networks[name].apply(variables, *inputs, train=rng is not None, rngs=rngs, **more)
 
     def train_apply(
         self, name: str, params: ParamsByNetwork, stats: StatsByNetwork, *inputs: Array, rng: Array

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Mapping
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -11,7 +10,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
-from jaxgen import objectives, prng
+from jaxgen import objectives, piecewise, prng
 from jaxgen.algorithms import checks
 from jaxgen.algorithms.base import Algorithm
 from jaxgen.distributions import Prior, make_prior
@@ -139,6 +138,11 @@ class CategoricalAAE(Algorithm):
             players.append(self.player("distance", ("cluster_heads",), self.keep_apart))
         return tuple(players)
 
+    @property
+    def one_way_back(self) -> bool:
+        """Whether one way back through a critic serves its loss, its penalty and the encoder; see `piecewise`."""
+        return bool(self.schedule == "simultaneous" and self.gradient_penalty)
+
     def player(self, name: str, networks: tuple[str, ...], loss) -> Player:
         return Player(name, networks, self.optimizers[name], loss)
 
@@ -165,27 +169,30 @@ class CategoricalAAE(Algorithm):
         return half, ({"nll": nll, "half_squared_error": half}, stats)
 
     def tell_one_hot_from_category(self, params, stats, batch, rng):
-        logits, _ = self.corrupted(params, stats, batch, rng).heads
-        drawn = jax.random.randint(jax.random.fold_in(rng, 1), batch.label.shape, 0, self.categories)
-        score = partial(self.apply, "category_critic", params, stats)
-        return self.told_apart(score, jax.nn.one_hot(drawn, self.categories), jax.nn.softmax(logits), stats)
+        return self.told_apart(*self.category_game(params, stats, batch, rng), stats)
 
     def tell_prior_from_style(self, params, stats, batch, rng):
-        logits, style = self.corrupted(params, stats, batch, rng).heads
-        drawn = self.sample_code(jax.random.fold_in(rng, 2), len(style))
-        return self.told_apart(lambda z: self.score_style(params, stats, z, logits), drawn, style, stats)
+        return self.told_apart(*self.style_game(params, stats, batch, rng), stats)
 
     def told_apart(self, score, real, fake, stats):
         """A critic's loss and what it consists of."""
-        loss = objectives.critic_loss(score(real), score(fake)).mean()
-        loss, metrics = objectives.penalised(loss, score, real, fake, self.gradient_penalty)
+        if self.one_way_back:
+            loss, metrics = piecewise.told_apart(score, real, fake, self.gradient_penalty)
+        else:
+            loss = objectives.critic_loss(score(real), score(fake)).mean()
+            loss, metrics = objectives.penalised(loss, score, real, fake, self.gradient_penalty)
         return loss, (metrics, stats)
 
     def fool_critics(self, params, stats, batch, rng):
-        logits, style = self.corrupted(params, stats, batch, rng).heads
-        category = objectives.fooling_loss(self.apply("category_critic", params, stats, jax.nn.softmax(logits))).mean()
-        style = objectives.fooling_loss(self.score_style(params, stats, style, logits)).mean()
+        category = self.fooling(*self.category_game(params, stats, batch, rng))
+        style = self.fooling(*self.style_game(params, stats, batch, rng))
         return category + style, ({"category_loss": category, "style_loss": style}, stats)
+
+    def fooling(self, score, real, fake):
+        """The encoder's loss against a critic."""
+        if self.one_way_back:
+            return piecewise.fooled(score, real, fake)
+        return objectives.fooling_loss(score(fake)).mean()
 
     def resist(self, params, stats, batch, rng):
         seen, (logits, _) = self.corrupted(params, stats, batch, rng)
@@ -196,7 +203,7 @@ class CategoricalAAE(Algorithm):
             changed = jax.nn.log_softmax(self.heads(params, stats, seen + change)[0])
             return (category * (jax.lax.stop_gradient(jax.nn.log_softmax(logits)) - changed)).sum(-1)
 
-        rng = jax.random.fold_in(rng, 3)
+        rng = prng.fold_in(rng, 3)
         kl = divergence(objectives.worst_change(divergence, rng, seen.shape, self.perturbation)).mean()
         return kl, ({"kl": kl}, stats)
 
@@ -210,14 +217,38 @@ class CategoricalAAE(Algorithm):
 
     # The networks' parts.
 
-    def score_style(self, params, stats, style, logits) -> Float[Array, " B"]:
-        """The style critic's logit that a style came from the prior; the category is told, not judged."""
-        category = jax.lax.stop_gradient(self.shown(logits))
-        return self.apply("style_critic", params, stats, *self.seen_by_style_critic(style, category))
+    def category_game(self, params, stats, batch, rng) -> tuple[piecewise.Score, Array, Array]:
+        """The category critic's logit that a category was drawn; drawn ones, one-hot; the encoder's q(y | x)."""
+        logits, _ = self.corrupted(params, stats, batch, rng).heads
+        drawn = prng.randint(prng.fold_in(rng, 1), batch.label.shape, 0, self.categories)
 
-    def seen_by_style_critic(self, style, category) -> tuple[Array, ...]:
-        """The style, and where it is told, the category and their outer product: a first layer for each category."""
-        return (style, category, style[:, None] * category[:, :, None]) if self.style_critic_sees_category else (style,)
+        def score(category, one=None):
+            return self.apply("category_critic", params, stats, category, one=one)
+
+        return score, jax.nn.one_hot(drawn, self.categories), jax.nn.softmax(logits)
+
+    def style_game(self, params, stats, batch, rng) -> tuple[piecewise.Score, Array, Array]:
+        """The style critic's logit that a style came from the prior; styles of the prior; the encoder's.
+
+        The category is told, not judged.
+        """
+        logits, style = self.corrupted(params, stats, batch, rng).heads
+        told = jax.lax.stop_gradient(self.shown(logits))
+
+        def score(style, one=None):
+            category = jnp.tile(told, (len(style) // len(told), 1))
+            return self.apply("style_critic", params, stats, *self.seen_by_style_critic(style, category, one), one=one)
+
+        return score, self.sample_code(prng.fold_in(rng, 2), len(style)), style
+
+    def seen_by_style_critic(self, style, category, one=None) -> tuple[Array, ...]:
+        """The style, and where it is told, the category and their outer product: a first layer for each category.
+
+        The category is times `one`, if that comes.
+        """
+        if not self.style_critic_sees_category:
+            return (style,)
+        return (style, category if one is None else one[:, None] * category, style[:, None] * category[:, :, None])
 
     def shown(self, logits) -> Float[Array, "B K"]:
         """The category as decoder and style critic see it: q(y | x), or all of it on the likeliest one."""
@@ -242,7 +273,7 @@ class CategoricalAAE(Algorithm):
 
     def corrupted(self, params, stats, batch, rng) -> Corrupted:
         """What the encoder makes of a batch in training."""
-        noise_rng, dropout_rng = jax.random.split(jax.random.fold_in(rng, 0))
+        noise_rng, dropout_rng = prng.split(prng.fold_in(rng, 0))
         noise = self.input_noise * prng.normal(noise_rng, batch.image.shape) if self.input_noise else 0.0
         seen = batch.image + noise
         return Corrupted(seen, self.heads(params, stats, seen, dropout_rng))

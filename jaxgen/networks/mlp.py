@@ -32,6 +32,19 @@ class Modulation(nn.Module):
         return (1 + scale) * x + shift
 
 
+class Dense(nn.Module):
+    """A matrix product, and a bias, which is times `one` [B] where it comes."""
+
+    features: int
+    kernel_init: Callable
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B M"], one: Float[Array, " B"] | None = None) -> Float[Array, "B N"]:
+        kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.features))
+        bias = self.param("bias", zeros, (self.features,))
+        return x @ kernel + (bias if one is None else one.astype(x.dtype)[:, None] * bias)
+
+
 class MLP(nn.Module):
     """Dense layers, (leaky) ReLU and dropout between; the last one is linear. Several inputs are flattened and joined.
 
@@ -46,6 +59,8 @@ class MLP(nn.Module):
       leak: the slope of a hidden unit below 0; 0 is the ReLU.
       shortcut: to so many outputs, the first ones, a linear map of the input is added; see `Shortcut`.
       shortcut_init: what its kernel is drawn from.
+
+    `one` is what each example's biases are times, if not 1; see `jaxgen.piecewise`.
     """
 
     hidden: tuple[int, ...]
@@ -59,15 +74,17 @@ class MLP(nn.Module):
     shortcut_init: Callable = lecun_normal()
 
     @nn.compact
-    def __call__(self, *inputs: Float[Array, "B ..."], train: bool) -> Float[Array, "B ..."]:
+    def __call__(
+        self, *inputs: Float[Array, "B ..."], train: bool, one: Float[Array, " B"] | None = None
+    ) -> Float[Array, "B ..."]:
         hidden_init, last_init = INITIALISERS[self.kernel_init]
         joined = x = jnp.concatenate([value.reshape(len(value), -1) for value in inputs], axis=-1)
         for index, width in enumerate(self.hidden):
-            x = nn.Dense(width, kernel_init=hidden_init)(x)
+            x = Dense(width, hidden_init)(x, one)
             x = Modulation()(x, inputs[1]) if self.modulated else x
             x = x if index in self.linear else nn.leaky_relu(x, self.leak)
             x = Dropout(self.dropout, deterministic=not train)(x)
-        x = nn.Dense(math.prod(self.output_shape), kernel_init=last_init)(x)
+        x = Dense(math.prod(self.output_shape), last_init)(x, one)
         if self.shortcut:
             x = Shortcut(self.shortcut, self.shortcut_init)(x, joined)
         return x.reshape(len(x), *self.output_shape)
