@@ -9,7 +9,7 @@ from jax import lax
 from jaxgen.networks import convolutions
 from jaxgen.networks.convolutions import Conv, ConvTranspose, Shape, SmoothTranspose
 
-SHAPES = [(3, 1, 1), (3, 2, 1), (5, 3, 0), (2, 2, 1), (1, 1, 0)]
+SHAPES = [(3, 1, 1), (4, 1, 2), (1, 1, 1), (3, 2, 1), (5, 3, 0), (2, 2, 1), (1, 1, 0)]
 X = jax.random.normal(jax.random.key(0), (2, 8, 11, 3))
 
 
@@ -60,6 +60,15 @@ def test_what_runs_on_a_cpu_and_what_runs_elsewhere_are_the_same_maps(size, stri
     for name, arguments in (("convolve", (X, kernel)), ("transpose", (y, kernel)), ("kernel", (X, y))):
         by_product, by_library = (getattr(convolutions, f"{name}_by_{how}") for how in ("product", "library"))
         np.testing.assert_allclose(by_product(*arguments, shape), by_library(*arguments, shape), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("size", "padding"), [(3, 1), (3, 0), (2, 1), (5, 4), (1, 0)])
+def test_a_kernels_gradient_by_halves_is_the_same(size, padding):
+    shape = Shape(X.shape, (size, size, 3, 5), 1, padding)
+    high, wide = (side + 2 * padding - size + 1 for side in X.shape[1:3])
+    y = jax.random.normal(jax.random.key(1), (len(X), high, wide, 5))
+    by_halves, by_library = (of(X, y, shape) for of in (convolutions.kernel_by_halves, convolutions.kernel_by_library))
+    np.testing.assert_allclose(by_halves, by_library, rtol=1e-4, atol=1e-4)
 
 
 def same_with_gradients(one, other, params):
