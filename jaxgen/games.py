@@ -14,8 +14,6 @@ from jaxgen import prng
 from jaxgen.objectives import critic_loss, fooling_loss, squared_slope
 
 Logits = Float[Array, " B"]
-
-
 SUREST = 60.0  # nats: at a fake that it is surer of, a critic's slope comes near the least that float32 holds
 
 
