@@ -14,7 +14,9 @@ from jaxgen import prng
 from jaxgen.objectives import critic_loss, fooling_loss, squared_slope
 
 Logits = Float[Array, " B"]
-SUREST = 60.0  # nats: at a fake that it is surer of, a critic's slope comes near the least that float32 holds
+# Nats. Of a fake that its critic is surer of a generator hears less and less, and at 90 nothing: the critic's own slope
+# there comes near the least that float32 holds.
+SUREST = 60.0
 
 
 class Game(NamedTuple):
