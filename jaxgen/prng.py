@@ -60,7 +60,7 @@ def fold_in(rng: Array, data: int | Array) -> Array:
     """A new key of a key and a number, as `jax.random.fold_in`."""
     if str(jax.random.key_impl(rng)) != THREEFRY:
         return jax.random.fold_in(rng, data)
-    return new_keys(rng, jnp.asarray(data).astype(jnp.uint32))
+    return new_keys(rng, jnp.uint32(data))
 
 
 def new_keys(rng: Array, number: UInt32[Array, "*shape"]) -> Array:

@@ -50,6 +50,11 @@ def test_new_keys_are_those_of_jax(number, count):
     assert prng.fold_in(rng, count) == jax.random.fold_in(rng, count)
 
 
+def test_the_largest_number_is_folded_in_as_by_jax():
+    rng = jax.random.key(0)
+    assert prng.fold_in(rng, 2**32 - 1) == jax.random.fold_in(rng, 2**32 - 1)
+
+
 @settings(deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_every_key_gives_what_it_gives_jax(seed):
