@@ -169,10 +169,12 @@ class CategoricalAAE(Algorithm):
         return half, ({"nll": nll, "half_squared_error": half}, stats)
 
     def tell_one_hot_from_category(self, params, stats, batch, rng):
-        return self.told_apart(*self.category_game(params, stats, batch, rng), stats)
+        heads = self.corrupted(params, stats, batch, rng).heads
+        return self.told_apart(*self.category_game(params, stats, heads, rng), stats)
 
     def tell_prior_from_style(self, params, stats, batch, rng):
-        return self.told_apart(*self.style_game(params, stats, batch, rng), stats)
+        heads = self.corrupted(params, stats, batch, rng).heads
+        return self.told_apart(*self.style_game(params, stats, heads, rng), stats)
 
     def told_apart(self, score, real, fake, stats):
         """A critic's loss and what it consists of."""
@@ -184,8 +186,9 @@ class CategoricalAAE(Algorithm):
         return loss, (metrics, stats)
 
     def fool_critics(self, params, stats, batch, rng):
-        category = self.fooling(*self.category_game(params, stats, batch, rng))
-        style = self.fooling(*self.style_game(params, stats, batch, rng))
+        heads = self.corrupted(params, stats, batch, rng).heads  # once, and so one way back through the encoder
+        category = self.fooling(*self.category_game(params, stats, heads, rng))
+        style = self.fooling(*self.style_game(params, stats, heads, rng))
         return category + style, ({"category_loss": category, "style_loss": style}, stats)
 
     def fooling(self, score, real, fake):
@@ -217,22 +220,22 @@ class CategoricalAAE(Algorithm):
 
     # The networks' parts.
 
-    def category_game(self, params, stats, batch, rng) -> tuple[piecewise.Score, Array, Array]:
+    def category_game(self, params, stats, heads, rng) -> tuple[piecewise.Score, Array, Array]:
         """The category critic's logit that a category was drawn; drawn ones, one-hot; the encoder's q(y | x)."""
-        logits, _ = self.corrupted(params, stats, batch, rng).heads
-        drawn = prng.randint(prng.fold_in(rng, 1), batch.label.shape, 0, self.categories)
+        logits, _ = heads
+        drawn = prng.randint(prng.fold_in(rng, 1), logits.shape[:1], 0, self.categories)
 
         def score(category, one=None):
             return self.apply("category_critic", params, stats, category, one=one)
 
         return score, jax.nn.one_hot(drawn, self.categories), jax.nn.softmax(logits)
 
-    def style_game(self, params, stats, batch, rng) -> tuple[piecewise.Score, Array, Array]:
+    def style_game(self, params, stats, heads, rng) -> tuple[piecewise.Score, Array, Array]:
         """The style critic's logit that a style came from the prior; styles of the prior; the encoder's.
 
         The category is told, not judged.
         """
-        logits, style = self.corrupted(params, stats, batch, rng).heads
+        logits, style = heads
         told = jax.lax.stop_gradient(self.shown(logits))
 
         def score(style, one=None):
