@@ -24,7 +24,7 @@ def get_config(tokens: str = ""):
 
 def faces(config):
     """Colour images of 64 × 64 pixels out of a folder; 10 epochs of 9,600."""
-    layers = colour_faces(config)
+    layers = colour_faces(config, critic_norm=(("batch_norm",),))
     config.decoder_layers = layers["painter"]
     config.steps, config.evaluate_every, config.checkpoint_every = 3000, 500, 1000
     if "critic_layers" in config:

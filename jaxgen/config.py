@@ -160,12 +160,13 @@ def vaegan() -> ConfigDict:
     return config
 
 
-def colour_faces(config: ConfigDict) -> dict[str, tuple[tuple, ...]]:
+def colour_faces(config: ConfigDict, critic_norm: tuple[tuple, ...]) -> dict[str, tuple[tuple, ...]]:
     """Sets what GANs of colour images of 64 × 64 pixels out of a folder share, and returns the layers of their nets.
 
     DCGAN's (Radford et al. 2016) with changes. The painter normalises each image by itself, so that the running mean of
     its parameters fits what it normalises by. Free kernels that double the side, or a first layer of the critic that
-    sees some pixels oftener than the next, leave a grid over what is painted.
+    sees some pixels oftener than the next, leave a grid over what is painted. `critic_norm` stands before the critic's
+    leaky ReLUs, but for the first.
     """
     config.data.update({"source": "folder", "name": "faces", "size": 64, "channels": 3})
     config.mirror = True
@@ -173,7 +174,7 @@ def colour_faces(config: ConfigDict) -> dict[str, tuple[tuple, ...]]:
     leaky, normalised = ("leaky_relu", 0.2), (("group_norm", 8), ("relu",))
     up = "smooth_transpose"
     doubling = [layer for width in (128, 64, 32) for layer in ((up, width, 4, 2, 1), *normalised)]
-    told = (("batch_norm",), leaky)
+    told = (*critic_norm, leaky)
     halving = [layer for width in (128, 256) for layer in (("conv", width, 4, 2, 1), *told)]
     return {
         "painter": (("seed", 16, 256), *normalised, *doubling, (up, 3, 4, 2, 1)),
