@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from jaxgen.networks import MLP, Centre, ConvClassifier
+from jaxgen.networks.precision import InBfloat16
 
 B, H, W, C, Z, K = 6, 8, 10, 3, 5, 4
 
@@ -56,7 +57,7 @@ def test_a_modulated_layer_is_scaled_and_shifted_by_the_second_input_before_its_
     params = network.init(jax.random.key(0), image, condition, train=False)["params"]
     numbers = np.random.default_rng(1)
     modulation = {"kernel": numbers.normal(size=(K, 32)), "bias": numbers.normal(size=32)}
-    params["Modulation_0"]["Dense_0"] = modulation
+    params["Modulation_0"]["Dense_0"] = jax.tree.map(jnp.float32, modulation)
     x = np.concatenate([np.asarray(image).reshape(B, -1), condition], axis=1)
     scale, shift = np.split(np.asarray(condition) @ modulation["kernel"] + modulation["bias"], 2, axis=1)
     hidden = (x @ params["Dense_0"]["kernel"] + params["Dense_0"]["bias"]) * (1 + scale) + shift
@@ -114,7 +115,9 @@ def test_a_shortcut_is_a_linear_map_to_the_first_outputs_that_the_gate_lets_be_c
     at_first = network.apply({"params": params}, x, train=False)
     np.testing.assert_allclose(at_first[:, 0], linear, rtol=1e-5, atol=1e-5)
     np.testing.assert_array_equal(at_first[:, 1], 0)
-    opened = network.apply({"params": rest | {"Shortcut_0": params["Shortcut_0"] | {"gate": 2.0}}}, x, train=False)
+    opened = network.apply(
+        {"params": rest | {"Shortcut_0": params["Shortcut_0"] | {"gate": jnp.float32(2)}}}, x, train=False
+    )
     np.testing.assert_allclose(opened[:, 0], 2 * without[:, 0] + linear, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(opened[:, 1], 2 * without[:, 1], rtol=1e-6)
 
@@ -125,3 +128,16 @@ def test_a_centre_begins_grey_and_moves_by_ten_times_its_parameter():
     np.testing.assert_array_equal(centre.apply({"params": params}, train=False), np.full((H, W, C), 0.5))
     moved = jax.tree.map(lambda value: value + 0.01, params)
     np.testing.assert_allclose(centre.apply({"params": moved}, train=False), np.full((H, W, C), 0.6), rtol=1e-6)
+
+
+def test_a_shortcuts_gate_has_its_gradient_summed_in_float32_in_bfloat16():
+    network = MLP((16,), (Z,), shortcut=2)
+    x = jnp.ones((5000, 3))
+    params = network.init(jax.random.key(0), x, train=False)["params"]
+    params["Dense_1"]["bias"] = jnp.full(Z, 3.0)
+
+    def total(params, network):
+        return jnp.sum(network.apply({"params": params}, x, train=False))
+
+    gates = [jax.grad(total)(params, net)["Shortcut_0"]["gate"] for net in (InBfloat16(network), network)]
+    assert float(gates[0]) == pytest.approx(float(gates[1]), rel=0.02)

@@ -8,6 +8,7 @@ from helpers import read_config
 
 from jaxgen.networks import Stack
 from jaxgen.networks.layers import check_layers
+from jaxgen.networks.precision import InBfloat16
 from jaxgen.networks.stack import fold, unfold
 
 
@@ -73,7 +74,9 @@ def test_a_stack_with_a_shortcut_adds_a_linear_map_to_the_first_outputs():
     params = stack.init(jax.random.key(1), x, train=False)["params"]
     rest = {name: value for name, value in params.items() if name != "Shortcut_0"}
     without = Stack(layers, (2, 3), (6, 8, 1)).apply({"params": rest}, x, train=False)
-    with_it = stack.apply({"params": rest | {"Shortcut_0": params["Shortcut_0"] | {"gate": 1.0}}}, x, train=False)
+    with_it = stack.apply(
+        {"params": rest | {"Shortcut_0": params["Shortcut_0"] | {"gate": jnp.float32(1)}}}, x, train=False
+    )
     linear = x.reshape(5, -1) @ params["Shortcut_0"]["Dense_0"]["kernel"]
     np.testing.assert_allclose(with_it[:, 0], without[:, 0] + linear, rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(with_it[:, 1], without[:, 1])
@@ -174,3 +177,32 @@ def test_layers_that_no_network_can_be_built_of_are_refused_in_one_line(layers, 
 def test_layers_that_do_not_fit_what_comes_to_them_are_refused(layers, said):
     with pytest.raises(ValueError, match=said):
         shape_after(layers, (1,), (6, 6, 2), jnp.zeros((2, 6, 6, 2)))
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        (("conv", 8, 3, 1, 1),),
+        (("conv", 8, 4, 2, 1), ("relu",), ("dense", 8)),
+        (("conv_transpose", 8, 4, 2, 1),),
+        (("smooth_transpose", 8, 4, 2, 1),),
+        (("conv", 8, 3, 1, 1), ("average_pool", 2, 2), ("group_norm", 4), ("relu",)),
+        (("conv", 8, 3, 1, 1), ("batch_norm",), ("relu",)),
+    ],
+)
+def test_gradients_in_bfloat16_are_summed_in_float32(layers):
+    """Each parameter's is a sum over 16,384 pixels, of which in bfloat16 a few hundred would be heard."""
+    x = jax.random.uniform(jax.random.key(0), (64, 16, 16, 3))
+    network = Stack(layers, None, (16, 16, 3))
+    variables = network.init(jax.random.key(1), x, train=True)
+
+    def loss(params, network):
+        out, _ = network.apply({**variables, "params": params}, x, train=True, mutable=["batch_stats"])
+        return jnp.mean(out + jnp.square(out))
+
+    found, expected = (jax.grad(loss)(variables["params"], net) for net in (InBfloat16(network), network))
+    jax.tree.map(lambda a, b: np.testing.assert_array_less(distance(a, b), 0.1), found, expected)
+
+
+def distance(found, expected):
+    return np.linalg.norm(found - expected) / np.linalg.norm(expected)

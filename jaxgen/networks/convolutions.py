@@ -13,7 +13,7 @@ inside a loop over steps XLA leaves the latter to naive loops on a CPU: a gradie
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import NamedTuple
 
@@ -23,6 +23,8 @@ import jax.numpy as jnp
 from flax.linen.initializers import lecun_normal, zeros
 from jax import lax
 from jaxtyping import Array, Float
+
+from jaxgen.networks.linear import plus_bias
 
 Images, Kernels, Outputs = Float[Array, "B H W C"], Float[Array, "K K C F"], Float[Array, "B h w F"]
 MOST_COPIES = 4  # see `where_it_runs`
@@ -55,9 +57,11 @@ class Kernel(nn.Module):
     kernel_init: Callable = lecun_normal()
     use_bias: bool = True
 
-    def weights(self, channels: int, size: int) -> tuple[Kernels, Float[Array, " F"] | float]:
-        kernel = self.param("kernel", self.kernel_init, (size, size, channels, self.features))
-        return kernel, self.param("bias", zeros, (self.features,)) if self.use_bias else 0.0
+    def weights(self, channels: int, size: int) -> Kernels:
+        return self.param("kernel", self.kernel_init, (size, size, channels, self.features))
+
+    def biased(self, x: Float[Array, "B h w F"]) -> Float[Array, "B h w F"]:
+        return plus_bias(x, self.param("bias", zeros, (self.features,))) if self.use_bias else x
 
 
 class Conv(Kernel):
@@ -65,8 +69,8 @@ class Conv(Kernel):
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w F"]:
-        kernel, bias = self.weights(x.shape[-1], self.size)
-        return convolve(x, kernel, Shape(x.shape, kernel.shape, self.stride, self.padding)) + bias
+        kernel = self.weights(x.shape[-1], self.size)
+        return self.biased(convolve(x, kernel, Shape(x.shape, kernel.shape, self.stride, self.padding)))
 
 
 class ConvTranspose(Kernel):
@@ -80,11 +84,10 @@ class ConvTranspose(Kernel):
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w F"]:
-        kernel, bias = self.weights(x.shape[-1], self.size)
         high, wide = ((side - 1) * self.stride - 2 * self.padding + self.size + self.extra for side in x.shape[1:3])
-        kernel = kernel.swapaxes(2, 3)  # of the convolution from our output to our input
+        kernel = self.weights(x.shape[-1], self.size).swapaxes(2, 3)  # of the convolution from our output to our input
         shape = Shape((len(x), high, wide, self.features), kernel.shape, self.stride, self.padding)
-        return transpose(x, kernel, shape) + bias
+        return self.biased(transpose(x, kernel, shape))
 
 
 class SmoothTranspose(ConvTranspose):
@@ -94,15 +97,14 @@ class SmoothTranspose(ConvTranspose):
     it. A filter behind what makes an image larger is as in StyleGAN (Karras et al. 2019, arXiv 1812.04948, section 2).
     """
 
-    def weights(self, channels: int, size: int) -> tuple[Kernels, Float[Array, " F"] | float]:
-        kernel, bias = super().weights(channels, size - 1)
-        return blurred(kernel), bias
+    def weights(self, channels: int, size: int) -> Kernels:
+        return blurred(super().weights(channels, size - 1))
 
 
 def blurred(kernel: Kernels) -> Float[Array, "K+1 K+1 C F"]:
     """The mean of every 2 × 2 neighbours, one pixel larger."""
     shifted = (jnp.pad(kernel, ((a, 1 - a), (b, 1 - b), (0, 0), (0, 0))) for a in (0, 1) for b in (0, 1))
-    return sum(shifted) / 4
+    return total(shifted) / 4
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -232,11 +234,17 @@ def laid_over(windows: Array, axis: int, side: int, shape: Shape) -> Array:
             padded(lax.index_in_dim(windows, place, 3, keepdims=False), axis, shift, most - 1 - shift)
             for shift, place in enumerate(range(phase, size, stride))
         ]
-        phases.append(sum(parts[1:], start=parts[0]))
+        phases.append(total(parts))
     x = jnp.stack(phases, axis + 1)
     x = x.reshape(*x.shape[:axis], -1, *x.shape[axis + 2 :])
     missing = shape.padding + side - x.shape[axis]  # pixels that no window reaches
     return lax.slice_in_dim(padded(x, axis, 0, max(missing, 0)), shape.padding, shape.padding + side, axis=axis)
+
+
+def total(parts: Iterable[Array]) -> Array:
+    """Their sum, made in float32."""
+    first, *others = parts
+    return sum((part.astype(jnp.float32) for part in others), first.astype(jnp.float32)).astype(first.dtype)
 
 
 def padded(x: Array, axis: int, before: int, after: int) -> Array:

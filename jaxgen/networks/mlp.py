@@ -9,6 +9,7 @@ from flax.linen.initializers import he_normal, lecun_normal, normal, variance_sc
 from jaxtyping import Array, Float
 
 from jaxgen.networks.dropout import Dropout
+from jaxgen.networks.linear import Dense, spread
 
 TORCH = variance_scaling(1 / 3, "fan_in", "uniform")  # what torch.nn.Linear draws its kernel from
 # By name: of the hidden layers, and of the last, which has no ReLU to make up for.
@@ -28,21 +29,8 @@ class Modulation(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "B N"], condition: Float[Array, "B C"]) -> Float[Array, "B N"]:
-        scale, shift = jnp.split(nn.Dense(2 * x.shape[-1], kernel_init=zeros)(condition), 2, axis=-1)
+        scale, shift = jnp.split(Dense(2 * x.shape[-1], kernel_init=zeros)(condition), 2, axis=-1)
         return (1 + scale) * x + shift
-
-
-class Dense(nn.Module):
-    """A matrix product, and a bias, which is times `one` [B] where it comes."""
-
-    features: int
-    kernel_init: Callable
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "B M"], one: Float[Array, " B"] | None = None) -> Float[Array, "B N"]:
-        kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.features))
-        bias = self.param("bias", zeros, (self.features,))
-        return x @ kernel + (bias if one is None else one.astype(x.dtype)[:, None] * bias)
 
 
 class MLP(nn.Module):
@@ -102,8 +90,8 @@ class Shortcut(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "B N"], inputs: Float[Array, "B M"]) -> Float[Array, "B N"]:
-        x = self.param("gate", zeros, ()) * x
-        return x.at[:, : self.count].add(nn.Dense(self.count, use_bias=False, kernel_init=self.kernel_init)(inputs))
+        x = spread(self.param("gate", zeros, ()), x) * x
+        return x.at[:, : self.count].add(Dense(self.count, use_bias=False, kernel_init=self.kernel_init)(inputs))
 
 
 class Centre(nn.Module):

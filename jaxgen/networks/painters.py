@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxgen.networks.convolutions import Conv, ConvTranspose
+from jaxgen.networks.linear import Dense
 from jaxgen.networks.mlp import INITIALISERS, MLP
 
 
@@ -46,5 +47,5 @@ class PublishedPainter(nn.Module):
         init = INITIALISERS[self.kernel_init][0]
         x = nn.relu(ConvTranspose(10, 5, 2, kernel_init=init)(grey))
         x = nn.relu(Conv(5, 5, kernel_init=init)(x)).reshape(len(grey), -1)
-        x = nn.Dense(5 * height * width, kernel_init=init)(x)
-        return nn.Dense(3 * height * width, kernel_init=init)(x).reshape(len(x), height, width, 3)
+        x = Dense(5 * height * width, kernel_init=init)(x)
+        return Dense(3 * height * width, kernel_init=init)(x).reshape(len(x), height, width, 3)

@@ -14,6 +14,7 @@ from jaxgen.distortions import covered, moved
 from jaxgen.networks.convolutions import Conv, ConvTranspose, SmoothTranspose
 from jaxgen.networks.dropout import Dropout
 from jaxgen.networks.layers import NONLINEAR, OF_IMAGES, Layer
+from jaxgen.networks.linear import Dense
 from jaxgen.networks.mlp import INITIALISERS, Shortcut
 from jaxgen.networks.normalisation import BatchStd, batch_norm
 
@@ -90,7 +91,7 @@ class Stack(nn.Module):
         if x.ndim == 4 and len(self.output_shape) == 3:
             return cut(x, self.output_shape)
         if self.layers[-1][0] in NONLINEAR or math.prod(x.shape[1:]) != math.prod(self.output_shape):
-            last = nn.Dense(math.prod(self.output_shape), kernel_init=INITIALISERS[self.kernel_init][1])
+            last = Dense(math.prod(self.output_shape), kernel_init=INITIALISERS[self.kernel_init][1])
             x = self._weigh(last, flat(x), train)
         return x
 
@@ -120,7 +121,7 @@ class Stack(nn.Module):
     def _average_pool(self, x, size: int, stride: int, at: At):
         del at
         fitting(x, size)
-        return nn.avg_pool(x, (size, size), (stride, stride))
+        return nn.avg_pool(x.astype(jnp.float32), (size, size), (stride, stride)).astype(x.dtype)
 
     def _fold(self, x, side: int, at: At):
         del at
@@ -133,7 +134,7 @@ class Stack(nn.Module):
         return unfold(x, side)
 
     def _dense(self, x, features: int, at: At):
-        return self._weigh(nn.Dense(features, kernel_init=self._init(), use_bias=at.bias), flat(x), at.train)
+        return self._weigh(Dense(features, kernel_init=self._init(), use_bias=at.bias), flat(x), at.train)
 
     def _seed(self, x, shrink: int, features: int, at: At):
         height, width = (-(-side // shrink) for side in self.image_shape[:2])
