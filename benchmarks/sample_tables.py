@@ -26,6 +26,7 @@ def row(name: str, config: str, metric: str, target: str = "") -> Row:
 
 GAN, TUTORIAL = "gan:mnist", "gan:mnist,tutorial"
 CONV = "dcgan:mnist"  # whose nets and recipe, at 28 × 28 pixels, are those of conv_gan
+CGAN = "cgan:mnist"
 DIGITS = (("gan", GAN), ("gan, tutorial", TUTORIAL), ("conv_gan, dcgan", CONV))
 VAEGAN, VAE, DCGAN = APART = "vaegan:faces", "vaegan:faces,vae", "dcgan:faces"
 TABLES = {
@@ -37,6 +38,7 @@ TABLES = {
         row("gan, rarest digit's share", GAN, "class_share_min", "≥ .05"),
         row("gan, tutorial, rarest digit's share", TUTORIAL, "class_share_min"),
         row("conv_gan, dcgan, rarest digit's share", CONV, "class_share_min"),
+        row("cgan, digits drawn as asked", CGAN, "content_accuracy"),
         *(
             row(f"{name}, {metric}", config, metric)
             for metric in ("kernel_distance", "precision", "recall", "diversity")
@@ -62,7 +64,9 @@ TABLES = {
         row("dcgan, samples", DCGAN, "kernel_distance"),
         row("dcgan, samples, Fréchet distance", DCGAN, "frechet_distance"),
         row("dcgan, diversity", DCGAN, "diversity"),
+        row("dcgan, precision", DCGAN, "precision"),
         row("dcgan, recall", DCGAN, "recall"),
+        row("training images, Fréchet distance", DCGAN, "frechet_distance_floor", "the least to expect"),
     ],
 }
 

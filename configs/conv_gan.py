@@ -17,7 +17,8 @@ def get_config(tokens: str = ""):
     """The recipe, for a comma-separated list of tokens."""
     config = adversarial("gan.GAN")
     config.batch_size = 64
-    config.steps, config.evaluate_every, config.checkpoint_every = 1500, 500, 500
+    config.steps, config.evaluate_every, config.checkpoint_every = 2300, 500, 500
+    config.log_every = 20  # of 23 steps an epoch, so that pictures of an epoch are of its end
     config.latent_size = 50
     config.width, config.dense = 32, 256
     config.kernel_init = "he_normal"
@@ -31,7 +32,7 @@ def get_config(tokens: str = ""):
 def mnist(config):
     """23 epochs."""
     config.steps = 20_000
-    config.evaluate_every = config.checkpoint_every = 2000
+    config.log_every, config.evaluate_every, config.checkpoint_every = 100, 2000, 2000
 
 
 def conditional(config):

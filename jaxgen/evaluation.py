@@ -221,6 +221,16 @@ def as_bits(*codes: np.ndarray) -> list[np.ndarray]:
     return [(each > midpoint).astype(np.int32) for each in codes]
 
 
+def content(model: Model, dataset: Dataset, config) -> dict[str, float]:
+    """`content_accuracy`: how often what is drawn is, to the data set's classifier, of the class that was asked for."""
+    options = config.evaluation
+    judge, codes = (
+        quality.classifier_of(dataset, options.classifier_steps),
+        model.prior_codes(options.samples_per_class),
+    )
+    return {"content_accuracy": separation.content_accuracy(codes, model.decode, judge, dataset.num_classes)}
+
+
 def sample_quality(model: Model, dataset: Dataset, config) -> Measures:
     """How near drawn images are to the held-out ones, and how varied; see `quality.report`."""
     return quality.report(model, dataset, held_out(dataset, config), config)
@@ -248,6 +258,7 @@ EVALUATIONS = {
     "retrieval": retrieve,
     "reconstruction_quality": reconstruction_quality,
     "sample_quality": sample_quality,
+    "content": content,
     "critic": partial(of_each, names=("d_real", "d_fake")),  # see `GAN.evaluate`
     "parzen": parzen_window,
     "reconstruction": partial(of_each, names=("mse", "nll")),  # pixels in [0, 1]; nats, where pixels have a likelihood

@@ -42,6 +42,13 @@ def report(model: Model, dataset: Dataset, data: Data, config) -> Measures:
     return metrics
 
 
+def features_of(dataset: Dataset, data: Data, steps: int) -> str:
+    """Whose features the distances are of, and how well that classifier reads a split: for `results.json`."""
+    told = f"{dataset.num_classes} classes" if dataset.num_classes > 1 else "rotations by quarter turns"
+    share = classifier_of(dataset, steps).accuracy(data)
+    return f"of a classifier of {told}, {steps} steps on the training split, which reads {share:.1%} of this rightly"
+
+
 def of_reconstructions(model: Model, dataset: Dataset, data: Data, config) -> Measures:
     """`reconstruction_kernel_distance` and `reconstruction_frechet_distance` of a split's reconstructions from it."""
     judge = classifier_of(dataset, config.evaluation.classifier_steps)

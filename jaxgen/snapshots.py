@@ -52,12 +52,15 @@ def taken(workdir: Path) -> Iterator[tuple[int, np.ndarray]]:
 
 
 def rows(config, examples: int, workdir: Path) -> figures.Picture | None:
-    """The first codes at each of `config.snapshot_epochs` so far, a row each; None before the first."""
+    """The first codes at each of `config.snapshot_epochs` so far and at the last snapshot, a row each; None before one.
+
+    A snapshot is taken where the dispatch ends in which the epoch does; a row bears the epochs that were complete then.
+    """
     found, shown = list(taken(workdir)), {}
-    for epoch in epochs(config):
-        later = [images for step, images in found if step >= last_step(config, examples, epoch)]
-        if later:
-            shown[f"epoch {epoch}"] = later[0][:SIDE]
+    at_ends = [[each for each in found if each[0] >= last_step(config, examples, epoch)] for epoch in epochs(config)]
+    for later in (*at_ends, found[-1:]):
+        for step, images in later[:1]:
+            shown[f"epoch {step * config.batch_size // examples}"] = images[:SIDE]
     return figures.captioned(np.stack(list(shown.values())), None, list(shown)) if shown else None
 
 

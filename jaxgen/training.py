@@ -234,11 +234,15 @@ def write_results(
     split, step = config.evaluation.split, models[0].step
     of_each = [evaluation.report(model, dataset, config) for model in models]
     metrics, spread = copies.mean(of_each), copies.std(of_each)
+    protocol = {"binarisation": config.data.binarisation, **models[0].algorithm.protocol}
+    if any("frechet" in name for name in metrics):
+        judged = evaluation.held_out(dataset, config)
+        protocol["features"] = quality.features_of(dataset, judged, config.evaluation.classifier_steps)
     results = {
         "config": config.to_dict(),
         "dataset": dataset.name,
         "split": split,
-        "protocol": {"binarisation": config.data.binarisation, **models[0].algorithm.protocol},
+        "protocol": protocol,
         "step": step,
         "seconds": seconds,
         "metrics": metrics,

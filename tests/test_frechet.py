@@ -97,6 +97,9 @@ def test_a_single_class_is_read_by_rotation_under_a_cache_key_of_its_own(trained
     judge, images = trained(1, 50)
     found = [judge(np.ascontiguousarray(np.rot90(images, turns, (1, 2)))) for turns in range(4)]
     assert all((labels == turns).mean() > 0.9 for turns, labels in enumerate(found))
+    expected = np.mean([labels == turns for turns, labels in enumerate(found)])
+    data = Data(np.round(255 * images).astype(np.uint8), np.zeros(len(images), np.int32))
+    assert judge.accuracy(data) == pytest.approx(expected)
     trained(2, 2)
     names = sorted(path.name for path in (tmp_path / "jaxgen" / "classifiers").iterdir())
     assert names == ["sides-2-v2.msgpack", "sides-rotations-50-v2.msgpack"]

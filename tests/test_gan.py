@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import B, C, H, W, read_config, same, tiny_algorithm, tiny_batch
+from helpers import B, C, H, K, W, read_config, same, tiny_algorithm, tiny_batch
 
 from jaxgen import algorithms
 from jaxgen.algorithms.gan import AVERAGE, GAN, share
@@ -174,6 +174,14 @@ def test_the_critics_moves_share_the_batch_out_and_each_is_one():
     assert int(moved.step) == 1
 
 
+@pytest.mark.parametrize("game", GAMES)
+def test_every_game_moves_both_sides(game):
+    algorithm, state = started(game=game, r1=1.0)
+    moved, metrics = updated(algorithm, state, 2)
+    assert all(np.isfinite(value) for value in metrics.values())
+    assert not any(same(state.params[side], moved.params[side]) for side in ("critic", "generator"))
+
+
 @pytest.mark.parametrize("tokens", ["conditional,smoke", "smoke"])
 @pytest.mark.parametrize("options", [{"r1": 1.0}, {"slope_penalty": 10.0, "game": "wasserstein"}, {"spectral": True}])
 def test_penalties_and_spectral_norms_train(tokens, options):
@@ -189,6 +197,38 @@ def test_the_nets_of_faces_make_and_see_colour_images_of_64_pixels_and_keep_no_s
     drawn = jax.eval_shape(algorithm.decode, state.params, state.stats, jnp.zeros((2, 128)), jnp.zeros(2, jnp.int32))
     assert drawn.shape == (2, 64, 64, 3)
     assert not jax.tree.leaves(state.stats["generator"])  # the mean of the parameters would not fit them
+
+
+@pytest.mark.parametrize("shape", [(28, 28, 1), (28, 28, 3), (32, 32, 1), (32, 32, 3), (64, 64, 1), (64, 64, 3)])
+@pytest.mark.parametrize("tokens", ["", "conditional", "batch_norm"])
+def test_a_dcgan_doubles_to_every_size_from_7_or_4_pixels_in_grey_and_in_colour(shape, tokens):
+    algorithm = algorithms.build(read_config("dcgan", tokens), Info("some", shape, K))
+    state = jax.eval_shape(algorithm.init, jax.random.key(0))
+    code, label = jnp.zeros((2, algorithm.latent_size)), jnp.zeros(2, jnp.int32)
+    assert jax.eval_shape(algorithm.decode, state.params, state.stats, code, label).shape == (2, *shape)
+    (seed,) = (numbers for kind, *numbers in algorithm.networks["generator"].layers if kind == "seed")
+    assert shape[0] / seed[0] == (7 if shape[0] == 28 else 4)
+
+
+def test_conv_gan_is_dcgan_on_mnist():
+    assert read_config("conv_gan", "mnist").to_dict() == read_config("dcgan", "mnist").to_dict()
+
+
+def test_the_tutorials_conv_gan_has_its_nets():
+    algorithm = algorithms.build(read_config("conv_gan", "tutorial"), Info("some", (28, 28, 1), K))
+    params = jax.eval_shape(algorithm.init, jax.random.key(0)).params
+    shapes = {side: [x.shape for x in jax.tree.leaves(params[side]) if x.ndim > 1] for side in params}
+    assert sorted(shapes["generator"]) == [(2, 2, 25, 1), (3, 3, 1, 50), (3, 3, 50, 25), (100, 56 * 56)]
+    assert sorted(shapes["critic"]) == [(5, 5, 1, 32), (5, 5, 32, 64), (1024, 1), (7 * 7 * 64, 1024)]
+
+
+def test_cgan_is_gan_told_the_label():
+    assert read_config("cgan", "mnist").to_dict() == read_config("gan", "mnist,conditional").to_dict()
+
+
+def test_a_gan_that_is_told_labels_is_refused_where_some_are_hidden():
+    with pytest.raises(ValueError, match="labels=100 hides labels"):
+        started("conditional,smoke", labels=100)
 
 
 def test_a_critic_that_sees_images_moved_covered_and_their_spread_trains_and_then_judges_each_by_itself():
@@ -229,9 +269,11 @@ def test_the_projection_critic_adds_the_labels_own_score():
         ({"game": "chess"}, 'game="chess"'),
         ({"critic_steps": 0}, "critic_steps=0"),
         ({"critic_steps": 5, "batch_size": 64}, "divide batch_size=64"),
+        ({"critic_steps": 5, "batch_size": 64}, "--config.schedule=alternating"),
         ({"critic_steps": 2, "batch_size": 64}, 'needs schedule="alternating"'),
         ({"game": "wasserstein", "r1": 0.0}, "not steep"),
         ({"r1": -1.0}, "r1=-1.0"),
+        ({"r1": float("nan")}, "r1=nan"),
         ({"average": 1.0}, "average=1.0"),
         ({"critic_layers": ("dense", 8)}, "critic_layers must be a tuple of layers"),
         ({"critic_layers": (("pol", 2),)}, '"pol"'),

@@ -215,15 +215,21 @@ def test_the_command_line_offers_the_samplers_and_modes_that_there_are():
     assert set(launcher.MODES) == {"train", "evaluate", *exploring.MODES}
 
 
+PICTURES_OF_A_GAN = {"real.png", "random_100.png", "drawn_interpolation.png", "epochs.png", "epochs.gif"}
+
+
 def test_a_generator_is_explored_by_drawn_codes_and_refuses_in_a_line_what_needs_an_encoder(tmp_path):
     flags = (f"--config={REPOSITORY}/configs/gan.py:smoke", "--workdir=run")
     run = launch(*flags, cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     folder, results = tmp_path / "run", json.loads((tmp_path / "run" / "results.json").read_text())["metrics"]
+    protocol = json.loads((folder / "results.json").read_text())["protocol"]
+    assert "classifier of 10 classes, 20 steps" in protocol["features"]
+    assert "collapsed: what is drawn is" in (folder / "log.txt").read_text()  # after 20 steps it is
     keys = {"frechet_distance", "kernel_distance", "precision", "recall", "diversity", "collapsed", "d_real", "d_fake"}
     assert keys <= set(results)
     assert sum(results["class_shares"]) == pytest.approx(1)
-    assert {path.name for path in (folder / "figures").iterdir()} >= {"real.png", "random_100.png", "epochs.png"}
+    assert {path.name for path in (folder / "figures").iterdir()} >= PICTURES_OF_A_GAN
     assert launch(*flags, "--mode=interpolate", cwd=tmp_path).returncode == 0
     assert {"interpolate_linear.png", "interpolate_spherical.png"} <= {path.name for path in folder.iterdir()}
     for refused in (("--mode=traverse",), ("--mode=sample", "--sampler=mixture")):
@@ -261,6 +267,17 @@ def test_a_model_told_nothing_is_sampled_by_count_and_moved_towards_each_class(t
     other = launch(f"{COND_AAE}:smoke", "--workdir=run", "--mode=sample", cwd=tmp_path)
     assert other.returncode == 2
     assert "holds a run of algorithm=vae.VAE, and --config says aae.ConditionalAAE" in other.stderr
+
+
+def test_a_vaegan_shows_reconstructions_samples_interpolations_and_attributes(tmp_path):
+    flags = (f"--config={REPOSITORY}/configs/vaegan.py:smoke", "--config.width=4", "--workdir=run")
+    assert launch(*flags, cwd=tmp_path).returncode == 0
+    figures = {path.name for path in (tmp_path / "run" / "figures").iterdir()}
+    assert figures >= {"reconstructions_18.png", "random_100.png", "interpolation.png", "traversal.png"}
+    for mode in ("sample", "interpolate", "attributes"):
+        assert launch(*flags, f"--mode={mode}", cwd=tmp_path).returncode == 0
+    made = {path.name for path in (tmp_path / "run").iterdir()}
+    assert made >= {"samples.png", "interpolate_linear.png", "interpolate_spherical.png", "attributes.png"}
 
 
 def test_reconstructions_are_those_of_the_held_out_images(finished):

@@ -7,6 +7,7 @@ import pytest
 from helpers import read_config, tiny_model
 
 from jaxgen import quality, snapshots
+from jaxgen.data import load_dataset
 from jaxgen.metrics.coverage import diversity, near, precision_and_recall
 
 
@@ -32,6 +33,12 @@ def test_images_that_stray_are_not_precise(numbers):
     precision, recall = precision_and_recall(np.concatenate([real[:150], real[150:] + 100]), real)
     assert precision == 0.5
     assert recall >= 0.5
+
+
+def test_precision_and_recall_are_of_as_many_of_both(numbers):
+    drawn, real = numbers.normal(size=(900, 4)), numbers.normal(size=(300, 4))
+    assert precision_and_recall(drawn, real) == precision_and_recall(drawn[:300], real)
+    assert precision_and_recall(real, drawn) == precision_and_recall(real, drawn[:300])
 
 
 def test_near_is_within_the_third_neighbours_distance():
@@ -90,6 +97,21 @@ def test_snapshots_are_due_at_the_ends_of_their_epochs_and_where_the_model_is_sh
     assert snapshots.due(config, 95, 0, 30, False)
     assert snapshots.due(config, 95, 30, 31, True)
     assert not snapshots.due(read_config("vae"), 95, 0, 100, True)
+
+
+@pytest.mark.parametrize("name", ["gan", "conv_gan", "dcgan"])
+def test_the_recipes_of_the_digits_draw_the_same_codes_at_every_epoch_asked_for(name, tmp_path, monkeypatch):
+    config, shown = read_config(name, ""), []
+    examples = len(load_dataset(config.data).training.image)
+    (tmp_path / snapshots.FOLDER).mkdir()
+    for stop in range(config.log_every, config.steps + 1, config.log_every):
+        evaluated = stop % config.evaluate_every == 0 or stop == config.steps
+        if snapshots.due(config, examples, stop - config.log_every, stop, evaluated):
+            np.save(tmp_path / snapshots.FOLDER / f"{stop:09d}.npy", np.zeros((10, 2, 2, 1), np.uint8))
+    monkeypatch.setattr(snapshots.figures, "captioned", lambda images, columns, rows: shown.extend(rows))
+    snapshots.rows(config, examples, tmp_path)
+    last = config.steps * config.batch_size // examples
+    assert shown == [f"epoch {epoch}" for epoch in (1, 15, 30, 50, 70, 100, last)]
 
 
 def test_snapshots_draw_the_same_codes_and_become_rows_and_a_moving_picture(tmp_path):

@@ -120,6 +120,9 @@ def test_the_vae_of_faces_to_compare_with_has_the_same_encoder_and_decoder():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"gamma": float("nan")}, r"gamma=nan must be at least 0"),
+        ({"game": "wasserstein", "r1": 0.0}, r'game="wasserstein" needs a critic that is not steep.* --config.r1=1.0'),
+        ({"margin": 0.4, "game": "hinge"}, r'margin=0.4 compares cross-entropies, which game="hinge" has none of'),
         ({"gamma": -1.0}, r"gamma=-1.0 must be at least 0; try"),
         ({"margin": 0.4, "schedule": "alternating"}, r"margin=0.4 lets a side rest .* try --config.margin=0.0"),
         ({"optimizer": "adamw"}, r'optimizer="adamw" is unknown; choose "adam", "rmsprop" or "sgd"'),

@@ -16,7 +16,8 @@ def classes(info: Info) -> None:
     if info.num_classes < 2:
         raise ValueError(
             f"{info.name} has {info.num_classes} class, which is one class too few for a family that is told labels; "
-            "give each class a subfolder, or try one without: --config=configs/aae.py"
+            "give each class a subfolder, or try a family that is told none, as configs/aae.py, vae.py or gan.py are "
+            "without the token conditional"
         )
 
 
@@ -40,7 +41,7 @@ def shares(config, *keys: str) -> None:
 def at_least_0(config, *keys: str) -> None:
     """Raises a ValueError where a value is negative."""
     for key in keys:
-        if config[key] < 0:
+        if not config[key] >= 0:  # nor NaN
             raise ValueError(f"{key}={config[key]} must be at least 0; try --config.{key}=0.0")
 
 

@@ -233,10 +233,16 @@ class ConditionalGAN(GAN):
     """
 
     decoder_needs_label = True
+    evaluations = (*GAN.evaluations, "content")
 
     @classmethod
     def from_config(cls, config, info: Info) -> "ConditionalGAN":
         checks.classes(info)
+        if config.labels != -1:
+            raise ValueError(
+                f"labels={config.labels} hides labels that the critic of real images and the generator are told; try "
+                "--config.labels=-1"
+            )
         return super().from_config(config, info)
 
     @classmethod
@@ -277,7 +283,7 @@ def check(config) -> None:
     checks.shares(config, "average", "momentum")
     steps, batch_size = config.critic_steps, config.batch_size
     if steps < 1 or batch_size % steps:
-        way_out = f"try --config.critic_steps=5 --config.batch_size={5 * 64}"
+        way_out = f"try --config.critic_steps=5 --config.batch_size={5 * 64} --config.schedule=alternating"
         raise ValueError(f"critic_steps={steps} must be at least 1 and divide batch_size={batch_size}; {way_out}")
     if steps > 1 and config.schedule != "alternating":
         raise ValueError(

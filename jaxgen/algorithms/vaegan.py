@@ -59,7 +59,8 @@ class VAEGAN(Algorithm):
         2021, arXiv 2006.13202, section 3.3), whatever the scale of the features.
       equilibrium, margin: a side that is further ahead than this rests for the step: the critic if its cross-entropy of
         images or of what is decoded is below equilibrium - margin, the decoder if one is above equilibrium + margin;
-        both move if both would rest. margin 0: neither ever rests.
+        both move if both would rest. margin 0: neither ever rests. The paper does not tell of this rule, its
+        authors' code has it.
       r1: weight of ½ ‖∇ critic‖² at images (Mescheder et al. 2018); 0: none.
       average: the share of itself that the running mean of the encoder's and decoder's parameters, which is what is
         shown and measured, keeps a step; 0: none.
@@ -267,6 +268,16 @@ def check(config) -> None:
     checks.one_of(config, "game", GAMES)
     checks.at_least_0(config, "beta", "gamma", "similarity_std", "equilibrium", "margin", "r1")
     checks.shares(config, "average", "momentum")
+    if config.game == "wasserstein" and not (config.r1 or config.spectral):
+        raise ValueError(
+            'game="wasserstein" needs a critic that is not steep: r1=0 and spectral=False leave it free; try '
+            "--config.r1=1.0"
+        )
+    if config.margin and config.game != "non_saturating":
+        raise ValueError(
+            f'margin={config.margin} compares cross-entropies, which game="{config.game}" has none of; try '
+            "--config.margin=0.0"
+        )
     if config.margin and config.schedule != "simultaneous":
         raise ValueError(
             f'margin={config.margin} lets a side rest by one and the same pass: it needs schedule="simultaneous", here '

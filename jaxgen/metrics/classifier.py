@@ -33,9 +33,9 @@ class Classifier:
     That of a data set of a single class reads the image's rotation instead, in quarter turns, 0 being upright.
     """
 
-    def __init__(self, params, num_outputs: int):
+    def __init__(self, params, num_outputs: int, reads_rotation: bool):
         network = ConvClassifier(num_outputs)
-        self.params = params
+        self.params, self.reads_rotation = params, reads_rotation
 
         def features(params, image):
             _, sown = network.apply({"params": params}, image, train=False, mutable="intermediates")
@@ -60,8 +60,12 @@ class Classifier:
         return np.concatenate(parts)
 
     def accuracy(self, data: Data) -> float:
-        """The share of a split that it reads rightly; for a single class, which is 0, as upright."""
-        return float((self(data.image.astype(np.float32) / 255) == data.label).mean())
+        """The share of a split that it reads rightly: of rotations, of each image in all four."""
+        images = data.image.astype(np.float32) / 255
+        if not self.reads_rotation:
+            return float((self(images) == data.label).mean())
+        turns = range(ROTATIONS)
+        return float(np.mean([self(np.rot90(images, number, (1, 2))) == number for number in turns]))
 
 
 def trained_classifier(train: Data, num_classes: int, steps: int, key: str) -> Classifier:
@@ -89,14 +93,14 @@ def trained_classifier(train: Data, num_classes: int, steps: int, key: str) -> C
 
     try:
         like = jax.eval_shape(init, jax.random.key(0))
-        return Classifier(flax.serialization.from_bytes(like, path.read_bytes()), num_outputs)
+        return Classifier(flax.serialization.from_bytes(like, path.read_bytes()), num_outputs, rotated)
     except FileNotFoundError:
         log.info("Training the independent classifier (%d steps, once; kept in %s)", steps, path)
     except (ValueError, KeyError, OSError) as error:
         log.warning("The cached classifier %s can't be read (%s): training it again", path, error)
     params = jax.device_get(fit(network, jax.jit(init)(jax.random.key(0)), train, steps, rotated))
     store(path, flax.serialization.to_bytes(params))
-    return Classifier(params, num_outputs)
+    return Classifier(params, num_outputs, rotated)
 
 
 def fit(network: ConvClassifier, params, train: Data, steps: int, rotated: bool = False):

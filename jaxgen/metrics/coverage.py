@@ -1,4 +1,4 @@
-"""Whether drawn images are like real ones, and whether they cover them: by features of both, of equal numbers best.
+"""Whether drawn images are like real ones, and whether they cover them: by features of as many of both.
 
 Whose features they are makes the figure; see `metrics.frechet`.
 """
@@ -18,8 +18,11 @@ CHUNK = 1000  # rows of a distance matrix at once
 def precision_and_recall(drawn: Features, real: Features) -> tuple[float, float]:
     """The shares of drawn images near a real one, and of real ones near a drawn one (Kynkäänniemi et al. 2019, eq. 2).
 
-    Near is within the distance of the latter's third neighbour among its own.
+    Near is within the distance of the latter's third neighbour among its own. The first of the more are as many as the
+    fewer: neighbourhoods shrink as images get more.
     """
+    count = min(len(drawn), len(real))
+    drawn, real = drawn[:count], real[:count]
     return float(near(drawn, real).mean()), float(near(real, drawn).mean())
 
 

@@ -184,7 +184,8 @@ def cut(x: Float[Array, "B h w C"], shape: tuple[int, int, int]) -> Float[Array,
     if x.shape[1] < height or x.shape[2] < width or x.shape[3] != channels:
         raise ValueError(
             f"the layers spelled out end in images of {x.shape[1:]}, which do not cover {shape}; they are for one "
-            "size: choose it by --config.data.size, or try --config.decoder_layers=() or --config.generator_layers=()"
+            "size and number of channels: choose them by --config.data.size and --config.data.channels, or try "
+            "--config.decoder_layers=() or --config.generator_layers=()"
         )
     return x[:, :height, :width]
 
@@ -193,7 +194,8 @@ def fitting(x: Float[Array, "B H W C"], size: int, padding: int = 0) -> None:
     """Raises a ValueError where a window of so many pixels is larger than the image."""
     if (side := min(x.shape[1:3]) + 2 * padding) < size:
         raise ValueError(
-            f"a window of {size} pixels is larger than what it looks at, which has {side}; spell less layers"
+            f"a window of {size} pixels is larger than what it looks at, which has {side}: the images are too small "
+            "for the layers spelled out; try a larger --config.data.size, or fewer layers"
         )
 
 
