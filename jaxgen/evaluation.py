@@ -224,10 +224,8 @@ def as_bits(*codes: np.ndarray) -> list[np.ndarray]:
 def content(model: Model, dataset: Dataset, config) -> dict[str, float]:
     """`content_accuracy`: how often what is drawn is, to the data set's classifier, of the class that was asked for."""
     options = config.evaluation
-    judge, codes = (
-        quality.classifier_of(dataset, options.classifier_steps),
-        model.prior_codes(options.samples_per_class),
-    )
+    judge = quality.classifier_of(dataset, options.classifier_steps)
+    codes = model.prior_codes(options.samples_per_class, seed=config.seed)
     return {"content_accuracy": separation.content_accuracy(codes, model.decode, judge, dataset.num_classes)}
 
 

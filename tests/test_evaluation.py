@@ -52,6 +52,18 @@ def by_label(dataset, values):
     return model
 
 
+def test_content_is_how_often_the_class_asked_for_is_drawn(dataset, config, monkeypatch):
+    model = Stub(needs_label=True)
+    model.prior_codes = lambda count, seed: np.zeros((count, Z), np.float32)
+    model.decode = lambda codes, labels: np.asarray(labels, np.float32)[:, None, None, None]
+
+    def read(images):
+        return np.minimum(images[:, 0, 0, 0], K - 2).astype(int)  # it takes the last class for the one before
+
+    monkeypatch.setattr(quality, "classifier_of", lambda dataset, steps: read)
+    assert evaluation.EVALUATIONS["content"](model, dataset, config) == {"content_accuracy": 1 - 1 / K}
+
+
 def test_image_quality_of_a_model_that_is_a_tenth_off_is_20_db(dataset, config):
     model = Stub()
     dim = Data((dataset.test.image // 2).astype(np.uint8), dataset.test.label)

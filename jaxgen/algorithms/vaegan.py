@@ -59,8 +59,8 @@ class VAEGAN(Algorithm):
         2021, arXiv 2006.13202, section 3.3), whatever the scale of the features.
       equilibrium, margin: a side that is further ahead than this rests for the step: the critic if its cross-entropy of
         images or of what is decoded is below equilibrium - margin, the decoder if one is above equilibrium + margin;
-        both move if both would rest. margin 0: neither ever rests. The paper does not tell of this rule, its
-        authors' code has it.
+        both move if both would rest. margin 0: neither ever rests. The paper does not tell of this rule; its
+        authors' code has a margin.
       r1: weight of ½ ‖∇ critic‖² at images (Mescheder et al. 2018); 0: none.
       average: the share of itself that the running mean of the encoder's and decoder's parameters, which is what is
         shown and measured, keeps a step; 0: none.
