@@ -4,8 +4,11 @@ from collections.abc import Callable
 
 import flax.linen as nn
 import jax.numpy as jnp
+import numpy as np
 from flax.linen.initializers import lecun_normal, zeros
 from jaxtyping import Array, Float
+
+Parameter = Float[Array | np.ndarray, "..."]  # NumPy's, of a network read from a file
 
 
 class Dense(nn.Module):
@@ -24,12 +27,12 @@ class Dense(nn.Module):
         return plus_bias(x @ kernel, bias if one is None else one[:, None] * bias.astype(jnp.float32))
 
 
-def plus_bias(x: Float[Array, "*B N"], bias: Float[Array, "..."]) -> Float[Array, "*B N"]:
+def plus_bias(x: Float[Array, "*B N"], bias: Parameter) -> Float[Array, "*B N"]:
     """The sum; see `spread`."""
     return x + spread(bias, x)
 
 
-def spread(parameter: Float[Array, "..."], x: Float[Array, "*B N"]) -> Float[Array, "*B N"]:
+def spread(parameter: Parameter, x: Float[Array, "*B N"]) -> Float[Array, "*B N"]:
     """The parameter in the shape and precision of x; its gradient, a sum over examples and pixels, is made in float32.
 
     Of bfloat16, XLA adds up in bfloat16 on a CPU: from some hundreds of terms on, when the sum is too large for the
