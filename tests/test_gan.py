@@ -12,6 +12,7 @@ from jaxgen import algorithms
 from jaxgen.algorithms.gan import AVERAGE, GAN, share
 from jaxgen.algorithms.nets import critic_and_generator
 from jaxgen.games import GAMES, SUREST, slope_penalty, told_and_fooled
+from jaxgen.objectives import gradient_penalty
 from jaxgen.players import make_update
 from jaxgen.types import Batch, Info
 
@@ -229,6 +230,20 @@ def test_cgan_is_gan_told_the_label():
 def test_a_gan_that_is_told_labels_is_refused_where_some_are_hidden():
     with pytest.raises(ValueError, match="labels=100 hides labels"):
         started("conditional,smoke", labels=100)
+
+
+def test_the_slope_is_of_the_very_images_that_the_critic_was_shown():
+    algorithm, state = started(name="dcgan", critic_layers=(("cutout", 0.5), ("dense", 8), ("relu",)), r1=1.0)
+    batch = tiny_batch()
+    play, handed = seen = algorithm.look(0, state.params, state.stats, batch, jax.random.key(0))
+
+    def score(image):
+        return algorithm.logits(state.params, state.stats, image, batch.label, handed.rng)[0]
+
+    image = 2 * batch.image - 1
+    np.testing.assert_allclose(score(image), play.real, rtol=1e-6)
+    _, (metrics, _) = algorithm.tell(state.params, state.stats, batch, seen)
+    assert float(metrics["r1"]) == pytest.approx(float(gradient_penalty(score, image).mean()), rel=1e-5)
 
 
 def test_a_critic_that_sees_images_moved_covered_and_their_spread_trains_and_then_judges_each_by_itself():

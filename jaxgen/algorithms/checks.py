@@ -45,6 +45,17 @@ def at_least_0(config, *keys: str) -> None:
             raise ValueError(f"{key}={config[key]} must be at least 0; try --config.{key}=0.0")
 
 
+def game(config, games: Iterable[str], *penalties: str) -> None:
+    """Raises a ValueError where a game is unknown, or is Wasserstein's and nothing keeps its critic from steepness."""
+    one_of(config, "game", games)
+    if config.game == "wasserstein" and not (config.spectral or any(config[key] for key in penalties)):
+        free = ", ".join(f"{key}={config[key]}" for key in (*penalties, "spectral"))
+        raise ValueError(
+            f'game="wasserstein" needs a critic that is not steep: {free} leave it free; try '
+            f"--config.{penalties[0]}=1.0"
+        )
+
+
 def kl(config, closed_form: bool) -> None:
     """Raises a ValueError where the KL has no posterior or no closed form to be weighed by, or two weights."""
     if config.kl_weight < 0 or (config.kl_weight and not config.gaussian_posterior):

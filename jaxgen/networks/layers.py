@@ -26,7 +26,6 @@ NUMBERS = {  # of every kind, in order; the last may be left out where it is "ex
 }
 NONLINEAR = ("relu", "leaky_relu", "batch_norm", "group_norm", "dropout")  # no output but an image ends in one
 BY_BATCH = ("batch_norm", "batch_std")  # what these make of an image depends on those beside it
-BY_CHANCE = ("shift", "cutout", "dropout")  # these change each image by a draw of its own, in training
 OF_IMAGES = ("conv", "conv_transpose", "smooth_transpose", "pool", "average_pool", "fold", "unfold", "shift", "cutout")
 
 
