@@ -270,7 +270,12 @@ def test_a_model_told_nothing_is_sampled_by_count_and_moved_towards_each_class(t
 
 
 def test_a_vaegan_shows_reconstructions_samples_interpolations_and_attributes(tmp_path):
-    flags = (f"--config={REPOSITORY}/configs/vaegan.py:smoke", "--config.width=4", "--workdir=run")
+    flags = (
+        f"--config={REPOSITORY}/configs/vaegan.py:smoke",
+        "--config.width=4",
+        "--config.standardised=true",
+        "--workdir=run",
+    )
     assert launch(*flags, cwd=tmp_path).returncode == 0
     figures = {path.name for path in (tmp_path / "run" / "figures").iterdir()}
     assert figures >= {"reconstructions_18.png", "random_100.png", "interpolation.png", "traversal.png"}

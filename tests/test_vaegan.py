@@ -7,7 +7,10 @@ import pytest
 from helpers import B, read_config, same
 
 from jaxgen import algorithms
-from jaxgen.algorithms.vaegan import Play
+from jaxgen.algorithms.gan import AVERAGE
+from jaxgen.algorithms.vae import Posterior
+from jaxgen.algorithms.vaegan import CODES, Play, as_posterior, moments_of, standard
+from jaxgen.networks.normalisation import AXIS, KEPT
 from jaxgen.players import make_update
 from jaxgen.types import Batch, Info
 
@@ -134,6 +137,16 @@ def test_what_no_model_could_be_built_with_is_refused(changes, message):
         started(**changes)
 
 
+def test_the_standardised_recipe_of_faces_has_its_critic_and_their_decoder():
+    algorithm = algorithms.build(read_config("vaegan", "faces,standardised"), Info("faces", (64, 64, 3), 1))
+    plain = algorithms.build(read_config("vaegan", "faces"), Info("faces", (64, 64, 3), 1))
+    made, usual = (jax.eval_shape(each.init, jax.random.key(0)) for each in (algorithm, plain))
+    assert made.params["decoder"] == usual.params["decoder"]
+    assert "batch_stats" not in made.stats["features"]  # nothing in them is normalised by the batch
+    assert set(made.stats["critic"]["batch_stats"]) == {"BatchStd_0"}
+    assert made.stats[CODES].mean.shape == (128,)
+
+
 def test_an_image_and_its_reconstruction_are_moved_and_covered_alike():
     chance = (("shift", 2), ("cutout", 0.5), ("dropout", 0.5))
     layers = {"feature_layers": (*chance, ("conv", 2, 4, 2, 1)), "decoder_layers": (("dense", 16 * 24 * 3),)}
@@ -147,6 +160,43 @@ def test_an_image_and_its_reconstruction_are_moved_and_covered_alike():
     draws, image = (handed.rng, jax.random.key(5)), 2 * batch.image - 1
     seen = [algorithm.judged(params, state.stats, image, rng)[0] for rng in draws]
     assert float(jnp.abs(seen[0] - seen[1]).max()) > 0.01  # other draws would have shown
+
+
+def test_standardised_codes_have_the_priors_moments_wherever_the_encoder_puts_them():
+    algorithm, state = started(standardised=True)
+    bias = next(name for name in state.params["encoder"] if name.startswith("Dense") and name != "Dense_0")
+    encoder = state.params["encoder"]
+    shifted = encoder | {bias: encoder[bias] | {"bias": encoder[bias]["bias"].at[: algorithm.latent_size].add(3.0)}}
+    plays = [
+        algorithm.look({**state.params, "encoder": each}, state.stats, BATCH, jax.random.key(0))[0]
+        for each in (encoder, shifted)
+    ]
+    np.testing.assert_allclose(plays[0].kl, plays[1].kl, rtol=1e-3)
+    np.testing.assert_allclose(plays[0].reconstructed, plays[1].reconstructed, rtol=1e-3, atol=1e-4)
+    raw = Posterior(jax.random.normal(jax.random.key(1), (B, 5)) * 3 + 2, jax.random.normal(jax.random.key(2), (B, 5)))
+    mean, square = moments_of(standard(raw, moments_of(raw)))
+    np.testing.assert_allclose(mean, 0, atol=1e-5)
+    np.testing.assert_allclose(square, 1, atol=1e-5)
+
+
+def test_after_training_codes_are_standardised_by_running_moments():
+    algorithm, state = started(standardised=True)
+    moved = updated(algorithm, state)
+    raw = as_posterior(algorithm.apply("encoder", state.params, state.stats, 2 * BATCH.image - 1))
+    of_batch = moments_of(raw)
+    np.testing.assert_allclose(moved.stats[CODES].mean, (1 - KEPT) * of_batch.mean, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(moved.stats[CODES].square, KEPT + (1 - KEPT) * of_batch.square, rtol=1e-4)
+    stats = {**state.stats, CODES: of_batch}
+    codes = algorithm.mean_code(state.params, stats, BATCH.image, BATCH.label)
+    np.testing.assert_allclose(codes.mean(0), 0, atol=1e-4)
+    assert set(state.stats[AVERAGE]) == {"decoder"}  # running moments are not those of a mean of encoders
+
+
+def test_moments_of_codes_are_those_of_all_devices():
+    raw = Posterior(jax.random.normal(jax.random.key(1), (8, 5)), jax.random.normal(jax.random.key(2), (8, 5)))
+    shares = jax.tree.map(lambda x: x.reshape(2, 4, 5), raw)
+    for whole, of_shares in zip(moments_of(raw), jax.vmap(moments_of, axis_name=AXIS)(shares), strict=True):
+        np.testing.assert_allclose(of_shares, jnp.stack([whole, whole]), rtol=1e-5)
 
 
 def test_every_player_keeps_its_own_statistics():

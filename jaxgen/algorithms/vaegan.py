@@ -17,13 +17,15 @@ from jaxgen.algorithms.nets import vaegan_networks
 from jaxgen.algorithms.vae import LOG_STD_RANGE, Posterior
 from jaxgen.distributions import Gaussian, Prior, gaussian_kl_by_dimension
 from jaxgen.games import GAMES
-from jaxgen.networks.normalisation import batch_mean
+from jaxgen.networks.normalisation import KEPT, batch_mean, over_devices
 from jaxgen.networks.precision import Network
 from jaxgen.optimizers import decayed, descent, resting
 from jaxgen.players import Player
 from jaxgen.types import Info
 
-OPTIONS = ("schedule", "game", "beta", "gamma", "similarity_std", "equilibrium", "margin", "r1", "average")
+OPTIONS = ("schedule", "game", "beta", "gamma", "similarity_std", "standardised", "equilibrium", "margin", "r1")
+OPTIONS += ("average",)
+CODES = "codes"  # in the statistics: the running `Moments` of standardised codes
 PLAYERS = ("encoder", "decoder", "critic")
 
 
@@ -36,6 +38,13 @@ class Play(NamedTuple):
     real: Float[Array, " B"]  # logits of images
     reconstructed: Float[Array, " B"]  # … of what is decoded from their codes
     drawn: Float[Array, " B"]  # … from the prior's
+
+
+class Moments(NamedTuple):
+    """Of the codes of all images together, dimension by dimension."""
+
+    mean: Float[Array, " Z"]
+    square: Float[Array, " Z"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,13 +65,17 @@ class VAEGAN(Algorithm):
       gamma: weight of the dissimilarity in the decoder's loss.
       similarity_std: the Gaussian's std; 0: that of the batch's errors, its maximum-likelihood estimate (Rybkin et al.
         2021, arXiv 2006.13202, section 3.3), whatever the scale of the features.
+      standardised: whether the posteriors of a batch are shifted and scaled, each dimension alike for all, so that
+        its codes together have the prior's mean and variance: by running moments after training. Else the encoder moves
+        all codes to where none is drawn, as the decoder is freer there to paint what resembles, and what no GAN says.
       equilibrium, margin: a side that is further ahead than this rests for the step: the critic if its cross-entropy of
         images or of what is decoded is below equilibrium - margin, the decoder if one is above equilibrium + margin;
         both move if both would rest. margin 0: neither ever rests. The paper does not tell of this rule; its
         authors' code has a margin.
       r1: weight of ½ ‖∇ critic‖² at images (Mescheder et al. 2018); 0: none.
       average: the share of itself that the running mean of the encoder's and decoder's parameters, which is what is
-        shown and measured, keeps a step; 0: none.
+        shown and measured, keeps a step; 0: none. Of standardised codes the encoder's are its own: the running moments
+        are not those of what the mean of its parameters would make.
     """
 
     info: Info
@@ -74,6 +87,7 @@ class VAEGAN(Algorithm):
     beta: float
     gamma: float
     similarity_std: float
+    standardised: bool
     equilibrium: float
     margin: float
     r1: float
@@ -112,9 +126,12 @@ class VAEGAN(Algorithm):
 
     def init(self, rng):
         state = super().init(rng)
-        if not self.average:
-            return state
-        return state.replace(stats={**state.stats, AVERAGE: shown(state.params)})
+        stats = dict(state.stats)
+        if self.average:
+            stats[AVERAGE] = self.averaged(state.params)
+        if self.standardised:
+            stats[CODES] = Moments(jnp.zeros(self.latent_size), jnp.ones(self.latent_size))
+        return state.replace(stats=stats)
 
     # The losses.
 
@@ -123,10 +140,8 @@ class VAEGAN(Algorithm):
         del params, batch
         play, handed = seen
         loss = (self.beta * play.kl + play.dissimilarity).mean()
-        return loss, (
-            {"kl": play.kl.mean(), "feature_mse": play.feature_mse},
-            {**stats, "encoder": handed.stats["encoder"]},
-        )
+        after = {name: handed.stats[name] for name in ("encoder", CODES) if name in handed.stats}
+        return loss, ({"kl": play.kl.mean(), "feature_mse": play.feature_mse}, {**stats, **after})
 
     def please(self, params, stats, batch, seen: tuple[Play, Handed]):
         """The decoder's; the running mean takes in the parameters that made the images."""
@@ -138,7 +153,7 @@ class VAEGAN(Algorithm):
         after = {**stats, "decoder": handed.stats["decoder"]}
         if self.average:
             kept = self.average
-            mean = jax.tree.map(lambda old, new: kept * old + (1 - kept) * new, stats[AVERAGE], shown(params))
+            mean = jax.tree.map(lambda old, new: kept * old + (1 - kept) * new, stats[AVERAGE], self.averaged(params))
             after[AVERAGE] = jax.lax.stop_gradient(mean)
         loss = moves * (self.gamma * play.dissimilarity.mean() + fooling)
         return loss, ({"fooling": fooling, "moves": moves}, after)
@@ -179,6 +194,11 @@ class VAEGAN(Algorithm):
         image = 2 * batch.image - 1
         output, after = self.train_apply("encoder", params, stats, image, rng=prng.fold_in(rng, 0))
         posterior = as_posterior(output)
+        if self.standardised:
+            moments = moments_of(posterior)
+            posterior = standard(posterior, moments)
+            running = jax.tree.map(lambda old, new: KEPT * old + (1 - KEPT) * new, stats[CODES], moments)
+            after = {**after, CODES: jax.lax.stop_gradient(running)}
         code = self.reparameterised(posterior, noise_rng)
         codes = jnp.concatenate([code, self.prior.sample(code_rng, len(code))])
         decoded, after = self.train_apply("decoder", params, after, codes, rng=prng.fold_in(rng, 1))
@@ -212,13 +232,18 @@ class VAEGAN(Algorithm):
 
     # What the loop, the evaluation and `jaxgen.load` use.
 
+    def averaged(self, params: Mapping) -> dict:
+        """The networks that a running mean is kept of."""
+        return {name: params[name] for name in (("decoder",) if self.standardised else ("encoder", "decoder"))}
+
     def settled(self, params, stats):
         """The parameters that are shown and measured."""
         return {**params, **stats[AVERAGE]} if self.average else params
 
     def posterior(self, params, stats, image) -> Posterior:
         """q(z | x) of each example, pixels in [0, 1]."""
-        return as_posterior(self.apply("encoder", self.settled(params, stats), stats, 2 * image - 1))
+        posterior = as_posterior(self.apply("encoder", self.settled(params, stats), stats, 2 * image - 1))
+        return standard(posterior, stats[CODES]) if self.standardised else posterior
 
     def encode(self, params, stats, image, label, rng):
         del label
@@ -254,9 +279,16 @@ def as_posterior(output: Float[Array, "B 2 Z"]) -> Posterior:
     return Posterior(output[:, 0], jnp.clip(output[:, 1], *LOG_STD_RANGE))
 
 
-def shown(params: Mapping) -> dict:
-    """The networks that a running mean is kept of."""
-    return {name: params[name] for name in ("encoder", "decoder")}
+def moments_of(posterior: Posterior) -> Moments:
+    """Of codes drawn from the posteriors of the whole batch, of all devices."""
+    square = jnp.square(posterior.mean) + jnp.exp(2 * posterior.log_std)
+    return Moments(*over_devices((posterior.mean.mean(0), square.mean(0))))
+
+
+def standard(posterior: Posterior, moments: Moments) -> Posterior:
+    """The posteriors that shift and scale codes of these moments to a mean of 0 and a variance of 1."""
+    std = jnp.sqrt(jnp.maximum(moments.square - jnp.square(moments.mean), 1e-8))
+    return Posterior((posterior.mean - moments.mean) / std, posterior.log_std - jnp.log(std))
 
 
 def check(config) -> None:
