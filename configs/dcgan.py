@@ -40,8 +40,7 @@ def faces(config):
     layers = colour_faces(config, critic_norm=())
     config.generator_layers = layers["painter"]
     # Without these three the critic wins, and a run draws faces of one pose.
-    hindered = (("shift", 8), ("cutout", 0.5))
-    config.critic_layers = (*hindered, *layers["features"], *layers["critic"], ("batch_std",))
+    config.critic_layers = (*layers["hindered"], *layers["features"], *layers["critic"], ("batch_std",))
     # A critic that normalises its batches is deaf to their contrast, and now and then throws the painter off.
     config.kernel_init, config.r1 = "he_normal", 0.2
     config.latent_size, config.dense = 128, 0

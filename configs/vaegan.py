@@ -38,14 +38,13 @@ def faces(config):
 
 def standardised(config):
     """Codes of the prior's moments, and the critic of dcgan:faces; 20 epochs of 9,600 faces."""
+    faces(config)
     layers = colour_faces(config, critic_norm=())
-    config.feature_layers = (("shift", 8), ("cutout", 0.5), *layers["features"])
+    config.feature_layers = (*layers["hindered"], *layers["features"])
     config.critic_layers = (*layers["critic"], ("batch_std",))
     config.kernel_init, config.r1, config.momentum = "he_normal", 0.2, 0.0
-    config.rates.update({"encoder": 1e-3, "decoder": 1e-3, "critic": 4e-4})
     config.standardised, config.beta, config.gamma = True, 10.0, 2e-3
-    config.average, config.decay = 0.998, "cosine"
-    config.steps = 6000
+    config.rates.critic, config.steps = 4e-4, 6000
 
 
 def published(config):

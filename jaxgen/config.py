@@ -166,8 +166,8 @@ def colour_faces(config: ConfigDict, critic_norm: tuple[tuple, ...]) -> dict[str
 
     DCGAN's (Radford et al. 2016) with changes. The painter normalises each image by itself, so that the running mean of
     its parameters fits what it normalises by. Free kernels that double the side, or a first layer of the critic that
-    sees some pixels oftener than the next, leave a grid over what is painted. `critic_norm` stands before the critic's
-    leaky ReLUs, but for the first.
+    sees some pixels oftener than the next, leave a grid over what is painted. "hindered" stands before the features of
+    a critic that would win early. `critic_norm` stands before the critic's leaky ReLUs, but for the first.
     """
     config.data.update({"source": "folder", "name": "faces", "size": 64, "channels": 3})
     config.mirror = True
@@ -179,6 +179,7 @@ def colour_faces(config: ConfigDict, critic_norm: tuple[tuple, ...]) -> dict[str
     halving = [layer for width in (128, 256) for layer in (("conv", width, 4, 2, 1), *told)]
     return {
         "painter": (("seed", 16, 256), *normalised, *doubling, (up, 3, 4, 2, 1)),
+        "hindered": (("shift", 8), ("cutout", 0.5)),
         "features": (("fold", 2), ("conv", 32, 3, 1, 1), leaky, ("conv", 64, 4, 2, 1)),
         "critic": (*told, *halving),
     }

@@ -17,6 +17,7 @@ from jaxgen.algorithms.nets import critic_and_generator, spelled
 from jaxgen.distributions import Gaussian, Prior
 from jaxgen.games import GAMES, slope_penalty, told_and_fooled
 from jaxgen.networks.layers import BY_BATCH
+from jaxgen.networks.normalisation import running_mean
 from jaxgen.networks.precision import Network
 from jaxgen.optimizers import decayed
 from jaxgen.players import Player
@@ -173,9 +174,7 @@ class GAN(Algorithm):
         play, handed = seen
         after = {**stats, "generator": handed.stats["generator"]}
         if self.average:
-            kept = self.average
-            mean = jax.tree.map(lambda old, new: kept * old + (1 - kept) * new, stats[AVERAGE], params["generator"])
-            after[AVERAGE] = jax.lax.stop_gradient(mean)
+            after[AVERAGE] = running_mean(stats[AVERAGE], params["generator"], self.average)
         return play.fooling, ({"loss": play.fooling}, after)
 
     @property

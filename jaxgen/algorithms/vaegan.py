@@ -17,14 +17,16 @@ from jaxgen.algorithms.nets import vaegan_networks
 from jaxgen.algorithms.vae import LOG_STD_RANGE, Posterior
 from jaxgen.distributions import Gaussian, Prior, gaussian_kl_by_dimension
 from jaxgen.games import GAMES
-from jaxgen.networks.normalisation import KEPT, batch_mean, over_devices
+from jaxgen.networks.normalisation import KEPT, batch_mean, over_devices, running_mean
 from jaxgen.networks.precision import Network
 from jaxgen.optimizers import decayed, descent, resting
 from jaxgen.players import Player
 from jaxgen.types import Info
 
-OPTIONS = ("schedule", "game", "beta", "gamma", "similarity_std", "standardised", "equilibrium", "margin", "r1")
-OPTIONS += ("average",)
+OPTIONS = (
+    *("schedule", "game", "beta", "gamma", "similarity_std", "standardised"),
+    *("equilibrium", "margin", "r1", "average"),
+)
 CODES = "codes"  # in the statistics: the running `Moments` of standardised codes
 PLAYERS = ("encoder", "decoder", "critic")
 
@@ -152,9 +154,7 @@ class VAEGAN(Algorithm):
         _, moves = self.balance(play)
         after = {**stats, "decoder": handed.stats["decoder"]}
         if self.average:
-            kept = self.average
-            mean = jax.tree.map(lambda old, new: kept * old + (1 - kept) * new, stats[AVERAGE], self.averaged(params))
-            after[AVERAGE] = jax.lax.stop_gradient(mean)
+            after[AVERAGE] = running_mean(stats[AVERAGE], self.averaged(params), self.average)
         loss = moves * (self.gamma * play.dissimilarity.mean() + fooling)
         return loss, ({"fooling": fooling, "moves": moves}, after)
 
@@ -197,8 +197,7 @@ class VAEGAN(Algorithm):
         if self.standardised:
             moments = moments_of(posterior)
             posterior = standard(posterior, moments)
-            running = jax.tree.map(lambda old, new: KEPT * old + (1 - KEPT) * new, stats[CODES], moments)
-            after = {**after, CODES: jax.lax.stop_gradient(running)}
+            after = {**after, CODES: running_mean(stats[CODES], moments, KEPT)}
         code = self.reparameterised(posterior, noise_rng)
         codes = jnp.concatenate([code, self.prior.sample(code_rng, len(code))])
         decoded, after = self.train_apply("decoder", params, after, codes, rng=prng.fold_in(rng, 1))

@@ -23,6 +23,11 @@ def batch_mean(x: Float[Array, "..."]) -> Float[Array, ""]:
     return over_devices(jnp.mean(x))
 
 
+def running_mean(mean, now, kept: float):
+    """A tree's running mean, of which it keeps so much a step, with its present values; no gradient goes through it."""
+    return jax.lax.stop_gradient(jax.tree.map(lambda old, new: kept * old + (1 - kept) * new, mean, now))
+
+
 class BatchStd(nn.Module):
     """Adds a channel: how far the batch's features lie apart, in training; after it, a running mean of that.
 
