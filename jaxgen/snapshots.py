@@ -35,6 +35,11 @@ def last_step(config, examples: int, epoch: int) -> int:
     return math.ceil(epoch * examples / config.batch_size)
 
 
+def complete(config, examples: int, step: int) -> str:
+    """The epochs that are complete after so many steps, as pictures name them."""
+    return f"epoch {step * config.batch_size // examples}"
+
+
 def take(model: Model, workdir: Path, step: int) -> None:
     """Draws the codes and keeps the images, uint8 [SIDE², H, W, C]; where the decoder needs labels, these in turn."""
     drawn = model.sample(SIDE * SIDE, labels_in_turn(model, SIDE * SIDE), seed=0)
@@ -60,12 +65,14 @@ def rows(config, examples: int, workdir: Path) -> figures.Picture | None:
     at_ends = [[each for each in found if each[0] >= last_step(config, examples, epoch)] for epoch in epochs(config)]
     for later in (*at_ends, found[-1:]):
         for step, images in later[:1]:
-            shown[f"epoch {step * config.batch_size // examples}"] = images[:SIDE]
+            shown[complete(config, examples, step)] = images[:SIDE]
     return figures.captioned(np.stack(list(shown.values())), None, list(shown)) if shown else None
 
 
-def write_moving(workdir: Path, path: Path) -> None:
-    """Writes all snapshots as a GIF, where there are some."""
-    frames = [figures.tiled(images, SIDE) for _, images in taken(workdir)]
+def write_moving(config, examples: int, workdir: Path, path: Path) -> None:
+    """Writes all snapshots as a GIF whose frames bear their epochs, where there are some."""
+    frames = [
+        figures.titled(figures.tiled(images, SIDE), complete(config, examples, step)) for step, images in taken(workdir)
+    ]
     if frames:
         figures.write_gif(path, frames, FRAME_MS)

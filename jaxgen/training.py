@@ -220,7 +220,8 @@ def finish(this: Run, state: TrainState, seconds: float, telemetry: Telemetry) -
     telemetry.message(f"Evaluating on the {split} split")
     draw_figures(this, state, config["steps"], evaluation.held_out(this.dataset, this.config), telemetry)
     if hosts.is_lead():
-        snapshots.write_moving(this.workdir, this.workdir / "figures" / "epochs.gif")
+        moving = this.workdir / "figures" / "epochs.gif"
+        snapshots.write_moving(this.config, len(this.dataset.training.image), this.workdir, moving)
     models = [
         Model(this.algorithm, each.params, each.stats, config, int(each.step)) for each in own_copies(this, state)
     ]

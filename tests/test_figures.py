@@ -80,6 +80,15 @@ def test_style_grid_headings_differ_and_repeat_nothing_cut_off():
     assert not strip[-1].any()
 
 
+def test_a_title_stands_above_the_picture_and_pictures_keep_one_shape():
+    body = figures.tiled(np.zeros((4, 28, 28, 1)), 2)
+    short, long = (figures.titled(body, title) for title in ("epoch 1", "epoch 100"))
+    assert short.shape == long.shape
+    strip = len(short) - len(body)
+    np.testing.assert_array_equal(short[strip:], body)
+    assert dark(long[:strip]).sum() > dark(short[:strip]).sum() > 0
+
+
 def test_originals_stand_first_under_their_heading_and_apart(rng):
     images, originals = rng.random((R, K, 28, 28, 1)), np.zeros((R, 28, 28, 1))
     alone, beside = figures.style_grid(images), figures.style_grid(images, originals)

@@ -5,6 +5,7 @@ import logging
 import numpy as np
 import pytest
 from helpers import read_config, tiny_model
+from PIL import Image
 
 from jaxgen import quality, snapshots
 from jaxgen.data import load_dataset
@@ -125,5 +126,7 @@ def test_snapshots_draw_the_same_codes_and_become_rows_and_a_moving_picture(tmp_
     assert images.shape == (100, 8, 10, 1)
     np.testing.assert_array_equal(images, again)
     assert snapshots.rows(config, 95, tmp_path) is not None
-    snapshots.write_moving(tmp_path, tmp_path / "epochs.gif")
-    assert (tmp_path / "epochs.gif").read_bytes()[:3] == b"GIF"
+    snapshots.write_moving(config, 95, tmp_path, tmp_path / "epochs.gif")
+    with Image.open(tmp_path / "epochs.gif") as moving:
+        assert moving.format == "GIF"
+        assert moving.n_frames == 2  # of the same images: what differs is the epoch above them

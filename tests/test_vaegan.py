@@ -139,7 +139,8 @@ def test_what_no_model_could_be_built_with_is_refused(changes, message):
 
 def test_the_recipe_of_faces_draws_as_its_vae_does_and_normalises_nothing_in_the_critic():
     algorithm, plain = (
-        algorithms.build(read_config("vaegan", tokens), Info("faces", (64, 64, 3), 1)) for tokens in ("faces", "faces,vae")
+        algorithms.build(read_config("vaegan", tokens), Info("faces", (64, 64, 3), 1))
+        for tokens in ("faces", "faces,vae")
     )
     made, usual = (jax.eval_shape(each.init, jax.random.key(0)) for each in (algorithm, plain))
     shapes = [[x.shape for x in jax.tree.leaves(each.params["decoder"])] for each in (made, usual)]

@@ -12,6 +12,7 @@ from jaxgen.figures.grids import marked_rows as marked_rows
 from jaxgen.figures.grids import reconstruction_pairs as reconstruction_pairs
 from jaxgen.figures.grids import style_grid as style_grid
 from jaxgen.figures.grids import tiled as tiled
+from jaxgen.figures.grids import titled as titled
 from jaxgen.figures.grids import write_png as write_png
 from jaxgen.figures.plots import PALETTE as PALETTE
 from jaxgen.figures.plots import PRIOR_GREY as PRIOR_GREY

@@ -125,6 +125,17 @@ def marked_rows(rows: Mapping[str, ArrayLike], columns: int = 10, scale: int = 2
     return np.concatenate([part for picture in pictures for part in (picture, gap)][:-1], axis=0)
 
 
+def titled(picture: Picture, title: str) -> Picture:
+    """The picture below a line of text, which is cut off where the picture is narrower."""
+    from PIL import Image, ImageDraw
+
+    font = _font(50)
+    strip = int(1.5 * font.size)
+    canvas = Image.fromarray(np.pad(picture, ((strip, 0), (0, 0), (0, 0)), constant_values=WHITE))
+    ImageDraw.Draw(canvas).text((picture.shape[1] / 2, strip / 2), title, fill=BLACK, font=font, anchor="mm")
+    return np.array(canvas)
+
+
 def write_png(path: str | os.PathLike, image: Picture) -> None:
     """Writes the picture so that a reader finds the old file or the new one, never half of one."""
     from PIL import Image
