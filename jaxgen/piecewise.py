@@ -31,9 +31,9 @@ def told_apart(
 
     No gradient goes to whoever made the fakes.
     """
-    at, one = both(real, fake), jnp.ones(2 * len(real))
+    at, one = in_turn(real, fake), jnp.ones(2 * len(real))
     logits, slope = judged(score, at)
-    loss, share = jax.value_and_grad(lambda logits: critic_loss(*jnp.split(logits, 2)).mean())(logits)
+    loss, share = jax.value_and_grad(lambda logits: critic_loss(logits[::2], logits[1::2]).mean())(logits)
     penalty = 0.5 * jnp.square(slope).sum() / len(real)
     direction = share[:, None] * at + weight / len(real) * slope
     _, along = jax.jvp(score, (at, one), (direction, share))
@@ -47,7 +47,7 @@ def fooled(score: Score, real: Float[Array, "B N"], fake: Float[Array, "B N"]) -
 
     With the critic's examples at the same point, the compiler merges this pass with that of `told_apart`.
     """
-    logits, slope = (jnp.split(each, 2)[1] for each in judged(score, both(real, fake)))
+    logits, slope = (each[1::2] for each in judged(score, in_turn(real, fake)))
     loss, share = jax.value_and_grad(lambda logits: fooling_loss(logits).mean())(logits)
     return with_gradient(loss, share[:, None] * slope, fake)
 
@@ -59,6 +59,10 @@ def judged(score: Score, at: Float[Array, "B N"]) -> tuple[Float[Array, " B"], F
     return jax.lax.stop_gradient((logits, *way_back(one)))
 
 
-def both(real: Float[Array, "B N"], fake: Float[Array, "B N"]) -> Float[Array, "2*B N"]:
-    """One batch of the two, which costs less than two batches; no gradient goes to whoever made them."""
-    return jax.lax.stop_gradient(jnp.concatenate([real, fake]))
+def in_turn(real: Float[Array, "B N"], fake: Float[Array, "B N"]) -> Float[Array, "2*B N"]:
+    """One batch of the two, a real and a fake by turns; no gradient goes to whoever made them.
+
+    It costs less than two batches. Of a batch that devices share, each then has its reals next to its fakes: one after
+    the other, they are exchanged, or the parts of a kernel's gradient are one by one.
+    """
+    return jax.lax.stop_gradient(jnp.stack([real, fake], 1).reshape(2 * len(real), -1))

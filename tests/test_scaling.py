@@ -21,7 +21,7 @@ def run(*arguments, timeout=300):
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory):
     out = tmp_path_factory.mktemp("scaling") / "rows.jsonl"
-    few = ("--configs=vae", "--tokens=smoke", "--simulate=4", "--devices=1,4", "--steps=2", "--repeats=2")
+    few = ("--configs=cond_aae", "--tokens=smoke", "--simulate=4", "--devices=1,4", "--steps=2", "--repeats=2")
     ran = run(*few, f"--out={out}")
     assert ran.returncode == 0, ran.stderr
     assert "simulated devices share the cores of one" in ran.stdout

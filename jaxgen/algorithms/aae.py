@@ -263,8 +263,8 @@ class AAE(Algorithm):
         return self.apply("critic", params, stats, *self.seen("critic", code, label, one), rng=rng, one=one)
 
     def score_of_both(self, params, stats, label) -> piecewise.Score:
-        """The score of a batch of prior codes and one of codes, of the same labels."""
-        twice = jnp.concatenate([label, label])
+        """The score of prior codes and codes by turns, of the same labels."""
+        twice = jnp.repeat(label, 2)
         return lambda code, one: self.score(params, stats, code, twice, one=one)
 
     def seen(self, network, code, label, one=None):

@@ -239,7 +239,7 @@ class CategoricalAAE(Algorithm):
         told = jax.lax.stop_gradient(self.shown(logits))
 
         def score(style, one=None):
-            category = jnp.tile(told, (len(style) // len(told), 1))
+            category = jnp.repeat(told, len(style) // len(told), axis=0)  # once, or of real and fake by turns
             return self.apply("style_critic", params, stats, *self.seen_by_style_critic(style, category, one), one=one)
 
         return score, self.sample_code(prng.fold_in(rng, 2), len(style)), style
