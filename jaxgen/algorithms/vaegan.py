@@ -43,10 +43,17 @@ class Play(NamedTuple):
 
 
 class Moments(NamedTuple):
-    """Of the codes of all images together, dimension by dimension."""
+    """Of the codes of all images together."""
 
     mean: Float[Array, " Z"]
-    square: Float[Array, " Z"]
+    covariance: Float[Array, "Z Z"]
+
+
+class Whitening(NamedTuple):
+    """A map, (z - mean) inverseᵀ, to codes of mean 0 and unit covariance."""
+
+    mean: Float[Array, " Z"]
+    inverse: Float[Array, "Z Z"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,8 +74,8 @@ class VAEGAN(Algorithm):
       gamma: weight of the dissimilarity in the decoder's loss.
       similarity_std: the Gaussian's std; 0: that of the batch's errors, its maximum-likelihood estimate (Rybkin et al.
         2021, arXiv 2006.13202, section 3.3), whatever the scale of the features.
-      standardised: whether the posteriors of a batch are shifted and scaled, each dimension alike for all, so that
-        its codes together have the prior's mean and variance: by running moments after training. Else the encoder moves
+      standardised: whether the decoder has codes in coordinates in which those of all images together have the prior's
+        mean and covariance, by running moments of what the encoder gives; the KL is taken there. Else the encoder moves
         all codes to where none is drawn, as the decoder is freer there to paint what resembles, and what no GAN says.
       equilibrium, margin: a side that is further ahead than this rests for the step: the critic if its cross-entropy of
         images or of what is decoded is below equilibrium - margin, the decoder if one is above equilibrium + margin;
@@ -132,7 +139,7 @@ class VAEGAN(Algorithm):
         if self.average:
             stats[AVERAGE] = self.averaged(state.params)
         if self.standardised:
-            stats[CODES] = Moments(jnp.zeros(self.latent_size), jnp.ones(self.latent_size))
+            stats[CODES] = Moments(jnp.zeros(self.latent_size), jnp.eye(self.latent_size))
         return state.replace(stats=stats)
 
     # The losses.
@@ -194,11 +201,12 @@ class VAEGAN(Algorithm):
         image = 2 * batch.image - 1
         output, after = self.train_apply("encoder", params, stats, image, rng=prng.fold_in(rng, 0))
         posterior = as_posterior(output)
-        if self.standardised:
+        by = self.whitening(stats)
+        if by is not None:
             moments = moments_of(posterior)
-            posterior = standard(posterior, moments)
+            by = centred(by, moments)
             after = {**after, CODES: running_mean(stats[CODES], moments, KEPT)}
-        code = self.reparameterised(posterior, noise_rng)
+        code = whitened(by, self.reparameterised(posterior, noise_rng))
         codes = jnp.concatenate([code, self.prior.sample(code_rng, len(code))])
         decoded, after = self.train_apply("decoder", params, after, codes, rng=prng.fold_in(rng, 1))
         # Each kind by itself: a critic that normalises a batch of all kinds tells them apart by what sets each off from
@@ -210,10 +218,23 @@ class VAEGAN(Algorithm):
             features.append(seen)
             logits.append(said)
         real, reconstructed, _ = features
-        kl = gaussian_kl_by_dimension(posterior.mean, 2 * posterior.log_std).sum(-1)
+        kl = self.kl(posterior, by)
         error = jnp.square(reconstructed - real).mean()
         play = Play(kl, self.dissimilarity(reconstructed, real), error, *logits)
         return play, Handed(batch, shown_rng, after)
+
+    def whitening(self, stats) -> Whitening | None:
+        """To the decoder's coordinates from the encoder's; None: they are the same."""
+        return whitening(stats[CODES]) if self.standardised else None
+
+    def kl(self, posterior: Posterior, by: Whitening | None) -> Float[Array, " B"]:
+        """Of the posterior from the prior, in nats, in the decoder's coordinates."""
+        if by is None:
+            return gaussian_kl_by_dimension(posterior.mean, 2 * posterior.log_std).sum(-1)
+        squares = jnp.square(whitened(by, posterior.mean)).sum(-1)
+        traces = jnp.exp(2 * posterior.log_std) @ jnp.square(by.inverse).sum(0)
+        log_stds = posterior.log_std.sum(-1) + jnp.log(jnp.diag(by.inverse)).sum()
+        return 0.5 * (squares + traces - self.latent_size) - log_stds
 
     def reparameterised(self, posterior: Posterior, rng) -> Float[Array, "B Z"]:
         return posterior.mean + jnp.exp(posterior.log_std) * prng.normal(rng, posterior.mean.shape)
@@ -241,16 +262,15 @@ class VAEGAN(Algorithm):
 
     def posterior(self, params, stats, image) -> Posterior:
         """q(z | x) of each example, pixels in [0, 1]."""
-        posterior = as_posterior(self.apply("encoder", self.settled(params, stats), stats, 2 * image - 1))
-        return standard(posterior, stats[CODES]) if self.standardised else posterior
+        return as_posterior(self.apply("encoder", self.settled(params, stats), stats, 2 * image - 1))
 
     def encode(self, params, stats, image, label, rng):
         del label
-        return self.reparameterised(self.posterior(params, stats, image), rng)
+        return whitened(self.whitening(stats), self.reparameterised(self.posterior(params, stats, image), rng))
 
     def mean_code(self, params, stats, image, label):
         del label
-        return self.posterior(params, stats, image).mean
+        return whitened(self.whitening(stats), self.posterior(params, stats, image).mean)
 
     def decode(self, params, stats, code, label):
         del label
@@ -258,8 +278,8 @@ class VAEGAN(Algorithm):
 
     def evaluate(self, params, stats, batch, rng):
         """`mse` of what is decoded from q(z | x)'s mean; `kl` in nats; `d_real`, `d_fake` as of `GAN.evaluate`."""
-        posterior = self.posterior(params, stats, batch.image)
-        decoded = self.decode(params, stats, posterior.mean, batch.label)
+        posterior, by = self.posterior(params, stats, batch.image), self.whitening(stats)
+        decoded = self.decode(params, stats, whitened(by, posterior.mean), batch.label)
         drawn = self.decode(params, stats, self.prior.sample(rng, len(batch.label)), batch.label)
 
         def said(image):
@@ -268,7 +288,7 @@ class VAEGAN(Algorithm):
 
         return {
             "mse": objectives.squared_error(decoded, batch.image),
-            "kl": gaussian_kl_by_dimension(posterior.mean, 2 * posterior.log_std).sum(-1),
+            "kl": self.kl(posterior, by),
             "d_real": said(batch.image),
             "d_fake": said(drawn),
         }
@@ -280,14 +300,29 @@ def as_posterior(output: Float[Array, "B 2 Z"]) -> Posterior:
 
 def moments_of(posterior: Posterior) -> Moments:
     """Of codes drawn from the posteriors of the whole batch, of all devices."""
-    square = jnp.square(posterior.mean) + jnp.exp(2 * posterior.log_std)
-    return Moments(*over_devices((posterior.mean.mean(0), square.mean(0))))
+    mean = over_devices(posterior.mean.mean(0))
+    away, variance = posterior.mean - mean, jnp.exp(2 * posterior.log_std).mean(0)
+    return Moments(mean, over_devices(away.T @ away / len(away) + jnp.diag(variance)))
 
 
-def standard(posterior: Posterior, moments: Moments) -> Posterior:
-    """The posteriors that shift and scale codes of these moments to a mean of 0 and a variance of 1."""
-    std = jnp.sqrt(jnp.maximum(moments.square - jnp.square(moments.mean), 1e-8))
-    return Posterior((posterior.mean - moments.mean) / std, posterior.log_std - jnp.log(std))
+def whitening(moments: Moments) -> Whitening:
+    """By the inverse of the Cholesky factor of the covariance."""
+    size = len(moments.mean)
+    factor = jnp.linalg.cholesky(moments.covariance + 1e-6 * jnp.eye(size))
+    return Whitening(moments.mean, jax.scipy.linalg.solve_triangular(factor, jnp.eye(size), lower=True))
+
+
+def centred(by: Whitening, moments: Moments) -> Whitening:
+    """The same directions, moved and scaled so that codes of these moments have a mean of 0 and variances of 1.
+
+    An encoder that moves keeps ahead of running moments; of its batch's own it can't.
+    """
+    variance = (by.inverse @ moments.covariance * by.inverse).sum(1)
+    return Whitening(moments.mean, by.inverse / jnp.sqrt(jnp.maximum(variance, 1e-8))[:, None])
+
+
+def whitened(by: Whitening | None, code: Float[Array, "B Z"]) -> Float[Array, "B Z"]:
+    return code if by is None else (code - by.mean) @ by.inverse.T
 
 
 def check(config) -> None:
