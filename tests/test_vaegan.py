@@ -8,8 +8,9 @@ from helpers import B, read_config, same
 
 from jaxgen import algorithms
 from jaxgen.algorithms.gan import AVERAGE
+from jaxgen.algorithms.moments import moments_of, squared_off_diagonal, standard
 from jaxgen.algorithms.vae import Posterior
-from jaxgen.algorithms.vaegan import CODES, Play, as_posterior, centred, moments_of, whitened, whitening
+from jaxgen.algorithms.vaegan import CODES, Play, as_posterior
 from jaxgen.networks.normalisation import AXIS, KEPT
 from jaxgen.players import make_update
 from jaxgen.types import Batch, Info
@@ -70,7 +71,7 @@ def test_the_decoder_of_gamma_0_still_learns_to_fool():
 )
 def test_a_side_that_is_far_ahead_rests(real, fake, critic, decoder):
     algorithm, _ = started(margin=0.4)
-    play = Play(NONE, NONE, NONE[0], NONE + real, NONE + fake, NONE + fake)
+    play = Play(NONE, NONE, NONE[0], NONE + real, NONE + fake, NONE + fake, NONE[0])
     assert [float(moves) for moves in algorithm.balance(play)] == [critic, decoder]
 
 
@@ -129,6 +130,7 @@ def test_the_vae_of_faces_to_compare_with_has_the_same_encoder_and_decoder():
         ({"gamma": -1.0}, r"gamma=-1.0 must be at least 0; try"),
         ({"margin": 0.4, "schedule": "alternating"}, r"margin=0.4 lets a side rest .* try --config.margin=0.0"),
         ({"optimizer": "adamw"}, r'optimizer="adamw" is unknown; choose "adam", "rmsprop" or "sgd"'),
+        ({"decorrelation": 1.0}, r"decorrelation=1.0 is of standardised codes alone; try --config.standardised=true"),
         ({"width": 0}, r"width=0 must be at least 1; try --config.width=32"),
     ],
 )
@@ -165,59 +167,60 @@ def test_an_image_and_its_reconstruction_are_moved_and_covered_alike():
     assert float(jnp.abs(seen[0] - seen[1]).max()) > 0.01  # other draws would have shown
 
 
-def some_posteriors(count):
-    """Of codes whose dimensions go together."""
-    mix = jax.random.normal(jax.random.key(3), (5, 5)) + jnp.eye(5)
-    mean = jax.random.normal(jax.random.key(1), (count, 5)) @ mix + 2
-    return Posterior(mean, 0.3 * jax.random.normal(jax.random.key(2), (count, 5)))
-
-
 def test_standardised_codes_have_the_priors_moments_wherever_the_encoder_puts_them():
     algorithm, state = started(standardised=True)
-    posterior = some_posteriors(4000)
-    by = algorithm.whitening({**state.stats, CODES: moments_of(posterior)})
-    code = whitened(by, algorithm.reparameterised(posterior, jax.random.key(0)))
-    np.testing.assert_allclose(code.mean(0), 0, atol=0.1)
-    np.testing.assert_allclose(np.cov(code.T), np.eye(5), atol=0.1)
+    bias = next(name for name in state.params["encoder"] if name.startswith("Dense") and name != "Dense_0")
+    encoder = state.params["encoder"]
+    shifted = encoder | {bias: encoder[bias] | {"bias": encoder[bias]["bias"].at[: algorithm.latent_size].add(3.0)}}
+    plays = [
+        algorithm.look({**state.params, "encoder": each}, state.stats, BATCH, jax.random.key(0))[0]
+        for each in (encoder, shifted)
+    ]
+    np.testing.assert_allclose(plays[0].kl, plays[1].kl, rtol=1e-3)
+    np.testing.assert_allclose(plays[0].reconstructed, plays[1].reconstructed, rtol=1e-3, atol=1e-4)
+    raw = Posterior(jax.random.normal(jax.random.key(1), (B, 5)) * 3 + 2, jax.random.normal(jax.random.key(2), (B, 5)))
+    mean, square, covariance = moments_of(raw)
+    standardised = standard(raw, mean, square)
+    again = moments_of(standardised)
+    np.testing.assert_allclose(again.mean, 0, atol=1e-5)
+    np.testing.assert_allclose(again.square, 1, atol=1e-5)
+    np.testing.assert_allclose(covariance, again.covariance, atol=1e-5)
+    expected = np.cov(standardised.mean.T, bias=True)
+    np.fill_diagonal(expected, 1)
+    np.testing.assert_allclose(covariance, expected, atol=1e-5)
 
 
-def test_the_kl_of_standardised_codes_is_that_of_two_gaussians():
-    algorithm, state = started(standardised=True)
-    posterior = jax.tree.map(np.float64, some_posteriors(8))
-    mean, covariance = jax.tree.map(np.float64, moments_of(some_posteriors(100)))
-    away, variance = posterior.mean - mean, np.exp(2 * posterior.log_std)
-    squares = (away * np.linalg.solve(covariance, away.T).T).sum(-1)
-    traces = variance @ np.diag(np.linalg.inv(covariance))
-    expected = 0.5 * (squares + traces - 5 + np.linalg.slogdet(covariance)[1] - np.log(variance).sum(-1))
-    by = algorithm.whitening({**state.stats, CODES: moments_of(some_posteriors(100))})
-    found = algorithm.kl(some_posteriors(8), by)
-    np.testing.assert_allclose(found, expected, rtol=1e-3)
+def test_codes_are_decorrelated_by_their_covariances_so_far():
+    numbers = np.random.default_rng(0)
+    running, now = (jnp.asarray(each + each.T) for each in numbers.normal(size=(2, 5, 5)))
+    value, gradient = jax.value_and_grad(squared_off_diagonal, argnums=1)(running, now)
+    away = np.array(KEPT * running + (1 - KEPT) * now)
+    np.fill_diagonal(away, 0)
+    assert float(value) == pytest.approx(np.square(away).sum(), rel=1e-5)
+    np.testing.assert_allclose(gradient, 2 * away, rtol=1e-5, atol=1e-5)
 
 
-def test_in_training_codes_have_the_priors_mean_and_variances_wherever_the_encoder_moves_them():
-    posterior = some_posteriors(8)
-    moved = Posterior(3 * posterior.mean + 7, posterior.log_std + np.log(3))
-    by = whitening(moments_of(some_posteriors(100)))  # running moments, of before the encoder moved
-    codes = [whitened(centred(by, moments_of(each)), each.mean) for each in (posterior, moved)]
-    np.testing.assert_allclose(codes[0], codes[1], rtol=1e-3, atol=1e-3)
-    inverse = centred(by, moments_of(posterior)).inverse
-    np.testing.assert_allclose(np.diag(inverse @ moments_of(posterior).covariance @ inverse.T), 1, rtol=1e-3)
+def test_decorrelation_moves_the_encoder_alone():
+    one, other = (updated(*started(standardised=True, decorrelation=weight)) for weight in (0.0, 100.0))
+    moved = {name for name in one.params if not same(one.params[name], other.params[name])}
+    assert moved == {"encoder"}
 
 
 def test_after_training_codes_are_standardised_by_running_moments():
     algorithm, state = started(standardised=True)
     moved = updated(algorithm, state)
-    of_batch = moments_of(as_posterior(algorithm.apply("encoder", state.params, state.stats, 2 * BATCH.image - 1)))
+    raw = as_posterior(algorithm.apply("encoder", state.params, state.stats, 2 * BATCH.image - 1))
+    of_batch = moments_of(raw)
     np.testing.assert_allclose(moved.stats[CODES].mean, (1 - KEPT) * of_batch.mean, rtol=1e-4, atol=1e-6)
-    expected = KEPT * np.eye(5) + (1 - KEPT) * of_batch.covariance
-    np.testing.assert_allclose(moved.stats[CODES].covariance, expected, rtol=1e-4, atol=1e-6)
-    codes = algorithm.mean_code(state.params, {**state.stats, CODES: of_batch}, BATCH.image, BATCH.label)
+    np.testing.assert_allclose(moved.stats[CODES].square, KEPT + (1 - KEPT) * of_batch.square, rtol=1e-4)
+    stats = {**state.stats, CODES: of_batch}
+    codes = algorithm.mean_code(state.params, stats, BATCH.image, BATCH.label)
     np.testing.assert_allclose(codes.mean(0), 0, atol=1e-4)
     assert set(state.stats[AVERAGE]) == {"decoder"}  # running moments are not those of a mean of encoders
 
 
 def test_moments_of_codes_are_those_of_all_devices():
-    raw = some_posteriors(8)
+    raw = Posterior(jax.random.normal(jax.random.key(1), (8, 5)), jax.random.normal(jax.random.key(2), (8, 5)))
     shares = jax.tree.map(lambda x: x.reshape(2, 4, 5), raw)
     for whole, of_shares in zip(moments_of(raw), jax.vmap(moments_of, axis_name=AXIS)(shares), strict=True):
         np.testing.assert_allclose(of_shares, jnp.stack([whole, whole]), rtol=1e-5)

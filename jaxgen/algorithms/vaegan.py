@@ -13,18 +13,19 @@ from jaxgen import objectives, prng
 from jaxgen.algorithms import checks
 from jaxgen.algorithms.base import Algorithm
 from jaxgen.algorithms.gan import AVERAGE, Handed, said_real
+from jaxgen.algorithms.moments import Moments, moments_of, squared_off_diagonal, standard
 from jaxgen.algorithms.nets import vaegan_networks
 from jaxgen.algorithms.vae import LOG_STD_RANGE, Posterior
 from jaxgen.distributions import Gaussian, Prior, gaussian_kl_by_dimension
 from jaxgen.games import GAMES
-from jaxgen.networks.normalisation import KEPT, batch_mean, over_devices, running_mean
+from jaxgen.networks.normalisation import KEPT, batch_mean, running_mean
 from jaxgen.networks.precision import Network
 from jaxgen.optimizers import decayed, descent, resting
 from jaxgen.players import Player
 from jaxgen.types import Info
 
 OPTIONS = (
-    *("schedule", "game", "beta", "gamma", "similarity_std", "standardised"),
+    *("schedule", "game", "beta", "gamma", "similarity_std", "standardised", "decorrelation"),
     *("equilibrium", "margin", "r1", "average"),
 )
 CODES = "codes"  # in the statistics: the running `Moments` of standardised codes
@@ -40,20 +41,7 @@ class Play(NamedTuple):
     real: Float[Array, " B"]  # logits of images
     reconstructed: Float[Array, " B"]  # … of what is decoded from their codes
     drawn: Float[Array, " B"]  # … from the prior's
-
-
-class Moments(NamedTuple):
-    """Of the codes of all images together."""
-
-    mean: Float[Array, " Z"]
-    covariance: Float[Array, "Z Z"]
-
-
-class Whitening(NamedTuple):
-    """A map, (z - mean) inverseᵀ, to codes of mean 0 and unit covariance."""
-
-    mean: Float[Array, " Z"]
-    inverse: Float[Array, "Z Z"]
+    correlation: Float[Array, ""]  # of standardised codes: the squares of the covariances of every two dimensions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,9 +62,12 @@ class VAEGAN(Algorithm):
       gamma: weight of the dissimilarity in the decoder's loss.
       similarity_std: the Gaussian's std; 0: that of the batch's errors, its maximum-likelihood estimate (Rybkin et al.
         2021, arXiv 2006.13202, section 3.3), whatever the scale of the features.
-      standardised: whether the decoder has codes in coordinates in which those of all images together have the prior's
-        mean and covariance, by running moments of what the encoder gives; the KL is taken there. Else the encoder moves
+      standardised: whether the posteriors of a batch are shifted and scaled, each dimension alike for all, so that
+        its codes together have the prior's mean and variance: by running moments after training. Else the encoder moves
         all codes to where none is drawn, as the decoder is freer there to paint what resembles, and what no GAN says.
+      decorrelation: weight, in the encoder's loss, of the squared covariances of every two dimensions of standardised
+        codes (DIP-VAE-II: Kumar et al. 2018, arXiv 1711.00848), by their running mean with the batch's own. Of
+        variances alone, all codes lie near a few lines, where few are drawn.
       equilibrium, margin: a side that is further ahead than this rests for the step: the critic if its cross-entropy of
         images or of what is decoded is below equilibrium - margin, the decoder if one is above equilibrium + margin;
         both move if both would rest. margin 0: neither ever rests. The paper does not tell of this rule; its
@@ -97,6 +88,7 @@ class VAEGAN(Algorithm):
     gamma: float
     similarity_std: float
     standardised: bool
+    decorrelation: float
     equilibrium: float
     margin: float
     r1: float
@@ -139,7 +131,8 @@ class VAEGAN(Algorithm):
         if self.average:
             stats[AVERAGE] = self.averaged(state.params)
         if self.standardised:
-            stats[CODES] = Moments(jnp.zeros(self.latent_size), jnp.eye(self.latent_size))
+            size = self.latent_size
+            stats[CODES] = Moments(jnp.zeros(size), jnp.ones(size), jnp.eye(size))
         return state.replace(stats=stats)
 
     # The losses.
@@ -148,9 +141,12 @@ class VAEGAN(Algorithm):
         """The encoder's."""
         del params, batch
         play, handed = seen
-        loss = (self.beta * play.kl + play.dissimilarity).mean()
+        loss = (self.beta * play.kl + play.dissimilarity).mean() + self.decorrelation * play.correlation
         after = {name: handed.stats[name] for name in ("encoder", CODES) if name in handed.stats}
-        return loss, ({"kl": play.kl.mean(), "feature_mse": play.feature_mse}, {**stats, **after})
+        metrics = {"kl": play.kl.mean(), "feature_mse": play.feature_mse}
+        if self.decorrelation:
+            metrics["correlation"] = play.correlation
+        return loss, (metrics, {**stats, **after})
 
     def please(self, params, stats, batch, seen: tuple[Play, Handed]):
         """The decoder's; the running mean takes in the parameters that made the images."""
@@ -200,13 +196,13 @@ class VAEGAN(Algorithm):
         noise_rng, code_rng, rng = prng.split(rng, 3)
         image = 2 * batch.image - 1
         output, after = self.train_apply("encoder", params, stats, image, rng=prng.fold_in(rng, 0))
-        posterior = as_posterior(output)
-        by = self.whitening(stats)
-        if by is not None:
+        posterior, correlation = as_posterior(output), jnp.zeros(())
+        if self.standardised:
             moments = moments_of(posterior)
-            by = centred(by, moments)
+            posterior = standard(posterior, moments.mean, moments.square)
+            correlation = squared_off_diagonal(stats[CODES].covariance, moments.covariance)
             after = {**after, CODES: running_mean(stats[CODES], moments, KEPT)}
-        code = whitened(by, self.reparameterised(posterior, noise_rng))
+        code = self.reparameterised(posterior, noise_rng)
         codes = jnp.concatenate([code, self.prior.sample(code_rng, len(code))])
         decoded, after = self.train_apply("decoder", params, after, codes, rng=prng.fold_in(rng, 1))
         # Each kind by itself: a critic that normalises a batch of all kinds tells them apart by what sets each off from
@@ -218,23 +214,10 @@ class VAEGAN(Algorithm):
             features.append(seen)
             logits.append(said)
         real, reconstructed, _ = features
-        kl = self.kl(posterior, by)
+        kl = gaussian_kl_by_dimension(posterior.mean, 2 * posterior.log_std).sum(-1)
         error = jnp.square(reconstructed - real).mean()
-        play = Play(kl, self.dissimilarity(reconstructed, real), error, *logits)
+        play = Play(kl, self.dissimilarity(reconstructed, real), error, *logits, correlation)
         return play, Handed(batch, shown_rng, after)
-
-    def whitening(self, stats) -> Whitening | None:
-        """To the decoder's coordinates from the encoder's; None: they are the same."""
-        return whitening(stats[CODES]) if self.standardised else None
-
-    def kl(self, posterior: Posterior, by: Whitening | None) -> Float[Array, " B"]:
-        """Of the posterior from the prior, in nats, in the decoder's coordinates."""
-        if by is None:
-            return gaussian_kl_by_dimension(posterior.mean, 2 * posterior.log_std).sum(-1)
-        squares = jnp.square(whitened(by, posterior.mean)).sum(-1)
-        traces = jnp.exp(2 * posterior.log_std) @ jnp.square(by.inverse).sum(0)
-        log_stds = posterior.log_std.sum(-1) + jnp.log(jnp.diag(by.inverse)).sum()
-        return 0.5 * (squares + traces - self.latent_size) - log_stds
 
     def reparameterised(self, posterior: Posterior, rng) -> Float[Array, "B Z"]:
         return posterior.mean + jnp.exp(posterior.log_std) * prng.normal(rng, posterior.mean.shape)
@@ -262,15 +245,18 @@ class VAEGAN(Algorithm):
 
     def posterior(self, params, stats, image) -> Posterior:
         """q(z | x) of each example, pixels in [0, 1]."""
-        return as_posterior(self.apply("encoder", self.settled(params, stats), stats, 2 * image - 1))
+        posterior = as_posterior(self.apply("encoder", self.settled(params, stats), stats, 2 * image - 1))
+        if not self.standardised:
+            return posterior
+        return standard(posterior, stats[CODES].mean, stats[CODES].square)
 
     def encode(self, params, stats, image, label, rng):
         del label
-        return whitened(self.whitening(stats), self.reparameterised(self.posterior(params, stats, image), rng))
+        return self.reparameterised(self.posterior(params, stats, image), rng)
 
     def mean_code(self, params, stats, image, label):
         del label
-        return whitened(self.whitening(stats), self.posterior(params, stats, image).mean)
+        return self.posterior(params, stats, image).mean
 
     def decode(self, params, stats, code, label):
         del label
@@ -278,8 +264,8 @@ class VAEGAN(Algorithm):
 
     def evaluate(self, params, stats, batch, rng):
         """`mse` of what is decoded from q(z | x)'s mean; `kl` in nats; `d_real`, `d_fake` as of `GAN.evaluate`."""
-        posterior, by = self.posterior(params, stats, batch.image), self.whitening(stats)
-        decoded = self.decode(params, stats, whitened(by, posterior.mean), batch.label)
+        posterior = self.posterior(params, stats, batch.image)
+        decoded = self.decode(params, stats, posterior.mean, batch.label)
         drawn = self.decode(params, stats, self.prior.sample(rng, len(batch.label)), batch.label)
 
         def said(image):
@@ -288,7 +274,7 @@ class VAEGAN(Algorithm):
 
         return {
             "mse": objectives.squared_error(decoded, batch.image),
-            "kl": self.kl(posterior, by),
+            "kl": gaussian_kl_by_dimension(posterior.mean, 2 * posterior.log_std).sum(-1),
             "d_real": said(batch.image),
             "d_fake": said(drawn),
         }
@@ -298,33 +284,6 @@ def as_posterior(output: Float[Array, "B 2 Z"]) -> Posterior:
     return Posterior(output[:, 0], jnp.clip(output[:, 1], *LOG_STD_RANGE))
 
 
-def moments_of(posterior: Posterior) -> Moments:
-    """Of codes drawn from the posteriors of the whole batch, of all devices."""
-    mean = over_devices(posterior.mean.mean(0))
-    away, variance = posterior.mean - mean, jnp.exp(2 * posterior.log_std).mean(0)
-    return Moments(mean, over_devices(away.T @ away / len(away) + jnp.diag(variance)))
-
-
-def whitening(moments: Moments) -> Whitening:
-    """By the inverse of the Cholesky factor of the covariance."""
-    size = len(moments.mean)
-    factor = jnp.linalg.cholesky(moments.covariance + 1e-6 * jnp.eye(size))
-    return Whitening(moments.mean, jax.scipy.linalg.solve_triangular(factor, jnp.eye(size), lower=True))
-
-
-def centred(by: Whitening, moments: Moments) -> Whitening:
-    """The same directions, moved and scaled so that codes of these moments have a mean of 0 and variances of 1.
-
-    An encoder that moves keeps ahead of running moments; of its batch's own it can't.
-    """
-    variance = (by.inverse @ moments.covariance * by.inverse).sum(1)
-    return Whitening(moments.mean, by.inverse / jnp.sqrt(jnp.maximum(variance, 1e-8))[:, None])
-
-
-def whitened(by: Whitening | None, code: Float[Array, "B Z"]) -> Float[Array, "B Z"]:
-    return code if by is None else (code - by.mean) @ by.inverse.T
-
-
 def check(config) -> None:
     """Refuses values that no model could be built with, or that would be ignored.
 
@@ -332,8 +291,12 @@ def check(config) -> None:
       ValueError: naming the value, the rule and the way out.
     """
     checks.game(config, GAMES, "r1")
-    checks.at_least_0(config, "beta", "gamma", "similarity_std", "equilibrium", "margin", "r1")
+    checks.at_least_0(config, "beta", "gamma", "similarity_std", "decorrelation", "equilibrium", "margin", "r1")
     checks.shares(config, "average", "momentum")
+    if config.decorrelation and not config.standardised:
+        raise ValueError(
+            f"decorrelation={config.decorrelation} is of standardised codes alone; try --config.standardised=true"
+        )
     if config.margin and config.game != "non_saturating":
         raise ValueError(
             f'margin={config.margin} compares cross-entropies, which game="{config.game}" has none of; try '
