@@ -2,12 +2,12 @@
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxgen.algorithms.vae import Posterior
-from jaxgen.networks.normalisation import KEPT, over_devices
+from jaxgen.games import with_gradient
+from jaxgen.networks.normalisation import over_devices
 
 
 class Moments(NamedTuple):
@@ -33,11 +33,10 @@ def standard(posterior: Posterior, mean: Float[Array, " Z"], square: Float[Array
     return Posterior((posterior.mean - mean) / std, posterior.log_std - jnp.log(std))
 
 
-def squared_off_diagonal(running: Float[Array, "Z Z"], now: Float[Array, "Z Z"]) -> Float[Array, ""]:
-    """Of covariances, their running mean with the batch's; its gradient is as if the batch were all of it.
+def squared_off_diagonal(so_far: Float[Array, "Z Z"], now: Float[Array, "Z Z"]) -> Float[Array, ""]:
+    """Of covariances, their running mean up to the batch's; its gradient is as if the batch were all of it.
 
     A batch alone says little: of fewer codes than dimensions, some always seem to go together.
     """
-    mixed = jax.lax.stop_gradient(KEPT * running + (1 - KEPT) * now)
-    away = mixed * (1 - jnp.eye(len(mixed)))
-    return jnp.square(away).sum() + 2 * ((now - jax.lax.stop_gradient(now)) * away).sum()
+    away = so_far * (1 - jnp.eye(len(so_far)))
+    return with_gradient(jnp.square(away).sum(), 2 * away, now)

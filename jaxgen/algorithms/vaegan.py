@@ -200,8 +200,9 @@ class VAEGAN(Algorithm):
         if self.standardised:
             moments = moments_of(posterior)
             posterior = standard(posterior, moments.mean, moments.square)
-            correlation = squared_off_diagonal(stats[CODES].covariance, moments.covariance)
-            after = {**after, CODES: running_mean(stats[CODES], moments, KEPT)}
+            so_far = running_mean(stats[CODES], moments, KEPT)
+            correlation = squared_off_diagonal(so_far.covariance, moments.covariance)
+            after = {**after, CODES: so_far}
         code = self.reparameterised(posterior, noise_rng)
         codes = jnp.concatenate([code, self.prior.sample(code_rng, len(code))])
         decoded, after = self.train_apply("decoder", params, after, codes, rng=prng.fold_in(rng, 1))

@@ -42,7 +42,7 @@ class BatchStd(nn.Module):
         running = self.variable("batch_stats", "std", lambda: jnp.ones(()))
         spread = batch_std(x) if self.train else running.value
         if self.train and not self.is_initializing():
-            running.value = KEPT * running.value + (1 - KEPT) * spread
+            running.value = running_mean(running.value, spread, KEPT)
         return jnp.concatenate([x, jnp.broadcast_to(spread.astype(x.dtype), (*x.shape[:-1], 1))], axis=-1)
 
 
