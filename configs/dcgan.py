@@ -37,7 +37,7 @@ def mnist(config):
 
 def faces(config):
     """Colour images of 64 × 64 pixels out of a folder; 20 epochs of 9,600."""
-    layers = colour_faces(config, critic_norm=())
+    layers = colour_faces(config)
     config.generator_layers = layers["painter"]
     # Without these three the critic wins, and a run draws faces of one pose.
     config.critic_layers = (*layers["hindered"], *layers["features"], *layers["critic"], ("batch_std",))

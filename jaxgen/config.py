@@ -162,13 +162,13 @@ def vaegan() -> ConfigDict:
     return config
 
 
-def colour_faces(config: ConfigDict, critic_norm: tuple[tuple, ...]) -> dict[str, tuple[tuple, ...]]:
+def colour_faces(config: ConfigDict) -> dict[str, tuple[tuple, ...]]:
     """Sets what GANs of colour images of 64 × 64 pixels out of a folder share, and returns the layers of their nets.
 
     DCGAN's (Radford et al. 2016) with changes. The painter normalises each image by itself, so that the running mean of
     its parameters fits what it normalises by. Free kernels that double the side, or a first layer of the critic that
     sees some pixels oftener than the next, leave a grid over what is painted. "hindered" stands before the features of
-    a critic that would win early. `critic_norm` stands before the critic's leaky ReLUs, but for the first.
+    a critic that would win early.
     """
     config.data.update({"source": "folder", "name": "faces", "size": 64, "channels": 3})
     config.mirror = True
@@ -176,13 +176,12 @@ def colour_faces(config: ConfigDict, critic_norm: tuple[tuple, ...]) -> dict[str
     leaky, normalised = ("leaky_relu", 0.2), (("group_norm", 8), ("relu",))
     up = "smooth_transpose"
     doubling = [layer for width in (128, 64, 32) for layer in ((up, width, 4, 2, 1), *normalised)]
-    told = (*critic_norm, leaky)
-    halving = [layer for width in (128, 256) for layer in (("conv", width, 4, 2, 1), *told)]
+    halving = [layer for width in (128, 256) for layer in (("conv", width, 4, 2, 1), leaky)]
     return {
         "painter": (("seed", 16, 256), *normalised, *doubling, (up, 3, 4, 2, 1)),
         "hindered": (("shift", 8), ("cutout", 0.5)),
         "features": (("fold", 2), ("conv", 32, 3, 1, 1), leaky, ("conv", 64, 4, 2, 1)),
-        "critic": (*told, *halving),
+        "critic": (leaky, *halving),
     }
 
 

@@ -139,14 +139,9 @@ def test_what_no_model_could_be_built_with_is_refused(changes, message):
         started(**changes)
 
 
-def test_the_standardised_recipe_of_faces_draws_as_its_vae_does_and_normalises_nothing_in_the_critic():
-    algorithm, plain = (
-        algorithms.build(read_config("vaegan", tokens), Info("faces", (64, 64, 3), 1))
-        for tokens in ("faces,standardised", "faces,vae")
-    )
-    made, usual = (jax.eval_shape(each.init, jax.random.key(0)) for each in (algorithm, plain))
-    shapes = [[x.shape for x in jax.tree.leaves(each.params["decoder"])] for each in (made, usual)]
-    assert shapes[0] == shapes[1]
+def test_the_recipe_of_faces_normalises_nothing_in_the_critic_and_keeps_moments_of_codes():
+    algorithm = algorithms.build(read_config("vaegan", "faces"), Info("faces", (64, 64, 3), 1))
+    made = jax.eval_shape(algorithm.init, jax.random.key(0))
     assert "batch_stats" not in made.stats["features"]
     assert set(made.stats["critic"]["batch_stats"]) == {"BatchStd_0"}
     assert made.stats[CODES].mean.shape == (128,)
