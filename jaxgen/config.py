@@ -151,6 +151,7 @@ def vaegan() -> ConfigDict:
     config.similarity_std = 0.0  # of the features' Gaussian; 0: the batch's own
     config.standardised = False  # codes of a batch together have the prior's mean and variance in each dimension
     config.decorrelation = 0.0  # weight of the squared covariances of every two dimensions of standardised codes
+    config.opponent = ()  # (3.0, 6.0): the critic sees colours as much as brightness
     config.equilibrium, config.margin = 0.68, 0.0  # margin 0.4: a side that is further ahead than this rests
     config.r1 = 1.0
     config.average = 0.999

@@ -112,3 +112,15 @@ def test_gradient_penalty_moves_the_critic_and_not_what_it_is_taken_at():
 def test_doubt_and_imbalance_are_what_is_missing_to_log_k(categories, doubt, imbalance):
     logits = jnp.zeros((4, 4)) if categories is None else 50 * jax.nn.one_hot(jnp.asarray(categories), 4)
     np.testing.assert_allclose(objectives.uninformative(logits), (doubt, imbalance), atol=1e-5)
+
+
+def test_opponent_colours_are_lengths_along_axes_with_the_last_two_enlarged():
+    red, green, _ = jnp.eye(3)[:, None, None, None]
+    grey = jnp.full_like(red, 0.5)
+    along = objectives.opponent(jnp.concatenate([grey, red]), 3.0, 6.0)[:, 0, 0]
+    np.testing.assert_allclose(along[0], [0.75**0.5, 0, 0], atol=1e-6)
+    np.testing.assert_allclose(along[1], [3**-0.5, 3 * 2**-0.5, -6 * 6**-0.5], rtol=1e-6)
+    np.testing.assert_allclose(objectives.opponent(green, 1.0, 1.0)[0, 0, 0], [3**-0.5, 0, 2 * 6**-0.5], atol=1e-6)
+    image = jax.random.normal(jax.random.key(0), (2, 3, 4, 3))
+    turned = objectives.opponent(image, 1.0, 1.0)
+    np.testing.assert_allclose(jnp.square(turned).sum(-1), jnp.square(image).sum(-1), rtol=1e-5)

@@ -12,6 +12,7 @@ from jaxgen.algorithms.moments import moments_of, squared_off_diagonal, standard
 from jaxgen.algorithms.vae import Posterior
 from jaxgen.algorithms.vaegan import CODES, Play, as_posterior
 from jaxgen.networks.normalisation import AXIS, KEPT, running_mean
+from jaxgen.objectives import opponent
 from jaxgen.players import make_update
 from jaxgen.types import Batch, Info
 
@@ -131,6 +132,10 @@ def test_the_vae_of_faces_to_compare_with_has_the_same_encoder_and_decoder():
         ({"margin": 0.4, "schedule": "alternating"}, r"margin=0.4 lets a side rest .* try --config.margin=0.0"),
         ({"optimizer": "adamw"}, r'optimizer="adamw" is unknown; choose "adam", "rmsprop" or "sgd"'),
         ({"decorrelation": 1.0}, r"decorrelation=1.0 is of standardised codes alone; try --config.standardised=true"),
+        (
+            {"opponent": (3.0,)},
+            r"opponent=\(3.0,\) must be two numbers above 0, of images of 3 channels",
+        ),
         ({"width": 0}, r"width=0 must be at least 1; try --config.width=32"),
     ],
 )
@@ -160,6 +165,18 @@ def test_an_image_and_its_reconstruction_are_moved_and_covered_alike():
     draws, image = (handed.rng, jax.random.key(5)), 2 * batch.image - 1
     seen = [algorithm.judged(params, state.stats, image, rng)[0] for rng in draws]
     assert float(jnp.abs(seen[0] - seen[1]).max()) > 0.01  # other draws would have shown
+
+
+def test_the_critic_is_shown_opponent_colours():
+    algorithm, state = started(opponent=(3.0, 6.0), r1=1.0)
+    shown = opponent(2 * BATCH.image - 1, 3.0, 6.0)
+    play, handed = algorithm.look(state.params, state.stats, BATCH, jax.random.key(0))
+    _, said, _ = algorithm.judged(state.params, state.stats, shown, handed.rng)
+    np.testing.assert_allclose(play.real, said, rtol=1e-5, atol=1e-6)
+    features = algorithm.apply("features", state.params, state.stats, shown)
+    said = algorithm.apply("critic", state.params, state.stats, features)[:, 0]
+    measured = algorithm.evaluate(state.params, state.stats, BATCH, jax.random.key(0))
+    np.testing.assert_allclose(measured["d_real"], jax.nn.sigmoid(said), rtol=1e-5)
 
 
 def test_standardised_codes_have_the_priors_moments_wherever_the_encoder_puts_them():

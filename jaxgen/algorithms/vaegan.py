@@ -26,7 +26,7 @@ from jaxgen.types import Info
 
 OPTIONS = (
     *("schedule", "game", "beta", "gamma", "similarity_std", "standardised", "decorrelation"),
-    *("equilibrium", "margin", "r1", "average"),
+    *("equilibrium", "margin", "r1", "average", "opponent"),
 )
 CODES = "codes"  # in the statistics: the running `Moments` of standardised codes
 PLAYERS = ("encoder", "decoder", "critic")
@@ -76,6 +76,8 @@ class VAEGAN(Algorithm):
       average: the share of itself that the running mean of the encoder's and decoder's parameters, which is what is
         shown and measured, keeps a step; 0: none. Of standardised codes the encoder's are its own: the running moments
         are not those of what the mean of its parameters would make.
+      opponent: by how much features see differences of red and blue, and of green and both, enlarged beside those of
+        brightness; see `objectives.opponent`. (): images as they are.
     """
 
     info: Info
@@ -93,6 +95,7 @@ class VAEGAN(Algorithm):
     margin: float
     r1: float
     average: float
+    opponent: tuple[float, ...]
 
     decoder_needs_label = False
     evaluations = ("reconstruction", "image_quality", "prior_gap", "sample_quality", "reconstruction_quality", "critic")
@@ -101,7 +104,7 @@ class VAEGAN(Algorithm):
 
     @classmethod
     def from_config(cls, config, info: Info) -> "VAEGAN":
-        check(config)
+        check(config, info)
         networks = vaegan_networks(config, info.image_shape)
         rates = {name: decayed(config.rates[name], config.steps, config.decay) for name in PLAYERS}
         optimizers = {name: descent(config.optimizer, rates[name], config.momentum) for name in PLAYERS}
@@ -173,7 +176,7 @@ class VAEGAN(Algorithm):
             def score(image):
                 return self.judged(params, stats, image, handed.rng)[1]
 
-            metrics["r1"] = objectives.gradient_penalty(score, 2 * batch.image - 1).mean()
+            metrics["r1"] = objectives.gradient_penalty(score, self.shown(2 * batch.image - 1)).mean()
             loss = loss + self.r1 * metrics["r1"]
         after = {name: handed.stats[name] for name in ("features", "critic")}
         return moves * loss, (metrics, {**stats, **after})
@@ -211,7 +214,7 @@ class VAEGAN(Algorithm):
         features, logits = [], []
         shown_rng = prng.fold_in(rng, 2)
         for kind in (image, *jnp.split(jnp.tanh(decoded), 2)):
-            seen, said, after = self.judged(params, after, kind, shown_rng)
+            seen, said, after = self.judged(params, after, self.shown(kind), shown_rng)
             features.append(seen)
             logits.append(said)
         real, reconstructed, _ = features
@@ -228,8 +231,12 @@ class VAEGAN(Algorithm):
         variance = self.similarity_std**2 or jax.lax.stop_gradient(batch_mean(squares)) + 1e-8
         return 0.5 * squares.sum(-1) / variance
 
+    def shown(self, image: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
+        """What features see of images in [-1, 1]."""
+        return objectives.opponent(image, *self.opponent) if self.opponent else image
+
     def judged(self, params, stats, image, rng) -> tuple[Float[Array, "B ..."], Float[Array, " B"], dict]:
-        """The critic's features of images in [-1, 1], how real these seem, and the statistics after them."""
+        """The critic's features of shown images, how real these seem, and the statistics after them."""
         features, after = self.train_apply("features", params, stats, image, rng=prng.fold_in(rng, 0))
         said, after = self.train_apply("critic", params, after, features, rng=prng.fold_in(rng, 1))
         return features, said[:, 0], after
@@ -270,7 +277,7 @@ class VAEGAN(Algorithm):
         drawn = self.decode(params, stats, self.prior.sample(rng, len(batch.label)), batch.label)
 
         def said(image):
-            features = self.apply("features", params, stats, 2 * image - 1)
+            features = self.apply("features", params, stats, self.shown(2 * image - 1))
             return jax.nn.sigmoid(self.apply("critic", params, stats, features)[:, 0])
 
         return {
@@ -285,7 +292,7 @@ def as_posterior(output: Float[Array, "B 2 Z"]) -> Posterior:
     return Posterior(output[:, 0], jnp.clip(output[:, 1], *LOG_STD_RANGE))
 
 
-def check(config) -> None:
+def check(config, info: Info) -> None:
     """Refuses values that no model could be built with, or that would be ignored.
 
     Raises:
@@ -294,6 +301,11 @@ def check(config) -> None:
     checks.game(config, GAMES, "r1")
     checks.at_least_0(config, "beta", "gamma", "similarity_std", "decorrelation", "equilibrium", "margin", "r1")
     checks.shares(config, "average", "momentum")
+    if config.opponent and (len(config.opponent) != 2 or not min(config.opponent) > 0 or info.image_shape[-1] != 3):
+        raise ValueError(
+            f"opponent={config.opponent} must be two numbers above 0, of images of 3 channels, and here they have "
+            f"{info.image_shape[-1]}; try --config.opponent='()'"
+        )
     if config.decorrelation and not config.standardised:
         raise ValueError(
             f"decorrelation={config.decorrelation} is of standardised codes alone; try --config.standardised=true"
