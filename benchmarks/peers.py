@@ -62,7 +62,12 @@ DIGIT = (28, 28, 1)
 FACE, COLOUR = (30, 30, 1), (30, 30, 3)
 PLAIN = {"batch_size": 64, "r1": 0.0, "average": 0.0, "schedule": "simultaneous", "decay": "none", "dense": 0}
 LEAKY = ("leaky_relu", 0.2)
-PLAIN_VAEGAN = {"average": 0.0, "r1": 0.0, "mirror": False, "standardised": False, "decorrelation": 0.0} | {
+PLAIN_VAEGAN = {
+    "average": 0.0,
+    "r1": 0.0,
+    "mirror": False,
+    "standardised": False,
+    "decorrelation": 0.0,
     "opponent": (),
     "feature_layers": (("fold", 2), ("conv", 32, 3, 1, 1), LEAKY, ("conv", 64, 4, 2, 1)),
     "critic_layers": (LEAKY, ("conv", 128, 4, 2, 1), LEAKY, ("conv", 256, 4, 2, 1), LEAKY),
