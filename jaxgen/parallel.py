@@ -169,4 +169,5 @@ def prepare() -> None:
         os.environ.setdefault("PJRT_NPROC", "16")  # else simulated devices can deadlock on few cores
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         jax.config.update("jax_compilation_cache_dir", str(cache_folder("compiled")))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    # The small programs too: there are a hundred, which take a later start a fifth of its time to compile again.
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

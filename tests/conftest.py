@@ -22,6 +22,7 @@ CONFIGS = sorted(path.stem for path in (REPOSITORY / "configs").glob("*.py"))
 # One compilation cache for the session: the command-line tests start many processes that compile the same programs.
 COMPILED = os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.join(os.environ["XDG_CACHE_HOME"], "xla"))
 jax.config.update("jax_compilation_cache_dir", COMPILED)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 # What is compiled here is compiled fast, not well; the command lines of the tests run as a user's do.
 jax.config.update("jax_disable_most_optimizations", True)
 
