@@ -7,6 +7,7 @@ by all. Alone, everything here is free.
 import contextlib
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import time
@@ -17,6 +18,8 @@ import jax
 import numpy as np
 
 LAUNCHERS = ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")  # srun, mpirun: how many they have started
+MPIRUN = re.compile(r"prte(?:run)?-(.+)-(\d+)@(\d+)")  # its name of a job in Open MPI 5: host, process, number
+PORTS = range(61440, 65536)  # as jax takes of Open MPI 4
 TEXT = 16_000  # bytes of what processes tell each other, at most
 GRACE = 3.0  # seconds
 RESUMES = "checkpoints are kept, and the same command in every process resumes"
@@ -43,6 +46,20 @@ def launched(environment: Mapping[str, str] = os.environ) -> bool:
     return indexed_job or any(int(environment.get(name) or 1) > 1 for name in LAUNCHERS)
 
 
+def place_by_mpirun(environment: Mapping[str, str] = os.environ) -> Place:
+    """Where Open MPI 5 says that this process stands, all None where it does not; jax asks the older ones only.
+
+    Process 0 of several hosts has to be on that where mpirun was called, which jax wants of the older ones too.
+    """
+    job = MPIRUN.fullmatch(environment.get("PMIX_NAMESPACE", ""))
+    if not job or "OMPI_COMM_WORLD_SIZE" not in environment:
+        return Place()
+    of_all, number, here = (int(environment[f"OMPI_COMM_WORLD_{each}"]) for each in ("SIZE", "RANK", "LOCAL_SIZE"))
+    host = "localhost" if here == of_all else job[1]
+    port = PORTS[(int(job[2]) + int(job[3])) % len(PORTS)]  # the same in all, another for another job
+    return Place(f"{host}:{port}", of_all, number)
+
+
 def join(place: Place, patience: int = 300) -> None:
     """Finds the other processes, before jax starts its devices, and has this one end with a line if they are lost.
 
@@ -54,6 +71,8 @@ def join(place: Place, patience: int = 300) -> None:
       ValueError: the place is none, or the others do not come.
     """
     watch()
+    if place == Place():
+        place = place_by_mpirun()
     try:
         jax.distributed.initialize(*place, initialization_timeout=patience)
     except (ValueError, RuntimeError, ImportError) as error:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -23,6 +24,7 @@ from jaxgen.workdir import read_results
 SMOKE = (f"{COND_AAE}:smoke", *SMALL)
 LONG = ("--config.steps=400", "--config.log_every=10", "--config.checkpoint_every=20", "--config.evaluate_every=400")
 TWO_DEVICES = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "PJRT_NPROC": "16"}
+MPIRUN = shutil.which("mpirun", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
 PATIENCE = 150  # seconds: jax gives a peer that says nothing 100
 
 
@@ -84,19 +86,34 @@ def assert_same_parameters(one: Path, other: Path) -> None:
     assert same(a.params, b.params)
 
 
-@pytest.mark.parametrize("how", parallel.WAYS)
-def test_two_processes_end_where_one_with_as_many_devices_does(how, tmp_path):
-    way = f"--config.parallel={how}"
-    (tmp_path / "two").mkdir()
-    found = ended(start(tmp_path / "two", *SMOKE, way))
+def test_two_processes_end_where_one_with_as_many_devices_does(tmp_path):
+    found = ended(start(tmp_path, *SMOKE))
     assert [status for status, *_ in found] == [0, 0], found
-    one = launch(*SMOKE, way, "--workdir=one", cwd=tmp_path, **TWO_DEVICES)
-    assert one.returncode == 0, one.stderr
-    assert_same_run(tmp_path / "one", tmp_path / "two" / "run")
+    assert_same_run(tmp_path / "run", by_one_process(tmp_path))
     lead, other = (stdout for _, stdout, _ in found)
     assert "in 2 processes" in lead
     assert "style_leakage" in lead
     assert "style_leakage" not in other  # one writes
+
+
+def by_one_process(folder: Path, *arguments: str) -> Path:
+    """The workdir of the same run of one process that has two devices."""
+    run = launch(*SMOKE, *arguments, "--workdir=one", cwd=folder, **TWO_DEVICES)
+    assert run.returncode == 0, run.stderr
+    return folder / "one"
+
+
+@pytest.mark.skipif(MPIRUN is None, reason="Open MPI is not installed; on Linux it comes with jaxgen[test]")
+def test_two_processes_of_mpirun_find_each_other_and_end_there_too(tmp_path):
+    mpirun = (MPIRUN, "--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "-n", "2")
+    command = (*mpirun, sys.executable, str(REPOSITORY / "launch.py"), *SMOKE, "--config.parallel=pmap")
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    run = subprocess.run(
+        [*command, "--workdir=run"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert run.returncode == 0, run.stderr
+    assert "in 2 processes (pmap)" in run.stdout + run.stderr
+    assert_same_run(tmp_path / "run", by_one_process(tmp_path, "--config.parallel=pmap"))
 
 
 def test_two_processes_that_stream_end_where_one_does_that_has_all_in_memory(tmp_path):
@@ -169,7 +186,7 @@ def test_what_one_refuses_all_refuse(own, refusal, tmp_path):
     ],
 )
 def test_half_a_place_is_refused_in_one_line(arguments, message, tmp_path, monkeypatch):
-    for name in ("KUBERNETES_SERVICE_HOST", "SLURM_JOB_ID", "OMPI_MCA_orte_hnp_uri"):  # by which jax knows launchers
+    for name in ("KUBERNETES_SERVICE_HOST", "SLURM_JOB_ID", "OMPI_MCA_orte_hnp_uri", "PMIX_NAMESPACE"):  # of launchers
         monkeypatch.delenv(name, raising=False)
     run = launch(*SMOKE, *arguments, "--workdir=run", cwd=tmp_path)
     assert run.returncode == 2
@@ -190,6 +207,23 @@ def test_half_a_place_is_refused_in_one_line(arguments, message, tmp_path, monke
 )
 def test_launchers_are_noticed(environment, expected):
     assert hosts.launched(environment) is expected
+
+
+MPI5 = {"OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_RANK": "3", "PMIX_NAMESPACE": "prterun-node-07-4100@1"}
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, hosts.Place()),
+        ({"PMIX_NAMESPACE": "prterun-node-07-4100@1"}, hosts.Place()),  # of something else that prterun has started
+        ({**MPI5, "PMIX_NAMESPACE": "slurm.pmix.123.0"}, hosts.Place()),
+        ({**MPI5, "OMPI_COMM_WORLD_LOCAL_SIZE": "2"}, hosts.Place("node-07:61445", 4, 3)),
+        ({**MPI5, "OMPI_COMM_WORLD_LOCAL_SIZE": "4"}, hosts.Place("localhost:61445", 4, 3)),
+    ],
+)
+def test_mpirun_says_where_a_process_stands(environment, expected):
+    assert hosts.place_by_mpirun(environment) == expected
 
 
 @pytest.mark.parametrize("several", [True, False])
