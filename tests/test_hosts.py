@@ -23,7 +23,8 @@ from jaxgen.workdir import read_results
 
 SMOKE = (f"{COND_AAE}:smoke", *SMALL)
 LONG = ("--config.steps=400", "--config.log_every=10", "--config.checkpoint_every=20", "--config.evaluate_every=400")
-TWO_DEVICES = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "PJRT_NPROC": "16"}
+THREADS = {"PJRT_NPROC": "16"}  # by how many a CPU's sums are shared out: the same in all, on any machine
+TWO_DEVICES = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", **THREADS}
 MPIRUN = shutil.which("mpirun", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
 PATIENCE = 150  # seconds: jax gives a peer that says nothing 100
 
@@ -40,7 +41,7 @@ def free_port() -> int:
 
 def start(folder: Path, *arguments: str, own: tuple[tuple[str, ...], ...] = ((), ())) -> list[subprocess.Popen]:
     """A run of two processes, its workdir `folder/run`; `own` is what each is told beside."""
-    port, environment = free_port(), {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    port, environment = free_port(), {**os.environ, "PYTHONPATH": str(REPOSITORY), **THREADS}
     command = [sys.executable, str(REPOSITORY / "launch.py"), *arguments, "--workdir=run"]
     return [
         subprocess.Popen(
@@ -107,7 +108,7 @@ def by_one_process(folder: Path, *arguments: str) -> Path:
 def test_two_processes_of_mpirun_find_each_other_and_end_there_too(tmp_path):
     mpirun = (MPIRUN, "--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "-n", "2")
     command = (*mpirun, sys.executable, str(REPOSITORY / "launch.py"), *SMOKE, "--config.parallel=pmap")
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), **THREADS}
     run = subprocess.run(
         [*command, "--workdir=run"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
     )
