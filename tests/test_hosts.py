@@ -104,7 +104,7 @@ def by_one_process(folder: Path, *arguments: str) -> Path:
     return folder / "one"
 
 
-@pytest.mark.skipif(MPIRUN is None, reason="Open MPI is not installed; on Linux it comes with jaxgen[test]")
+@pytest.mark.skipif(MPIRUN is None, reason="Open MPI is not installed; on Linux, x86_64, it comes with jaxgen[test]")
 def test_two_processes_of_mpirun_find_each_other_and_end_there_too(tmp_path):
     mpirun = (MPIRUN, "--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "-n", "2")
     command = (*mpirun, sys.executable, str(REPOSITORY / "launch.py"), *SMOKE, "--config.parallel=pmap")
