@@ -76,10 +76,12 @@ def same(a, b) -> bool:
     return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
 
 
-def launch(*arguments: str, cwd: Path, timeout: float = 300, **environment: str) -> subprocess.CompletedProcess:
-    """Runs launch.py as a user would, from `cwd`."""
+def launch(
+    *arguments: str, cwd: Path, timeout: float = 300, under: tuple[str, ...] = (), **environment: str
+) -> subprocess.CompletedProcess:
+    """Runs launch.py as a user would, from `cwd`; `under` is what starts it, such as mpirun."""
     return subprocess.run(
-        [sys.executable, str(REPOSITORY / "launch.py"), *arguments],
+        [*under, sys.executable, str(REPOSITORY / "launch.py"), *arguments],
         cwd=cwd,
         env={**os.environ, "PYTHONPATH": str(REPOSITORY), "JAXGEN_FACES": "", **environment},
         capture_output=True,

@@ -90,7 +90,7 @@ def assert_same_parameters(one: Path, other: Path) -> None:
 def test_two_processes_end_where_one_with_as_many_devices_does(tmp_path):
     found = ended(start(tmp_path, *SMOKE))
     assert [status for status, *_ in found] == [0, 0], found
-    assert_same_run(tmp_path / "run", by_one_process(tmp_path))
+    assert_same_run(tmp_path / "run", by_one_process(tmp_path, *SMOKE))
     lead, other = (stdout for _, stdout, _ in found)
     assert "in 2 processes" in lead
     assert "style_leakage" in lead
@@ -99,7 +99,7 @@ def test_two_processes_end_where_one_with_as_many_devices_does(tmp_path):
 
 def by_one_process(folder: Path, *arguments: str) -> Path:
     """The workdir of the same run of one process that has two devices."""
-    run = launch(*SMOKE, *arguments, "--workdir=one", cwd=folder, **TWO_DEVICES)
+    run = launch(*arguments, "--workdir=one", cwd=folder, **TWO_DEVICES)
     assert run.returncode == 0, run.stderr
     return folder / "one"
 
@@ -107,14 +107,11 @@ def by_one_process(folder: Path, *arguments: str) -> Path:
 @pytest.mark.skipif(MPIRUN is None, reason="Open MPI is not installed; on Linux, x86_64, it comes with jaxgen[test]")
 def test_two_processes_of_mpirun_find_each_other_and_end_there_too(tmp_path):
     mpirun = (MPIRUN, "--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "-n", "2")
-    command = (*mpirun, sys.executable, str(REPOSITORY / "launch.py"), *SMOKE, "--config.parallel=pmap")
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), **THREADS}
-    run = subprocess.run(
-        [*command, "--workdir=run"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
-    )
+    command = (*SMOKE, "--config.parallel=pmap")
+    run = launch(*command, "--workdir=run", cwd=tmp_path, under=mpirun, **THREADS)
     assert run.returncode == 0, run.stderr
     assert "in 2 processes (pmap)" in run.stdout + run.stderr
-    assert_same_run(tmp_path / "run", by_one_process(tmp_path, "--config.parallel=pmap"))
+    assert_same_run(tmp_path / "run", by_one_process(tmp_path, *command))
 
 
 def test_two_processes_that_stream_end_where_one_does_that_has_all_in_memory(tmp_path):
@@ -129,15 +126,12 @@ def test_two_processes_that_stream_end_where_one_does_that_has_all_in_memory(tmp
     )
     found = ended(start(tmp_path, *command, "--config.data.budget=0"))
     assert [status for status, *_ in found] == [0, 0], found
-    one = launch(*command, "--workdir=one", cwd=tmp_path, **TWO_DEVICES)
-    assert one.returncode == 0, one.stderr
-    assert_same_parameters(tmp_path / "one", tmp_path / "run")
+    assert_same_parameters(by_one_process(tmp_path, *command), tmp_path / "run")
 
 
 def test_a_run_of_two_that_is_stopped_and_then_loses_one_resumes_to_the_same_end(tmp_path):
-    for folder in ("two", "one"):
-        (tmp_path / folder).mkdir()
     two = tmp_path / "two"
+    two.mkdir()
 
     processes = start(two, *SMOKE, *LONG)
     wait_for_checkpoints(two, processes, 20)
@@ -157,9 +151,7 @@ def test_a_run_of_two_that_is_stopped_and_then_loses_one_resumes_to_the_same_end
         assert re.search(r"^error: .* lost.* the same command in every process resumes$", stderr, re.MULTILINE)
 
     assert [status for status, *_ in ended(start(two, *SMOKE, *LONG))] == [0, 0]
-    run = launch(*SMOKE, *LONG, "--workdir=run", cwd=tmp_path / "one", **TWO_DEVICES)
-    assert run.returncode == 0, run.stderr
-    assert_same_run(tmp_path / "one" / "run", two / "run")
+    assert_same_run(by_one_process(tmp_path, *SMOKE, *LONG), two / "run")
 
 
 @pytest.mark.parametrize(
