@@ -113,7 +113,7 @@ def coloured(model: Model, dataset: Dataset, split: Data, count: int = 20) -> np
     """What a colorizer is shown, what it makes of it, and the originals."""
     del dataset
     originals = as_images(split.image[:count])
-    batch = Batch(originals, split.label[:count], np.ones(count, np.float32)[: len(originals)])
+    batch = Batch(jnp.asarray(originals), split.label[:count], np.ones(len(originals), np.float32))
     grey = np.asarray(model.algorithm.shown(batch))
     return figures.marked_rows({"grey": grey, "coloured": model.colour(grey), "original": originals})
 

@@ -5,6 +5,8 @@ import tempfile
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# What is compiled here and in the processes that tests start is compiled fast, not well.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 if "PYTEST_XDIST_WORKER" not in os.environ:  # the workers inherit it, and so share what one of them compiled
     os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="jaxgen-tests-")
 
@@ -23,8 +25,6 @@ CONFIGS = sorted(path.stem for path in (REPOSITORY / "configs").glob("*.py"))
 COMPILED = os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.join(os.environ["XDG_CACHE_HOME"], "xla"))
 jax.config.update("jax_compilation_cache_dir", COMPILED)
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-# What is compiled here is compiled fast, not well; the command lines of the tests run as a user's do.
-jax.config.update("jax_disable_most_optimizations", True)
 
 # The files that take longest, which the workers begin with, so that none is left alone with one of them at the end.
 LONGEST = ("test_resume", "test_contract", "test_launch", "test_benchmarks", "test_copies", "test_categorical")

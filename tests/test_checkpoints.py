@@ -18,8 +18,6 @@ import pytest
 from jaxgen.checkpoints import Checkpoints, UnwrittenError, list_checkpoints, newest_meta
 from jaxgen.types import TrainState
 
-# As in conftest.py: the processes that the tests start import this module, and must compute the same states.
-jax.config.update("jax_disable_most_optimizations", True)
 TX = optax.chain(optax.clip(1.0), optax.adam(1e-3))
 BEST = ("validation/nll", "min")
 

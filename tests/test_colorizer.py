@@ -6,14 +6,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import REPOSITORY, B, H, W, launch, read_config, same, tiny_algorithm, tiny_batch, tiny_model
+from helpers import REPOSITORY, B, H, K, W, launch, read_config, same, tiny_algorithm, tiny_batch, tiny_data, tiny_model
 
 import jaxgen
-from jaxgen import algorithms, objectives, training
+from jaxgen import algorithms, objectives, pictures, training
+from jaxgen.data import Dataset
 from jaxgen.model import Model
 from jaxgen.networks import CoarsePainter, PublishedPainter
 from jaxgen.players import make_update
-from jaxgen.types import Info
+from jaxgen.types import Data, Info
 
 
 def started(**changes):
@@ -101,6 +102,16 @@ def test_it_colours_grey_images_and_has_no_code():
             call()
     with pytest.raises(ValueError, match=r"images of shape \(6, 8, 10, 3\) must be \[N, 8, 10, 1\]"):
         model.colour(coloured)
+
+
+def test_grey_faces_are_shown_beside_their_colours_and_the_originals():
+    algorithm, state = started()
+    split = Data(*jax.device_get(tiny_data(B, channels=3)))
+    rows = pictures.coloured(
+        Model(algorithm, state.params, state.stats), Dataset("tiny", split, split, split, K), split
+    )
+    colour = np.ptp(rows.astype(int), axis=-1).max(axis=1)  # of each line of pixels
+    assert colour[: len(rows) // 4].max() == 0 < min(colour[len(rows) // 2], colour[-len(rows) // 4])
 
 
 def test_other_models_do_not_colour(vae):

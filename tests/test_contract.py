@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import json
 
 import jax
 import jax.numpy as jnp
@@ -9,12 +10,14 @@ import numpy as np
 import optax
 import pytest
 from conftest import CONFIGS
-from helpers import C, H, K, W, channels_of, same, tiny_algorithm, tiny_batch, tiny_data
+from helpers import C, H, K, W, channels_of, read_config, same, tiny_algorithm, tiny_batch, tiny_data
+from ml_collections import ConfigDict
 
-from jaxgen import parallel
+from jaxgen import algorithms, parallel
 from jaxgen.model import Model
 from jaxgen.players import make_update
 from jaxgen.training import make_step
+from jaxgen.types import Info
 
 VARIANTS = [(name, "smoke") for name in CONFIGS]
 VARIANTS += [("cond_aae", f"{tokens},smoke") for tokens in ("tutorial", "separate_kl", "mnist")]
@@ -57,6 +60,18 @@ def dispatched(name, tokens, precision="float32"):
     """The state and the metrics after a dispatch from the start."""
     _, init = initialiser(name, tokens)
     return compiled(name, tokens, precision)(init(jax.random.key(0)), *seen(name))
+
+
+@every_config
+def test_a_runs_config_json_builds_the_same_algorithm(name, tokens):
+    config = read_config(name, tokens)
+    info = Info("tiny", (28, 28, channels_of(name)), K)
+    again = ConfigDict(json.loads(json.dumps(config.to_dict())))  # where tuples are lists
+    built, rebuilt = (algorithms.build(each, info) for each in (config, again))
+    functions = {"networks": None, "optimizers": None}  # which hold some that are made anew
+    assert {**vars(built), **functions} == {**vars(rebuilt), **functions}
+    shapes, again = (jax.eval_shape(each.init, jax.random.key(0)) for each in (built, rebuilt))
+    assert jax.tree.map(jnp.shape, shapes) == jax.tree.map(jnp.shape, again)
 
 
 @pytest.mark.parametrize("name", sorted({name for name, _ in VARIANTS}))

@@ -24,6 +24,7 @@ from jaxgen.workdir import read_results
 SMOKE = (f"{COND_AAE}:smoke", *SMALL)
 LONG = ("--config.steps=400", "--config.log_every=10", "--config.checkpoint_every=20", "--config.evaluate_every=400")
 THREADS = {"PJRT_NPROC": "16"}  # by how many a CPU's sums are shared out: the same in all, on any machine
+OPTIMISED = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "0"}  # compiled as a user's: measures are equal too, to the last bit
 TWO_DEVICES = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", **THREADS}
 MPIRUN = shutil.which("mpirun", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
 PATIENCE = 150  # seconds: jax gives a peer that says nothing 100
@@ -97,9 +98,9 @@ def test_two_processes_end_where_one_with_as_many_devices_does(tmp_path):
     assert "style_leakage" not in other  # one writes
 
 
-def by_one_process(folder: Path, *arguments: str) -> Path:
+def by_one_process(folder: Path, *arguments: str, **environment: str) -> Path:
     """The workdir of the same run of one process that has two devices."""
-    run = launch(*arguments, "--workdir=one", cwd=folder, **TWO_DEVICES)
+    run = launch(*arguments, "--workdir=one", cwd=folder, **TWO_DEVICES, **environment)
     assert run.returncode == 0, run.stderr
     return folder / "one"
 
@@ -108,10 +109,10 @@ def by_one_process(folder: Path, *arguments: str) -> Path:
 def test_two_processes_of_mpirun_find_each_other_and_end_there_too(tmp_path):
     mpirun = (MPIRUN, "--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "-n", "2")
     command = (*SMOKE, "--config.parallel=pmap")
-    run = launch(*command, "--workdir=run", cwd=tmp_path, under=mpirun, **THREADS)
+    run = launch(*command, "--workdir=run", cwd=tmp_path, under=mpirun, **THREADS, **OPTIMISED)
     assert run.returncode == 0, run.stderr
     assert "in 2 processes (pmap)" in run.stdout + run.stderr
-    assert_same_run(tmp_path / "run", by_one_process(tmp_path, *command))
+    assert_same_run(tmp_path / "run", by_one_process(tmp_path, *command, **OPTIMISED))
 
 
 def test_two_processes_that_stream_end_where_one_does_that_has_all_in_memory(tmp_path):

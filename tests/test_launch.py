@@ -136,7 +136,7 @@ SMOKE = [(name, ",".join(filter(None, (digits_tokens(name), "smoke")))) for name
 @pytest.mark.parametrize(("name", "tokens"), [*SMOKE, ("cond_aae", "tutorial,smoke"), ("vae", "conditional,smoke")])
 def test_every_config_runs_end_to_end(name, tokens, tmp_path):
     flags = (f"--config={REPOSITORY}/configs/{name}.py:{tokens}", "--workdir=run")
-    run = launch(*flags, cwd=tmp_path, JAX_DISABLE_MOST_OPTIMIZATIONS="1")  # a fifth less to compile
+    run = launch(*flags, cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert set(results) >= {"config", "dataset", "step", "seconds", "metrics", "versions"}

@@ -30,7 +30,6 @@ def differences(repository):
             **os.environ,
             "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
             "PJRT_NPROC": "16",
-            "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",  # as in conftest.py
             "PYTHONPATH": os.pathsep.join([str(repository), str(repository / "tests")]),
         },
         capture_output=True,

@@ -26,7 +26,7 @@ from jaxgen.types import Info
 
 OPTIONS = (
     *("schedule", "game", "beta", "gamma", "similarity_std", "standardised", "decorrelation"),
-    *("equilibrium", "margin", "r1", "average", "opponent"),
+    *("equilibrium", "margin", "r1", "average"),
 )
 CODES = "codes"  # in the statistics: the running `Moments` of standardised codes
 PLAYERS = ("encoder", "decoder", "critic")
@@ -111,7 +111,8 @@ class VAEGAN(Algorithm):
         if config.margin:
             optimizers = {name: resting(each) for name, each in optimizers.items()}
         options = {name: config[name] for name in OPTIONS}
-        return cls(info, Gaussian(config.latent_size), networks, optimizers, **options)
+        opponent = tuple(config.opponent)  # of a run's config.json it is a list
+        return cls(info, Gaussian(config.latent_size), networks, optimizers, opponent=opponent, **options)
 
     @property
     def players(self) -> tuple[Player, ...]:
