@@ -131,7 +131,7 @@ def test_the_vae_of_faces_to_compare_with_has_the_same_encoder_and_decoder():
         ({"gamma": -1.0}, r"gamma=-1.0 must be at least 0; try"),
         ({"margin": 0.4, "schedule": "alternating"}, r"margin=0.4 lets a side rest .* try --config.margin=0.0"),
         ({"optimizer": "adamw"}, r'optimizer="adamw" is unknown; choose "adam", "rmsprop" or "sgd"'),
-        ({"decorrelation": 1.0}, r"decorrelation=1.0 is of standardised codes alone; try --config.standardised=true"),
+        ({"standardised": False}, r"decorrelation=10.0 is of standardised codes alone; try --config.standardised=true"),
         (
             {"opponent": (3.0,)},
             r"opponent=\(3.0,\) must be two numbers above 0, of images of 3 channels",
@@ -241,7 +241,8 @@ def test_moments_of_codes_are_those_of_all_devices():
 def test_every_player_keeps_its_own_statistics():
     """The running mean is the decoder's to move, the batch statistics of the critic's layers the critic's."""
     normalised = (("conv", 8, 4, 2, 1), ("batch_norm",), ("relu",))
-    algorithm, state = started(average=0.5, critic_layers=normalised, encoder_layers=normalised)
+    own = {"average": 0.5, "standardised": False, "decorrelation": 0.0}
+    algorithm, state = started(**own, critic_layers=normalised, encoder_layers=normalised)
     once = updated(algorithm, state)
     twice = updated(algorithm, once)
     moved = {name for name in twice.stats if not same(twice.stats[name], once.stats[name])}
