@@ -18,11 +18,6 @@ def get_config(tokens: str = ""):
     config = variational("vae.VAE") if plain else vaegan()
     config.batch_size = 64
     config.steps, config.evaluate_every, config.checkpoint_every = (1000 if plain else 2000), 500, 500
-    if not plain:  # by an r1 of 1 the critic wins, and noise is drawn; of 128 dimensions, few draws are digits
-        config.latent_size, config.r1, config.average = 16, 10.0, 0.99
-        config.standardised, config.decorrelation, config.gamma = True, 10.0, 1e-4
-        config.rates.update({"decoder": 2e-3, "critic": 1e-3})
-        config.momentum, config.decay = 0.0, "cosine"
     presets = {"faces": faces, "published": published, "vae": vae, "smoke": smoke}
     return with_tokens(config, tokens, presets)
 

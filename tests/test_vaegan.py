@@ -131,7 +131,10 @@ def test_the_vae_of_faces_to_compare_with_has_the_same_encoder_and_decoder():
         ({"gamma": -1.0}, r"gamma=-1.0 must be at least 0; try"),
         ({"margin": 0.4, "schedule": "alternating"}, r"margin=0.4 lets a side rest .* try --config.margin=0.0"),
         ({"optimizer": "adamw"}, r'optimizer="adamw" is unknown; choose "adam", "rmsprop" or "sgd"'),
-        ({"standardised": False}, r"decorrelation=10.0 is of standardised codes alone; try --config.standardised=true"),
+        (
+            {"standardised": False, "decorrelation": 1.0},
+            r"decorrelation=1.0 is of standardised codes alone; try --config.standardised=true",
+        ),
         (
             {"opponent": (3.0,)},
             r"opponent=\(3.0,\) must be two numbers above 0, of images of 3 channels",
