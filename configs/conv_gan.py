@@ -10,34 +10,14 @@ a twentieth of the cost, with a dense layer at the other end of each that sees t
 (digits, mnist, …), conditional, tutorial, smoke.
 """
 
-from jaxgen.config import adversarial, smoke, with_tokens
+from configs import dcgan
+from jaxgen.config import smoke, with_tokens
 
 
 def get_config(tokens: str = ""):
     """The recipe, for a comma-separated list of tokens."""
-    config = adversarial("gan.GAN")
-    config.batch_size = 64
-    config.steps, config.evaluate_every, config.checkpoint_every = 2300, 500, 500
-    config.log_every = 20  # of 23 steps an epoch, so that pictures of an epoch are of its end
-    config.latent_size = 50
-    config.width, config.dense = 32, 256
-    config.kernel_init = "he_normal"
-    config.rates = {"critic": 1e-3, "generator": 2e-3}
-    config.momentum, config.decay = 0.0, "cosine"
-    config.r1, config.average = 10.0, 0.99  # of so few images, by an r1 of 1 the critic learns each by heart, and wins
-    presets = {"mnist": mnist, "conditional": conditional, "tutorial": tutorial, "smoke": smoke}
-    return with_tokens(config, tokens, presets)
-
-
-def mnist(config):
-    """23 epochs."""
-    config.steps, config.r1, config.average = 20_000, 1.0, 0.999
-    config.log_every, config.evaluate_every, config.checkpoint_every = 100, 2000, 2000
-
-
-def conditional(config):
-    """Told the label."""
-    config.algorithm = "gan.ConditionalGAN"
+    presets = {"mnist": dcgan.mnist, "conditional": dcgan.conditional, "tutorial": tutorial, "smoke": smoke}
+    return with_tokens(dcgan.digits(), tokens, presets)
 
 
 def tutorial(config):

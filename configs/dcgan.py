@@ -15,6 +15,12 @@ from jaxgen.config import adversarial, colour_faces, smoke, with_tokens
 
 def get_config(tokens: str = ""):
     """The recipe, for a comma-separated list of tokens."""
+    presets = {"mnist": mnist, "faces": faces, "conditional": conditional, "batch_norm": batch_norm, "smoke": smoke}
+    return with_tokens(digits(), tokens, presets)
+
+
+def digits():
+    """The bundled digits, 100 epochs."""
     config = adversarial("gan.GAN")
     config.batch_size = 64
     config.steps, config.evaluate_every, config.checkpoint_every = 2300, 500, 500
@@ -25,8 +31,7 @@ def get_config(tokens: str = ""):
     config.rates = {"critic": 1e-3, "generator": 2e-3}
     config.momentum, config.decay = 0.0, "cosine"
     config.r1, config.average = 10.0, 0.99  # of so few images, by an r1 of 1 the critic learns each by heart, and wins
-    presets = {"mnist": mnist, "faces": faces, "conditional": conditional, "batch_norm": batch_norm, "smoke": smoke}
-    return with_tokens(config, tokens, presets)
+    return config
 
 
 def mnist(config):
