@@ -71,7 +71,7 @@ def published(config):
 
 
 def vae(config):
-    """The same encoder and decoder, by the squared error of pixels."""
+    """By the squared error of pixels; of faces, the same encoder and decoder."""
     config.width, config.latent_size = 16, 128
     config.likelihood, config.learned_std, config.pixel_std = "gaussian", True, 0.2
     config.rates.elbo, config.decay = 1e-3, "cosine"

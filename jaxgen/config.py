@@ -143,17 +143,18 @@ def vaegan() -> ConfigDict:
     config.latent_size = 16  # of 128 dimensions, few draws are digits
     config.encoder_layers = config.decoder_layers = ()  # see networks/stack.py; empty: nets of `width`
     config.feature_layers = config.critic_layers = ()
-    config.width = 16  # channels of the layers next to the image; twice as many with every halving of the side
+    config.width = 32  # channels of the layers next to the image; twice as many with every halving of the side
+    config.dense = 256  # units of a dense layer at their other ends; 0: none
     config.spectral = False  # spectral normalisation of features and critic
     config.kernel_init = "he_normal"
     config.game = "non_saturating"
-    config.beta, config.gamma = 1.0, 1e-4  # weights of the KL, and of the dissimilarity in the decoder's loss
+    config.beta, config.gamma = 15.0, 1e-5  # weights of the KL, and of the dissimilarity in the decoder's loss
     config.similarity_std = 0.0  # of the features' Gaussian; 0: the batch's own
     config.standardised = True  # codes of a batch together have the prior's mean and variance in each dimension
     config.decorrelation = 10.0  # weight of the squared covariances of every two dimensions of standardised codes
     config.opponent = ()  # (3.0, 6.0): the critic sees colours as much as brightness
     config.equilibrium, config.margin = 0.68, 0.0  # margin 0.4: a side that is further ahead than this rests
-    config.r1 = 10.0  # of 1, the critic wins and noise is drawn
+    config.r1 = 3.0
     config.average = 0.99
     config.schedule = "simultaneous"
     config.optimizer = "adam"  # or "rmsprop", as published

@@ -9,6 +9,7 @@ from helpers import B, read_config, same
 from jaxgen import algorithms
 from jaxgen.algorithms.gan import AVERAGE
 from jaxgen.algorithms.moments import moments_of, squared_off_diagonal, standard
+from jaxgen.algorithms.nets import doublings, vaegan_networks
 from jaxgen.algorithms.vae import Posterior
 from jaxgen.algorithms.vaegan import CODES, Play, as_posterior
 from jaxgen.networks.normalisation import AXIS, KEPT, running_mean
@@ -23,7 +24,7 @@ NONE = jnp.zeros(B)
 
 def started(**changes):
     config = read_config("vaegan")
-    config.update({"width": 2, "latent_size": 5, **changes})
+    config.update({"width": 2, "dense": 8, "latent_size": 5, **changes})
     algorithm = algorithms.build(config, INFO)
     return algorithm, jax.jit(algorithm.init)(jax.random.key(0))
 
@@ -140,11 +141,26 @@ def test_the_vae_of_faces_to_compare_with_has_the_same_encoder_and_decoder():
             r"opponent=\(3.0,\) must be two numbers above 0, of images of 3 channels",
         ),
         ({"width": 0}, r"width=0 must be at least 1; try --config.width=32"),
+        ({"dense": -1}, r"dense=-1 must be at least 0; try --config.dense=0$"),
     ],
 )
 def test_what_no_model_could_be_built_with_is_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         started(**changes)
+
+
+@pytest.mark.parametrize("shape", [(28, 28, 1), (64, 64, 3)])
+@pytest.mark.parametrize("dense", [0, 8])
+def test_by_width_the_critic_is_cut_after_its_last_convolution(shape, dense):
+    config = read_config("vaegan")
+    config.update({"width": 2, "dense": dense})
+    networks = vaegan_networks(config, shape)
+    halvings = doublings(shape[0])
+    assert networks["features"].layers[-1] == ("conv", 2 * 2 ** (halvings - 1), 4, 2, 1)
+    seen = [kind for kind, *_ in networks["critic"].layers]
+    assert seen == ["leaky_relu", "dense", "leaky_relu"][: 3 if dense else 1]
+    kinds = [kind for kind, *_ in networks["decoder"].layers]
+    assert kinds.count("conv_transpose") == halvings
 
 
 def test_the_recipe_of_faces_normalises_nothing_in_the_critic_and_keeps_moments_of_codes():

@@ -42,7 +42,7 @@ def at_least_0(config, *keys: str) -> None:
     """Raises a ValueError where a value is negative."""
     for key in keys:
         if not config[key] >= 0:  # nor NaN
-            raise ValueError(f"{key}={config[key]} must be at least 0; try --config.{key}=0.0")
+            raise ValueError(f"{key}={config[key]} must be at least 0; try --config.{key}=0")
 
 
 def game(config, games: Iterable[str], *penalties: str) -> None:

@@ -59,7 +59,7 @@ def critic_and_generator(config, image_shape: tuple[int, int, int], scores: int)
     """
     layers = {name: spelled(config, f"{name}_layers") for name in ("generator", "critic")}
     if not all(layers.values()):
-        made = dict(zip(("generator", "critic"), dcgan_layers(config, image_shape), strict=True))
+        made = dict(zip(("generator", "critic"), dcgan_layers(config, image_shape, config.critic_norm), strict=True))
         layers = {name: its or made[name] for name, its in layers.items()}
     common = {"image_shape": image_shape, "kernel_init": config.kernel_init}
     return {
@@ -68,10 +68,11 @@ def critic_and_generator(config, image_shape: tuple[int, int, int], scores: int)
     }
 
 
-def dcgan_layers(config, image_shape: tuple[int, int, int]) -> tuple[tuple, tuple]:
+def dcgan_layers(config, image_shape: tuple[int, int, int], critic_norm: bool) -> tuple[tuple, tuple]:
     """A DCGAN's generator and critic: every layer halves the channels and doubles the side, or the reverse.
 
-    At the end that is not an image, each has a dense layer of `config.dense` units, if any, that sees all of it.
+    At the end that is not an image, each has a dense layer of `config.dense` units, if any, that sees all of it. With
+    `critic_norm` the critic normalises its batches, too.
     """
     if config.width < 1:
         raise ValueError(f"width={config.width} must be at least 1; try --config.width=32")
@@ -84,7 +85,7 @@ def dcgan_layers(config, image_shape: tuple[int, int, int]) -> tuple[tuple, tupl
     generator.append(up(image_shape[-1]))
     critic: list[tuple] = []
     for turn in range(times):
-        norm = [("batch_norm",)] if config.critic_norm and turn else []  # not on pixels
+        norm = [("batch_norm",)] if critic_norm and turn else []  # not on pixels
         critic += [down(config.width * 2**turn), *norm, ("leaky_relu", 0.2)]
     critic += [("dense", dense), ("leaky_relu", 0.2)] if dense else []
     return tuple(generator), tuple(critic)
@@ -94,26 +95,30 @@ def vaegan_networks(config, image_shape: tuple[int, int, int]) -> Mapping[str, n
     """The four networks of a VAE/GAN, by name.
 
     `config.encoder_layers`, `decoder_layers`, `feature_layers` and `critic_layers` (see `Stack`) where there are any;
-    else nets of `config.width`: `convolutional`, and a critic of three convolutions and a dense layer, whose
-    features are what the last convolution sums up, as in the paper.
+    else a DCGAN's generator and critic of `config.width` and `dense`, and the encoder of `convolutional`, half as wide.
+    Features are what the critic's last convolution sums up, as in the paper.
 
     Raises:
       ValueError: a layer is none that there is, the width is below 1, or the images are too small for such a net.
     """
-    width, leaky = config.width, ("leaky_relu", 0.2)
-    if width < 1:
-        raise ValueError(f"width={width} must be at least 1; try --config.width=32")
-    made = convolutional(width, image_shape) | {
-        "features": (down(width), leaky, down(2 * width), leaky, down(4 * width)),
-        "critic": (leaky, ("dense", 16 * width), leaky),
-    }
     shapes = {"encoder": (2, config.latent_size), "decoder": image_shape, "features": None, "critic": (1,)}
+    keys = ("encoder_layers", "decoder_layers", "feature_layers", "critic_layers")
+    layers = {name: spelled(config, key) for name, key in zip(shapes, keys, strict=True)}
+    if not all(layers.values()):
+        made = vaegan_layers(config, image_shape)
+        layers = {name: its or made[name] for name, its in layers.items()}
     networks = {}
-    for name, key in zip(shapes, ("encoder_layers", "decoder_layers", "feature_layers", "critic_layers"), strict=True):
-        layers = spelled(config, key) or made[name]
+    for name, shape in shapes.items():
         spectral = config.spectral and name in ("features", "critic")
-        networks[name] = Stack(layers, shapes[name], image_shape, kernel_init=config.kernel_init, spectral=spectral)
+        networks[name] = Stack(layers[name], shape, image_shape, kernel_init=config.kernel_init, spectral=spectral)
     return networks
+
+
+def vaegan_layers(config, image_shape: tuple[int, int, int]) -> dict[str, tuple[tuple, ...]]:
+    decoder, critic = dcgan_layers(config, image_shape, critic_norm=False)
+    cut = 1 + max(place for place, (kind, *_) in enumerate(critic) if kind == "conv")
+    encoder = convolutional(-(-config.width // 2), image_shape)["encoder"]
+    return {"encoder": encoder, "decoder": decoder, "features": critic[:cut], "critic": critic[cut:]}
 
 
 def convolutional(width: int, image_shape: tuple[int, int, int]) -> dict[str, tuple[tuple, ...]]:
@@ -154,7 +159,7 @@ def doublings(side: int) -> int:
     if side < 8:
         raise ValueError(
             f"images of {side} pixels are too small for a net that doubles 4; they must have 8: "
-            "--config.data.size=8 or more, or spell layers out: --config.generator_layers, --config.critic_layers"
+            "--config.data.size=8 or more, or spell every network's layers out, as --config.critic_layers"
         )
     times = 1
     while -(-side // 2**times) > 7:

@@ -300,7 +300,8 @@ def check(config, info: Info) -> None:
       ValueError: naming the value, the rule and the way out.
     """
     checks.game(config, GAMES, "r1")
-    checks.at_least_0(config, "beta", "gamma", "similarity_std", "decorrelation", "equilibrium", "margin", "r1")
+    checks.at_least_0(config, "beta", "gamma", "similarity_std", "decorrelation")
+    checks.at_least_0(config, "equilibrium", "margin", "r1", "dense")
     checks.shares(config, "average", "momentum")
     if config.opponent and (len(config.opponent) != 2 or not min(config.opponent) > 0 or info.image_shape[-1] != 3):
         raise ValueError(
