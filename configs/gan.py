@@ -17,7 +17,7 @@ def get_config(tokens: str = ""):
     """The recipe, for a comma-separated list of tokens."""
     config = adversarial("gan.GAN")
     config.steps, config.evaluate_every, config.checkpoint_every = 4000, 1000, 1000
-    config.log_every = 20  # of 15 steps an epoch, so that pictures of an epoch are of its end
+    config.log_every = 20  # of 14 steps an epoch, so that pictures of an epoch are of its end
     config.generator_layers = (("dense", 256), ("batch_norm",), ("relu",)) * 2
     config.critic_layers = (("dense", 256), ("leaky_relu", 0.2)) * 2
     config.kernel_init = "he_normal"
