@@ -6,11 +6,12 @@
 
 jaxgen's step is the program's own (`parallel.compile_steps(training.make_step(algorithm), mesh, "jit")`); PyTorch's is
 written beside it (`benchmarks/torch_*.py`). Both begin with the same weights; what the first steps measure, on the same
-images and random numbers, has to agree before anything is timed. Then the two take turns, --steps steps at a time. A
-turn's ratio is jaxgen's steps a second over those of PyTorch's fastest form in it. Timed is all that a step does,
-the gathering of the batch and the drawing of codes included; not timed are compiling, logging and checkpoints. Both
-compute on the device that jax finds; on a GPU PyTorch also replays the whole step, its optimisers included, as one CUDA
-graph, and both sides take products in TF32. There, --steps=100: a turn ends in a wait.
+images and random numbers, has to agree before anything is timed. Then the two take turns, --steps steps at a time, or
+as many as jaxgen takes in a second (10 at least): what else a machine does decides shorter turns. A turn's ratio is
+jaxgen's steps a second over those of PyTorch's fastest form in it. Timed is all that a step does, the gathering of the
+batch and the drawing of codes included; not timed are compiling, logging and checkpoints. Both compute on the device
+that jax finds; on a GPU PyTorch also replays the whole step, its optimisers included, as one CUDA graph, and both sides
+take products in TF32.
 
 ratio, ratio_min, ratio_max: the median, least and most of --repeats turns. forms: steps a second, medians.
 """
@@ -21,17 +22,16 @@ import importlib
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 from pathlib import Path
-from types import MappingProxyType
-from typing import NamedTuple
 from unittest import mock
 
 import jax
 import numpy as np
 
 from benchmarks import records, step_throughput
+from benchmarks.peer_cases import CASES, Case
 from jaxgen import algorithms, parallel
 from jaxgen.config import did_you_mean
 from jaxgen.types import Data, Info
@@ -40,63 +40,9 @@ COLUMNS = {"config": "config", "ratio": "ratio", "ratio_min": "min", "ratio_max"
 # How far apart each of the first steps may be, on the same images and random numbers: Adam makes of the rounding of a
 # small gradient a whole step (a penalty was 1.4e-3 apart at the third on an Intel Xeon, 1e-7 at the first).
 ROUNDING = (1e-5, 5e-4, 2e-3)
-# Smoothness has a slope in its argument, penalties are slopes: of float32 PyTorch, they are up to 5e-6, 1e-4, 2.5e-3
-# from what it says itself in float64.
-SLOPES = 3.0
 WARM_UP = 2  # turns that are not timed
+FEWEST = 10  # steps of a turn that nobody gave a number
 IMAGES, CLASSES = 1000, 10  # of noise: what they show costs nothing
-
-
-class Case(NamedTuple):
-    """What is measured: a config with changes, on images of a shape, beside a module of benchmarks/."""
-
-    config: str  # with its tokens
-    changes: dict
-    image_shape: tuple[int, int, int]
-    peer: str
-    rounding: float = 1.0  # so many times ROUNDING are allowed
-    checked: Mapping = MappingProxyType({})  # more changes, for the check alone: no two draw the same dropout
-
-
-DIGIT = (28, 28, 1)
-FACE, COLOUR = (30, 30, 1), (30, 30, 3)
-PLAIN = {"batch_size": 64, "r1": 0.0, "average": 0.0, "schedule": "simultaneous", "decay": "none", "dense": 0}
-LEAKY = ("leaky_relu", 0.2)
-PLAIN_VAEGAN = {
-    "average": 0.0,
-    "r1": 0.0,
-    "mirror": False,
-    "standardised": False,
-    "decorrelation": 0.0,
-    "opponent": (),
-    "feature_layers": (("fold", 2), ("conv", 32, 3, 1, 1), LEAKY, ("conv", 64, 4, 2, 1)),
-    "critic_layers": (LEAKY, ("conv", 128, 4, 2, 1), LEAKY, ("conv", 256, 4, 2, 1), LEAKY),
-}
-NO_DROPOUT = {"dropout": 0.0, "critic_dropout": 0.0}
-SMALL = {f"rates.{player}": 2e-4 for player in ("encoder", "decoder", "critic")}  # of larger ones, rounding grows
-CASES = {
-    "gan": Case("gan:mnist", {**PLAIN, "batch_size": 128}, DIGIT, "torch_gan"),
-    "cond_aae": Case("cond_aae", {}, DIGIT, "torch_aae"),
-    "tutorial": Case("cond_aae:mnist,tutorial", {}, DIGIT, "torch_tutorial", checked=NO_DROPOUT),
-    "aae": Case("aae:mnist", {}, DIGIT, "torch_aae"),
-    "semi_aae": Case("semi_aae:mnist", {"shift": 0}, DIGIT, "torch_categorical", SLOPES),
-    "cluster_aae": Case("cluster_aae:mnist", {}, DIGIT, "torch_categorical", SLOPES),
-    "ae": Case("ae:mnist", {}, DIGIT, "torch_autoencoder"),
-    "deep_ae": Case("deep_ae:mnist", {}, DIGIT, "torch_autoencoder"),
-    "denoising_ae": Case("denoising_ae:mnist", {"masking": 0.0}, DIGIT, "torch_autoencoder"),
-    "hash_ae": Case("hash_ae:mnist", {"masking": 0.0}, DIGIT, "torch_autoencoder"),
-    "conv_ae": Case("conv_ae:mnist", {}, DIGIT, "torch_autoencoder"),
-    "vae": Case("vae:mnist", {}, DIGIT, "torch_autoencoder"),
-    "anime_vae": Case("anime_vae", {"mirror": False}, FACE, "torch_autoencoder", checked={"dropout": 0.0}),
-    "colorizer": Case("colorizer", {"mirror": False}, COLOUR, "torch_colorizer", checked={"dropout": 0.0}),
-    "conv_gan": Case("conv_gan:mnist", {**PLAIN, "dense": 256}, DIGIT, "torch_gan"),
-    "vaegan": Case("vaegan:faces", {**PLAIN_VAEGAN, **SMALL}, (64, 64, 3), "torch_vaegan"),
-} | {
-    f"dcgan{width}": Case(
-        "dcgan", {**PLAIN, "width": width, "rates.critic": 2e-4, "rates.generator": 2e-4}, (32, 32, 3), "torch_gan"
-    )
-    for width in (32, 64)
-}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -109,7 +55,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = records.parser("peers", __doc__)
     add = parser.add_argument
     add("--configs", default=",".join(CASES), metavar="A,B", help="which cases (default: %(default)s)")
-    add("--steps", type=int, default=10, metavar="N", help="a turn (default: 10)")
+    add("--steps", type=int, metavar="N", help="a turn (default: those of a second, 10 at least)")
     add("--repeats", type=int, default=7, metavar="N", help="turns (default: 7)")
     add("--out", type=Path, default=records.RESULTS / "peers.jsonl", metavar="FILE")
     return parser.parse_args(argv)
@@ -127,8 +73,9 @@ def run(options: argparse.Namespace) -> list[dict]:
         raise ValueError(
             f'case "{unknown[0]}" is unknown{did_you_mean(unknown[0], CASES)}; choose from {", ".join(CASES)}'
         )
-    if min(options.steps, options.repeats) < 1:
-        raise ValueError(f"steps={options.steps} and repeats={options.repeats} must be at least 1")
+    for key in ("steps", "repeats"):
+        if (value := getattr(options, key)) is not None and value < 1:
+            raise ValueError(f"{key}={value} must be at least 1; try --{key}=10")
     try:
         import torch
     except ImportError as error:
@@ -173,7 +120,8 @@ def measured(case: Case, options: argparse.Namespace) -> dict:
     for form in forms:
         turns[form] = torch_turn(stepper(peer, algorithm, params, config, data, form))
     with products_in_tf32(torch_device() == "cuda"):
-        rates = taking_turns(turns, options.steps, options.repeats, config.batch_size)
+        steps = options.steps or in_a_second(turns["jaxgen"], config.batch_size)
+        rates = taking_turns(turns, steps, options.repeats, config.batch_size)
     peers = zip(*(rates[form] for form in forms), strict=True)
     ratios = [ours / max(theirs) for ours, theirs in zip(rates["jaxgen"], peers, strict=True)]
     medians = {form: statistics.median(each) for form, each in rates.items()}
@@ -187,11 +135,24 @@ def taking_turns(turns: dict[str, Callable], steps: int, repeats: int, batch_siz
     for turn in range(WARM_UP + repeats):
         index = numbers.integers(0, IMAGES, (steps, batch_size)).astype(np.int32)
         for form, take in turns.items():
-            began = time.perf_counter()
-            take(index)
+            seconds = timed(take, index)
             if turn >= WARM_UP:  # the first compile, a GPU also captures
-                rates[form].append(steps / (time.perf_counter() - began))
+                rates[form].append(steps / seconds)
     return rates
+
+
+def in_a_second(take: Callable, batch_size: int) -> int:
+    """About so many steps a second are taken; `FEWEST` at least."""
+    index = np.random.default_rng(2).integers(0, IMAGES, (FEWEST, batch_size)).astype(np.int32)
+    seconds = min(timed(take, index) for _ in range(2))  # the first compiles
+    return max(FEWEST, round(FEWEST / seconds))
+
+
+def timed(take: Callable, index: np.ndarray) -> float:
+    """Seconds of one turn."""
+    began = time.perf_counter()
+    take(index)
+    return time.perf_counter() - began
 
 
 def forms_of(peer) -> tuple[str, ...]:

@@ -10,48 +10,46 @@ import numpy as np
 import pytest
 
 from benchmarks import peers
+from benchmarks.peer_cases import NO_DROPOUT, PLAIN, SLOPES, Case
 from jaxgen import algorithms
 
 SHAPE = (16, 16, 3)
-CASE = peers.Case("dcgan", {**peers.CASES["dcgan32"].changes, "width": 4, "batch_size": 6}, SHAPE, "torch_gan")
-SLOPES = peers.SLOPES
+CASE = Case("dcgan", {**peers.CASES["dcgan32"].changes, "width": 4, "batch_size": 6}, SHAPE, "torch_gan")
 HIDDEN = {"hidden": (16, 12), "batch_size": 6}
 FAST = {"rates.reconstruction": 3e-2}  # of what else hardly moves in three steps
 FASTER = {f"rates.{player}": 1e-2 for player in ("reconstruction", "critic", "encoder")}
 MLPS = {
-    "cond_aae": peers.Case("cond_aae", {**HIDDEN, "critic_hidden": (8, 8)}, (6, 6, 1), "torch_aae"),
-    "cond_aae, another game": peers.Case(
+    "cond_aae": Case("cond_aae", {**HIDDEN, "critic_hidden": (8, 8)}, (6, 6, 1), "torch_aae"),
+    "cond_aae, another game": Case(
         "cond_aae",
         {**HIDDEN, "critic_hidden": (8,), "gradient_penalty": 0.0, "game_moves_spread": True, "encoder_leak": 0.1},
         (6, 6, 1),
         "torch_aae",
     ),
-    "tutorial": peers.Case(
+    "tutorial": Case(
         "cond_aae:tutorial",
         {**HIDDEN, "critic_hidden": (8, 8), "decay": "cosine", **FASTER},
         (6, 6, 1),
         "torch_tutorial",
-        checked=peers.NO_DROPOUT,
+        checked=NO_DROPOUT,
     ),
-    "ae": peers.Case("ae", HIDDEN, (6, 6, 1), "torch_autoencoder"),
-    "denoising_ae": peers.Case("denoising_ae", {**HIDDEN, "masking": 0.0}, (6, 6, 1), "torch_autoencoder"),
-    "vae": peers.Case("vae", HIDDEN, (6, 6, 1), "torch_autoencoder"),
-    "aae": peers.Case("aae", {**HIDDEN, "critic_hidden": (8,)}, (6, 6, 1), "torch_aae"),
-    "hash_ae": peers.Case("hash_ae", {**HIDDEN, "masking": 0.0, **FAST}, (6, 6, 1), "torch_autoencoder"),
-    "conv_ae": peers.Case("conv_ae", {"batch_size": 6, **FAST}, (12, 12, 1), "torch_autoencoder"),
-    "anime_vae": peers.Case(
-        "anime_vae", {**HIDDEN, "dropout": 0.0, "rates.elbo": 1e-2}, (6, 6, 1), "torch_autoencoder"
-    ),
-    "colorizer": peers.Case("colorizer", {**HIDDEN, "dropout": 0.0}, (7, 7, 3), "torch_colorizer"),
-    "semi_aae": peers.Case("semi_aae", {**HIDDEN, "critic_hidden": (8,)}, (6, 6, 1), "torch_categorical", SLOPES),
-    "cluster_aae": peers.Case("cluster_aae", {**HIDDEN, "critic_hidden": (8,)}, (6, 6, 1), "torch_categorical", SLOPES),
+    "ae": Case("ae", HIDDEN, (6, 6, 1), "torch_autoencoder"),
+    "denoising_ae": Case("denoising_ae", {**HIDDEN, "masking": 0.0}, (6, 6, 1), "torch_autoencoder"),
+    "vae": Case("vae", HIDDEN, (6, 6, 1), "torch_autoencoder"),
+    "aae": Case("aae", {**HIDDEN, "critic_hidden": (8,)}, (6, 6, 1), "torch_aae"),
+    "hash_ae": Case("hash_ae", {**HIDDEN, "masking": 0.0, **FAST}, (6, 6, 1), "torch_autoencoder"),
+    "conv_ae": Case("conv_ae", {"batch_size": 6, **FAST}, (12, 12, 1), "torch_autoencoder"),
+    "anime_vae": Case("anime_vae", {**HIDDEN, "dropout": 0.0, "rates.elbo": 1e-2}, (6, 6, 1), "torch_autoencoder"),
+    "colorizer": Case("colorizer", {**HIDDEN, "dropout": 0.0}, (7, 7, 3), "torch_colorizer"),
+    "semi_aae": Case("semi_aae", {**HIDDEN, "critic_hidden": (8,)}, (6, 6, 1), "torch_categorical", SLOPES),
+    "cluster_aae": Case("cluster_aae", {**HIDDEN, "critic_hidden": (8,)}, (6, 6, 1), "torch_categorical", SLOPES),
 }
 VAEGAN = {"batch_size": 6, "average": 0.0, "r1": 0.0, "width": 8, "latent_size": 5}
 VAEGAN["feature_layers"] = (("fold", 2), ("conv", 4, 3, 1, 1), ("leaky_relu", 0.2), ("conv", 8, 4, 2, 1))
 CONVS = {
     "conv": CASE,
-    "dense": peers.Case("gan", {**peers.PLAIN, "batch_size": 6}, (6, 6, 1), "torch_gan"),
-    "vaegan": peers.Case("vaegan", VAEGAN, SHAPE, "torch_vaegan"),
+    "dense": Case("gan", {**PLAIN, "batch_size": 6}, (6, 6, 1), "torch_gan"),
+    "vaegan": Case("vaegan", VAEGAN, SHAPE, "torch_vaegan"),
 }
 
 
@@ -63,7 +61,7 @@ def built(case=CASE, **changes):
     ("arguments", "message"),
     [
         (["--configs=dcgan33"], 'error: case "dcgan33" is unknown (did you mean "dcgan32"?); choose from'),
-        (["--steps=0"], "error: steps=0 and repeats=7 must be at least 1"),
+        (["--steps=0"], "error: steps=0 must be at least 1; try --steps=10"),
     ],
 )
 def test_what_can_not_be_measured_is_refused_in_one_line(arguments, message, capsys):
@@ -173,3 +171,10 @@ def test_a_row_has_the_ratio_its_spread_and_what_it_rests_on(monkeypatch, capsys
     assert set(row["forms"]) == {"jaxgen", "eager", "eager, channels last"}
     assert {"torch", "jax", "commit"} <= set(row["versions"])
     assert "tiny" in capsys.readouterr().out
+
+
+def test_a_turn_lasts_a_second_and_ten_steps_at_least(monkeypatch):
+    for seconds, steps in ((0.5, 20), (0.01, 1000), (100.0, 10)):
+        clock = iter((0.0, 9.0, 20.0, 20.0 + seconds))  # the first of the two also compiles
+        monkeypatch.setattr(peers.time, "perf_counter", lambda clock=clock: next(clock))
+        assert peers.in_a_second(lambda index: None, batch_size=4) == steps
