@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks import peers
-from benchmarks.peer_cases import NO_DROPOUT, PLAIN, SLOPES, Case
+from benchmarks.peer_cases import NO_DROPOUT, PLAIN, PLAIN_VAEGAN, SLOPES, Case
 from jaxgen import algorithms
 
 SHAPE = (16, 16, 3)
@@ -44,7 +44,7 @@ MLPS = {
     "semi_aae": Case("semi_aae", {**HIDDEN, "critic_hidden": (8,)}, (6, 6, 1), "torch_categorical", SLOPES),
     "cluster_aae": Case("cluster_aae", {**HIDDEN, "critic_hidden": (8,)}, (6, 6, 1), "torch_categorical", SLOPES),
 }
-VAEGAN = {"batch_size": 6, "average": 0.0, "r1": 0.0, "width": 8, "latent_size": 5}
+VAEGAN = {**PLAIN_VAEGAN, "batch_size": 6, "width": 8, "dense": 16, "latent_size": 5, "critic_layers": ()}
 VAEGAN["feature_layers"] = (("fold", 2), ("conv", 4, 3, 1, 1), ("leaky_relu", 0.2), ("conv", 8, 4, 2, 1))
 CONVS = {
     "conv": CASE,
