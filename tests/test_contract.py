@@ -136,6 +136,8 @@ def test_the_steps_compile_once(name, tokens):
 @every_config
 def test_the_reconstruction_or_else_the_first_players_loss_falls_on_one_batch(name, tokens):
     algorithm, state = start(name, tokens)
+    if name == "vaegan":  # by its KL of weight 15, no code pays while the decoder stands still
+        algorithm = dataclasses.replace(algorithm, beta=1.0)
     player = next((p for p in algorithm.players if p.name == "reconstruction"), algorithm.players[0])
     player = dataclasses.replace(player, tx=optax.adam(3e-3))
     state = state.replace(opt_states={player.name: player.tx.init({n: state.params[n] for n in player.networks})})
