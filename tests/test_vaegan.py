@@ -258,14 +258,14 @@ def test_moments_of_codes_are_those_of_all_devices():
 
 
 def test_every_player_keeps_its_own_statistics():
-    """The running mean is the decoder's to move, the batch statistics of the critic's layers the critic's."""
+    """The running mean is the decoder's to move, as are its layers' batch statistics; the critic's are the critic's."""
     normalised = (("conv", 8, 4, 2, 1), ("batch_norm",), ("relu",))
     own = {"average": 0.5, "standardised": False, "decorrelation": 0.0}
     algorithm, state = started(**own, critic_layers=normalised, encoder_layers=normalised)
     once = updated(algorithm, state)
     twice = updated(algorithm, once)
     moved = {name for name in twice.stats if not same(twice.stats[name], once.stats[name])}
-    assert moved == {"encoder", "critic", "average"}
+    assert moved == {"encoder", "decoder", "critic", "average"}
     expected = jax.tree.map(lambda a, b: 0.5 * a + 0.5 * b, state.params["decoder"], once.params["decoder"])
     jax.tree.map(np.testing.assert_allclose, twice.stats["average"]["decoder"], expected)
 
