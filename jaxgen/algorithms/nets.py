@@ -1,7 +1,7 @@
 """The encoder and decoder that a config describes: fully connected, or the layers that it spells out."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import flax.linen as nn
 from flax.linen.initializers import lecun_normal, zeros
@@ -48,6 +48,13 @@ def spelled(config, key: str) -> tuple[Layer, ...]:
     return layers
 
 
+def spelled_or_made(config, keys: Mapping[str, str], make: Callable[[], Mapping]) -> dict[str, tuple[Layer, ...]]:
+    """The layers of each network: those under its key, or those made for it; made only where any are missing."""
+    layers = {name: spelled(config, key) for name, key in keys.items()}
+    made = {} if all(layers.values()) else make()
+    return {name: its or made[name] for name, its in layers.items()}
+
+
 def critic_and_generator(config, image_shape: tuple[int, int, int], scores: int) -> Mapping[str, nn.Module]:
     """The two networks of a GAN, by name: `config.generator_layers` and `critic_layers` (see `Stack`).
 
@@ -57,10 +64,10 @@ def critic_and_generator(config, image_shape: tuple[int, int, int], scores: int)
     Raises:
       ValueError: a layer is none that there is, the width is below 1, or the images are too small for such a net.
     """
-    layers = {name: spelled(config, f"{name}_layers") for name in ("generator", "critic")}
-    if not all(layers.values()):
-        made = dict(zip(("generator", "critic"), dcgan_layers(config, image_shape, config.critic_norm), strict=True))
-        layers = {name: its or made[name] for name, its in layers.items()}
+    keys = {"generator": "generator_layers", "critic": "critic_layers"}
+    layers = spelled_or_made(
+        config, keys, lambda: dict(zip(keys, dcgan_layers(config, image_shape, config.critic_norm), strict=True))
+    )
     common = {"image_shape": image_shape, "kernel_init": config.kernel_init}
     return {
         "generator": Stack(layers["generator"], image_shape, **common),
@@ -103,10 +110,7 @@ def vaegan_networks(config, image_shape: tuple[int, int, int]) -> Mapping[str, n
     """
     shapes = {"encoder": (2, config.latent_size), "decoder": image_shape, "features": None, "critic": (1,)}
     keys = ("encoder_layers", "decoder_layers", "feature_layers", "critic_layers")
-    layers = {name: spelled(config, key) for name, key in zip(shapes, keys, strict=True)}
-    if not all(layers.values()):
-        made = vaegan_layers(config, image_shape)
-        layers = {name: its or made[name] for name, its in layers.items()}
+    layers = spelled_or_made(config, dict(zip(shapes, keys, strict=True)), lambda: vaegan_layers(config, image_shape))
     networks = {}
     for name, shape in shapes.items():
         spectral = config.spectral and name in ("features", "critic")
