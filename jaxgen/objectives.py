@@ -101,6 +101,7 @@ def reconstruction_measures(
     logits: Float[Array, "B *pixels"], targets: Float[Array, "B *pixels"]
 ) -> dict[str, Float[Array, " B"]]:
     """`nll` in nats and `mse` of pixels in [0, 1], of each example's pixel logits."""
+    logits, targets = flat(logits), flat(targets)
     return {"nll": bernoulli_nll(logits, targets), "mse": squared_error(jax.nn.sigmoid(logits), targets)}
 
 

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -71,3 +72,26 @@ def test_simulated_devices_get_a_thread_pool_that_does_not_deadlock(monkeypatch)
     monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
     parallel.prepare()
     assert os.environ["PJRT_NPROC"] == "16"
+
+
+def test_a_step_copies_no_weight_that_it_reads_and_replaces():
+    """On a CPU, a copy of every weight took up to a tenth of a step's time."""
+
+    def make_step(axis_name):
+        del axis_name
+
+        def loss(weights, x):
+            return jax.nn.relu(x @ weights[0] @ weights[1]).sum()
+
+        def step(weights, data, index, rng):
+            del data, rng
+            gradient = jax.grad(loss)(weights, jax.nn.one_hot(index, 7))
+            return jax.tree.map(lambda old, slope: old - 0.1 * slope, weights, gradient), {}
+
+        return step
+
+    weights = [jax.numpy.ones((7, 5)), jax.numpy.ones((5, 3))]
+    steps = parallel.compile_steps(make_step, parallel.data_mesh(jax.devices()[:1]), "jit")
+    program = steps.lower(weights, None, np.zeros((10, 4), np.int32), jax.random.key(0)).compile().as_text()
+    assert "f32[7,5]" in program
+    assert not re.findall(r"= f32\[(?:7,5|5,3)\]\S* copy\(.*", program)

@@ -94,9 +94,10 @@ class Autoencoder(Algorithm):
         told = self.apply("encoder", params, stats, self.scaled(seen), rng=encoder_rng)
         code = self.training_code(told, code_rng)
         output = self.apply("decoder", params, stats, code, rng=decoder_rng)
-        mse = objectives.squared_error(self.pixels(output), batch.image).mean()
+        drawn, wanted = objectives.flat(output), objectives.flat(batch.image)
+        mse = objectives.squared_error(self.pixels(drawn), wanted).mean()
         if self.pixel_loss == "cross_entropy":
-            nats = objectives.bernoulli_nll(output, batch.image).mean() / math.prod(self.info.image_shape)
+            nats = objectives.bernoulli_nll(drawn, wanted).mean() / math.prod(self.info.image_shape)
             return nats, ({"nats": nats, "mse": mse}, stats)
         loss = 4 * mse if self.signed else mse  # of pixels in [-1, 1]: weight decay is weighed against it
         return loss, ({"mse": mse}, stats)

@@ -27,7 +27,7 @@ from jaxtyping import Array, Float
 from jaxgen.networks.linear import plus_bias
 
 Images, Kernels, Outputs = Float[Array, "B H W C"], Float[Array, "K K C F"], Float[Array, "B h w F"]
-MOST_COPIES = 4  # see `where_it_runs`
+MOST_COPIES, MOST_CHANNELS = 4, 16  # see `where_it_runs`
 
 
 class Shape(NamedTuple):
@@ -110,7 +110,7 @@ def blurred(kernel: Kernels) -> Float[Array, "K+1 K+1 C F"]:
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def convolve(x: Images, kernel: Kernels, shape: Shape) -> Outputs:
     """The convolution of images."""
-    return where_it_runs(convolve_by_product, convolve_by_library, x, kernel, shape, windows(shape))
+    return where_it_runs(convolve_by_product, convolve_by_library, x, kernel, shape, of_windows(shape))
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -124,15 +124,16 @@ def kernel_product(x: Images, y: Outputs, shape: Shape) -> Kernels:
     """The adjoint of `convolve` in the kernel."""
     if shape.stride == 1 and shape.padding < shape.kernel[0]:
         return where_it_runs(kernel_by_halves, kernel_by_library, x, y, shape, float(shape.kernel[0]))
-    return where_it_runs(kernel_by_product, kernel_by_library, x, y, shape, windows(shape))
+    return where_it_runs(kernel_by_product, kernel_by_library, x, y, shape, of_windows(shape))
 
 
 def where_it_runs(by_product: Callable, by_library: Callable, a: Array, b: Array, shape: Shape, copies: float) -> Array:
     """What one of two forms gives; `copies` is how often the product's holds a pixel."""
     # XLA's convolutions on a CPU do not use its cores well where the stride is above 1: a step of a DCGAN of 32
-    # channels took 57 ms by them and 46 by matrix products (two cores). Where a pixel lies in many windows, these cost
-    # more memory than they spare time. Of stride 1 only the kernel's gradient is better so: a step of conv_ae takes 12%
-    # less.
+    # channels took 57 ms by them and 46 by matrix products (two cores). Where a pixel lies in many windows, or has many
+    # channels, laying the windows out costs more than it spares: from 32 channels on by the library, that step takes
+    # .92 of the time, one of 64 channels .96 (two cores of an EPYC, the library as `parallel.py` asks for it). Of
+    # stride 1 only the kernel's gradient is better as a product: a step of conv_ae takes 12% less.
     if copies > MOST_COPIES:
         return by_library(a, b, shape)
     return lax.platform_dependent(a, b, cpu=partial(by_product, shape=shape), default=partial(by_library, shape=shape))
@@ -141,6 +142,11 @@ def where_it_runs(by_product: Callable, by_library: Callable, a: Array, b: Array
 def windows(shape: Shape) -> float:
     """How many windows a pixel lies in."""
     return (shape.kernel[0] / shape.stride) ** 2
+
+
+def of_windows(shape: Shape) -> float:
+    """The same, where the windows of the image have to be laid out; too many if it has many channels."""
+    return windows(shape) if shape.kernel[2] <= MOST_CHANNELS else math.inf
 
 
 def _with_inputs(of: Callable) -> Callable:
