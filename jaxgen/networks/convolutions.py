@@ -110,43 +110,43 @@ def blurred(kernel: Kernels) -> Float[Array, "K+1 K+1 C F"]:
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def convolve(x: Images, kernel: Kernels, shape: Shape) -> Outputs:
     """The convolution of images."""
-    return where_it_runs(convolve_by_product, convolve_by_library, x, kernel, shape, of_windows(shape))
+    return where_it_runs(convolve_by_product, convolve_by_library, x, kernel, shape, windows_pay(shape))
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def transpose(y: Outputs, kernel: Kernels, shape: Shape) -> Images:
     """The adjoint of `convolve` in x."""
-    return where_it_runs(transpose_by_product, transpose_by_library, y, kernel, shape, windows(shape))
+    return where_it_runs(transpose_by_product, transpose_by_library, y, kernel, shape, few_windows(shape))
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def kernel_product(x: Images, y: Outputs, shape: Shape) -> Kernels:
     """The adjoint of `convolve` in the kernel."""
     if shape.stride == 1 and shape.padding < shape.kernel[0]:
-        return where_it_runs(kernel_by_halves, kernel_by_library, x, y, shape, float(shape.kernel[0]))
-    return where_it_runs(kernel_by_product, kernel_by_library, x, y, shape, of_windows(shape))
+        return where_it_runs(kernel_by_halves, kernel_by_library, x, y, shape, shape.kernel[0] <= MOST_COPIES)
+    return where_it_runs(kernel_by_product, kernel_by_library, x, y, shape, windows_pay(shape))
 
 
-def where_it_runs(by_product: Callable, by_library: Callable, a: Array, b: Array, shape: Shape, copies: float) -> Array:
-    """What one of two forms gives; `copies` is how often the product's holds a pixel."""
+def where_it_runs(by_product: Callable, by_library: Callable, a: Array, b: Array, shape: Shape, pays: bool) -> Array:
+    """What one of two forms gives: the product's on a CPU, where it `pays`."""
     # XLA's convolutions on a CPU do not use its cores well where the stride is above 1: a step of a DCGAN of 32
     # channels took 57 ms by them and 46 by matrix products (two cores). Where a pixel lies in many windows, or has many
     # channels, laying the windows out costs more than it spares: from 32 channels on by the library, that step takes
     # .92 of the time, one of 64 channels .96 (two cores of an EPYC, the library as `parallel.py` asks for it). Of
     # stride 1 only the kernel's gradient is better as a product: a step of conv_ae takes 12% less.
-    if copies > MOST_COPIES:
+    if not pays:
         return by_library(a, b, shape)
     return lax.platform_dependent(a, b, cpu=partial(by_product, shape=shape), default=partial(by_library, shape=shape))
 
 
-def windows(shape: Shape) -> float:
-    """How many windows a pixel lies in."""
-    return (shape.kernel[0] / shape.stride) ** 2
+def few_windows(shape: Shape) -> bool:
+    """Whether a pixel lies in few."""
+    return (shape.kernel[0] / shape.stride) ** 2 <= MOST_COPIES
 
 
-def of_windows(shape: Shape) -> float:
-    """The same, where the windows of the image have to be laid out; too many if it has many channels."""
-    return windows(shape) if shape.kernel[2] <= MOST_CHANNELS else math.inf
+def windows_pay(shape: Shape) -> bool:
+    """Whether it is worth while to lay the windows of the image out."""
+    return few_windows(shape) and shape.kernel[2] <= MOST_CHANNELS
 
 
 def _with_inputs(of: Callable) -> Callable:
