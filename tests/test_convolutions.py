@@ -6,8 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxgen.networks import convolutions
-from jaxgen.networks.convolutions import Conv, ConvTranspose, Shape, SmoothTranspose
+from jaxgen.networks import filters, library, windows
+from jaxgen.networks.convolutions import Conv, ConvTranspose, SmoothTranspose
+from jaxgen.networks.windows import Shape
 
 SHAPES = [(3, 1, 1), (4, 1, 2), (1, 1, 1), (3, 2, 1), (4, 2, 1), (5, 2, 2), (5, 3, 0), (2, 2, 1), (1, 1, 0)]
 X = jax.random.normal(jax.random.key(0), (2, 8, 11, 3))
@@ -41,29 +42,57 @@ def same_with_gradients(ours, theirs, as_theirs):
 
 
 @pytest.mark.parametrize(("size", "stride", "padding"), [*SHAPES, (4, 4, 0)])
-def test_what_runs_on_a_cpu_and_what_runs_elsewhere_are_the_same_maps(size, stride, padding):
-    kernel = jax.random.normal(jax.random.key(1), (size, size, 3, 5))
-    shape = Shape(X.shape, kernel.shape, stride, padding)
-    y = convolutions.convolve_by_product(X, kernel, shape)
-    for name, arguments in (("convolve", (X, kernel)), ("transpose", (y, kernel)), ("kernel", (X, y))):
-        by_product, by_library = (getattr(convolutions, f"{name}_by_{how}") for how in ("product", "library"))
-        np.testing.assert_allclose(by_product(*arguments, shape), by_library(*arguments, shape), rtol=1e-4, atol=1e-4)
+def test_windows_give_the_librarys_maps(size, stride, padding):
+    same_maps(windows, Shape(X.shape, (size, size, 3, 5), stride, padding))
+
+
+@pytest.mark.parametrize(
+    ("sides", "stride", "padding"), [((8, 12), 2, 1), ((9, 13), 2, 1), ((10, 6), 2, 0), ((9, 16), 3, 0), ((5, 7), 1, 0)]
+)
+def test_filters_give_the_librarys_maps(sides, stride, padding):
+    shape = Shape((2, *sides, 3), (2 * stride, 2 * stride, 3, 5), stride, padding)
+    assert filters.fits(shape)
+    same_maps(filters, shape)
+
+
+@pytest.mark.parametrize("shape", [Shape(X.shape, (4, 4, 3, 5), 2, 1), Shape((2, 8, 8, 3), (3, 3, 3, 5), 2, 1)])
+def test_filters_do_not_fit_odd_outputs_or_other_kernels(shape):
+    assert not filters.fits(shape)
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="elsewhere the library convolves")
+@pytest.mark.parametrize(("dtype", "library_does"), [("float32", False), ("bfloat16", True)])
+def test_on_a_cpu_filters_are_of_float32_alone(dtype, library_does):
+    """Of bfloat16, differences of pixels and sums of products would round too coarsely."""
+    x, layer = jnp.zeros((2, 8, 12, 20)), Conv(32, 4, 2, 1)
+    given = jax.tree.map(lambda x: x.astype(dtype), (layer.init(jax.random.key(0), x), x))
+    assert ("stablehlo.convolution" in jax.jit(layer.apply).lower(*given).as_text()) == library_does
+
+
+def same_maps(form, shape):
+    """By a form and by the library, to float32's rounding."""
+    x, kernel = (jax.random.normal(jax.random.key(i), sides) for i, sides in enumerate(shape[:2]))
+    y = library.convolve(x, kernel, shape)
+    for name, arguments in (("convolve", (x, kernel)), ("transpose", (y, kernel)), ("kernel_product", (x, y))):
+        found, expected = (getattr(module, name)(*arguments, shape) for module in (form, library))
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(("size", "padding"), [(3, 1), (3, 0), (2, 1), (5, 4), (1, 0)])
-def test_a_kernels_gradient_by_halves_is_the_same(size, padding):
+def test_a_kernels_gradient_is_the_same_from_the_other_side(size, padding):
     shape = Shape(X.shape, (size, size, 3, 5), 1, padding)
-    high, wide = (side + 2 * padding - size + 1 for side in X.shape[1:3])
-    y = jax.random.normal(jax.random.key(1), (len(X), high, wide, 5))
-    by_halves, by_library = (of(X, y, shape) for of in (convolutions.kernel_by_halves, convolutions.kernel_by_library))
-    np.testing.assert_allclose(by_halves, by_library, rtol=1e-4, atol=1e-4)
+    y = library.convolve(X, jnp.zeros(shape.kernel), shape)
+    y = jax.random.normal(jax.random.key(1), y.shape)
+    turned, straight = (of(X, y, shape) for of in (library.turned_kernel_product, library.kernel_product))
+    np.testing.assert_allclose(turned, straight, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("layer", [Conv, ConvTranspose])
-def test_gradients_of_gradients_are_those_of_xlas_own(layer):
+@pytest.mark.parametrize(("sides", "channels"), [((8, 9), 3), ((8, 12), 20)])  # by windows, by filters on a CPU
+def test_gradients_of_gradients_are_those_of_xlas_own(layer, sides, channels):
     """What a penalty on a critic's slope descends: that of the image, in turn, by image and by kernel."""
-    x = jax.random.normal(jax.random.key(0), (2, 8, 9, 3))
-    ours = layer(4, 4, 2, 1)
+    x = jax.random.normal(jax.random.key(0), (2, *sides, channels))
+    ours = layer(channels, 4, 2, 1)
     params = ours.init(jax.random.key(1), x)["params"]
 
     def theirs(params, x):

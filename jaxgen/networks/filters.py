@@ -1,0 +1,140 @@
+"""The three maps of a convolution in 9 products for 16, where its kernel is twice as long as its stride.
+
+Two neighbouring outputs of a filter of two taps, y0 = d0 g0 + d1 g1 and y1 = d1 g0 + d2 g1, cost three products:
+
+    m0 = (d0 - d1) g0,  m1 = d1 (g0 + g1),  m2 = (d2 - d1) g1;    y0 = m0 + m1,  y1 = m1 + m2
+
+and 2 × 2 outputs nine: F(2 × 2, 2 × 2) of Winograd's minimal filters (Lavin & Gray 2016, arXiv 1509.09308, section
+4.1). A kernel of two strides is such a filter of blocks of stride × stride pixels, whose pixels are more channels. So
+the products are of matrices, a row for each 2 × 2 outputs. Differences of pixels round as sums do: results are to
+float32's rounding those of the other forms.
+"""
+
+from collections.abc import Callable, Sequence
+
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float
+
+from jaxgen.networks.windows import Images, Kernels, Outputs, Shape, flat, padded
+
+Grid = Sequence[Sequence[Array]]  # by row and column: of blocks 3 × 3, of outputs 2 × 2
+
+
+def fits(shape: Shape) -> bool:
+    """Whether the kernel is of two strides, and outputs come in pairs."""
+    high, wide, _ = outputs(shape)
+    return shape.kernel[0] == 2 * shape.stride and high % 2 == wide % 2 == 0
+
+
+def outputs(shape: Shape) -> tuple[int, int, int]:
+    """Rows, columns and channels."""
+    high, wide = ((side + 2 * shape.padding - shape.kernel[0]) // shape.stride + 1 for side in shape.image[1:3])
+    return high, wide, shape.kernel[3]
+
+
+def convolve(x: Images, kernel: Kernels, shape: Shape) -> Outputs:
+    pairs = over_both(sums, mapped(jnp.matmul, seen(x, shape), weights(kernel, shape)))
+    high, wide, features = outputs(shape)
+    by_pair = woven(mapped(lambda pair: pair.reshape(-1, high // 2, wide // 2, features), pairs), 2, 3)
+    return by_pair.reshape(-1, high, wide, features)
+
+
+def transpose(y: Outputs, kernel: Kernels, shape: Shape) -> Images:
+    products = mapped(lambda pair, weight: pair @ weight.T, spread_pairs(y), weights(kernel, shape))
+    high, wide, _ = outputs(shape)
+    stride, channels = shape.stride, shape.kernel[2]
+
+    def by_row(column: Sequence[Array]) -> Float[Array, "B H w N"]:
+        # Without the barrier, the sums along columns would make each of these again.
+        blocks = [each.reshape(-1, high // 2, wide // 2, stride, stride * channels) for each in column]
+        rows = jnp.stack(laid_back(*blocks, 1), 2).swapaxes(3, 4)
+        return lax.optimization_barrier(rows.reshape(len(y), -1, wide // 2, stride * channels))
+
+    columns = jnp.stack(laid_back(*map(by_row, zip(*products, strict=True)), 2), 3)
+    x = columns.reshape(len(y), columns.shape[1], -1, channels)
+    _, tall, broad, _ = shape.image
+    return x[:, shape.padding : shape.padding + tall, shape.padding : shape.padding + broad]
+
+
+def kernel_product(x: Images, y: Outputs, shape: Shape) -> Kernels:
+    products = mapped(lambda blocks, pair: blocks.T @ pair, seen(x, shape), spread_pairs(y))
+    blocks = (shape.stride, shape.stride, *shape.kernel[2:])
+    return woven(mapped(lambda tap: tap.reshape(blocks), over_both(sums, products)), 0, 1).reshape(shape.kernel)
+
+
+# Along one axis. As matrices, `spread` and `sums` are each other's transposes, `differences` and `laid_back` too.
+
+
+def differences(a: Array, b: Array, c: Array) -> tuple[Array, Array, Array]:
+    """Of the blocks that two neighbouring outputs see."""
+    return a - b, b, c - b
+
+
+def spread(a: Array, b: Array) -> tuple[Array, Array, Array]:
+    return a, a + b, b
+
+
+def sums(a: Array, b: Array, c: Array) -> tuple[Array, Array]:
+    return a + b, b + c
+
+
+def laid_back(a: Array, b: Array, c: Array, axis: int) -> tuple[Array, Array]:
+    """To the even and the odd blocks of an axis: the last block of a pair of outputs is the first of the next."""
+    return padded(a, axis, 0, 1) + padded(c, axis, 1, 0), padded(b - a - c, axis, 0, 1)
+
+
+# Along both.
+
+
+def over_both(of: Callable, grid: Grid) -> Grid:
+    """A map of some arrays, over each row of a grid and then over each column."""
+    columns = zip(*(of(*row) for row in grid), strict=True)
+    return list(zip(*(of(*column) for column in columns), strict=True))
+
+
+def mapped(of: Callable, *grids: Grid) -> Grid:
+    return [[of(*each) for each in zip(*rows, strict=True)] for rows in zip(*grids, strict=True)]
+
+
+def woven(grid: Grid, row: int, column: int) -> Array:
+    """A grid as two axes of one array."""
+    return jnp.stack([jnp.stack(each, column) for each in grid], row)
+
+
+def weights(kernel: Kernels, shape: Shape) -> Grid:
+    """[S S C, F] each."""
+    stride = shape.stride
+    taps = kernel.reshape(2, stride, 2, stride, *shape.kernel[2:])
+    grid = over_both(spread, [[taps[i, :, j] for j in (0, 1)] for i in (0, 1)])
+    return mapped(lambda tap: flat(tap, 1), grid)
+
+
+def spread_pairs(y: Outputs) -> Grid:
+    """[B h/2 w/2, F] each."""
+    batch, high, wide, features = y.shape
+    pairs = y.reshape(batch, high // 2, 2, wide // 2, 2, features)
+    grid = over_both(spread, [[pairs[:, :, i, :, j] for j in (0, 1)] for i in (0, 1)])
+    return mapped(lambda pair: flat(pair, 1), grid)
+
+
+def seen(x: Images, shape: Shape) -> Grid:
+    """The differences of the blocks that each 2 × 2 outputs see, [B h/2 w/2, S S C] each."""
+    stride = shape.stride
+    for axis, side in enumerate(outputs(shape)[:2], 1):
+        x = padded(x, axis, shape.padding, stride * (side + 2) - x.shape[axis] - shape.padding)
+    # Without the barrier, those along rows would make each of these again.
+    columns = [lax.optimization_barrier(each) for each in differences(*blocks_of(x, 2, stride))]
+    by_row = zip(*(differences(*blocks_of(each, 1, stride)) for each in columns), strict=True)
+    return mapped(lambda blocks: flat(jnp.stack([blocks[:, :, row] for row in range(stride)], 3), 3), list(by_row))
+
+
+def blocks_of(x: Array, axis: int, stride: int) -> list[Array]:
+    """Along one axis, the first, second and third block that each pair of outputs sees: two axes, pair and pixel."""
+    pairs = x.shape[axis] // (2 * stride) - 1
+    x = x.reshape(*x.shape[:axis], pairs + 1, 2, stride, *x.shape[axis + 1 :])
+
+    def block(first: int, place: int) -> Array:
+        return lax.index_in_dim(lax.slice_in_dim(x, first, first + pairs, axis=axis), place, axis + 1, keepdims=False)
+
+    return [block(0, 0), block(0, 1), block(1, 0)]
