@@ -47,7 +47,8 @@ def test_windows_give_the_librarys_maps(size, stride, padding):
 
 
 @pytest.mark.parametrize(
-    ("sides", "stride", "padding"), [((8, 12), 2, 1), ((9, 13), 2, 1), ((10, 6), 2, 0), ((9, 16), 3, 0), ((5, 7), 1, 0)]
+    ("sides", "stride", "padding"),
+    [((8, 12), 2, 1), ((9, 13), 2, 1), ((10, 6), 2, 0), ((9, 16), 3, 0), ((5, 7), 1, 0), ((14, 18), 2, 1)],
 )
 def test_filters_give_the_librarys_maps(sides, stride, padding):
     shape = Shape((2, *sides, 3), (2 * stride, 2 * stride, 3, 5), stride, padding)
@@ -55,8 +56,8 @@ def test_filters_give_the_librarys_maps(sides, stride, padding):
     same_maps(filters, shape)
 
 
-@pytest.mark.parametrize("shape", [Shape(X.shape, (4, 4, 3, 5), 2, 1), Shape((2, 8, 8, 3), (3, 3, 3, 5), 2, 1)])
-def test_filters_do_not_fit_odd_outputs_or_other_kernels(shape):
+@pytest.mark.parametrize("shape", [Shape((2, 6, 10, 3), (4, 4, 3, 5), 2, 1), Shape((2, 8, 8, 3), (3, 3, 3, 5), 2, 1)])
+def test_filters_do_not_fit_few_odd_outputs_or_other_kernels(shape):
     assert not filters.fits(shape)
 
 
