@@ -136,7 +136,7 @@ def on_a_cpu(a: Array, shape: Shape, windows_pay: bool) -> ModuleType:
     # channels took 57 ms by them and 46 by windows (two cores). Where a pixel lies in many windows, or has many
     # channels, laying the windows out costs more than it spares. There filters take .77 of the time of such a step,
     # .73 of one of 64 channels, .79 of one of a VAE/GAN (two cores of an EPYC, the library as `parallel.py` asks for
-    # it); of 16 channels on they would not be faster than windows.
+    # it); of 16 channels they are no faster than windows.
     if filters.fits(shape) and not few_channels(shape) and a.dtype == jnp.float32:
         return filters
     return windows if windows_pay else library
