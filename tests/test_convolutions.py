@@ -93,7 +93,7 @@ def test_a_kernels_gradient_is_the_same_from_the_other_side(size, padding):
 def test_gradients_of_gradients_are_those_of_xlas_own(layer, sides, channels):
     """What a penalty on a critic's slope descends: that of the image, in turn, by image and by kernel."""
     x = jax.random.normal(jax.random.key(0), (2, *sides, channels))
-    ours = layer(channels, 4, 2, 1)
+    ours = layer(channels + 1, 4, 2, 1)
     params = ours.init(jax.random.key(1), x)["params"]
 
     def theirs(params, x):
