@@ -210,7 +210,7 @@ def act(config, workdir: str, mode: str, profile: bool, options: dict) -> int:
         print(f"error: {unwritten(error)}", file=sys.stderr)
         return 1
     except jax.errors.JaxRuntimeError as error:
-        if "out of memory" not in str(error).lower():
+        if not hosts.out_of_memory(error):
             raise
         print(f"error: {too_full(error)}", file=sys.stderr)
         return 1

@@ -181,7 +181,12 @@ def with_peers() -> Iterator[None]:
     try:
         yield
     except jax.errors.JaxRuntimeError as error:
-        if not several():
+        if not several() or out_of_memory(error):
             raise
         said = str(error).splitlines()[0][:200]
         raise LostPeerError(f"another process of this run was lost ({said}); {RESUMES}") from error
+
+
+def out_of_memory(error: jax.errors.JaxRuntimeError) -> bool:
+    """Whether a device had no room: trouble of this process, with which no peer has to do."""
+    return "out of memory" in str(error).lower()
