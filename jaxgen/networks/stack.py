@@ -110,6 +110,11 @@ class Stack(nn.Module):
         return self._transpose(SmoothTranspose, x, at, features, size, stride, padding, extra)
 
     def _transpose(self, kind: type[ConvTranspose], x, at: At, features, size, stride, padding, extra):
+        if (side := (min(x.shape[1:3]) - 1) * stride + size + extra - 2 * padding) < 1:
+            raise ValueError(
+                f"a transposed convolution of {size} pixels by {stride}, {padding} of them cut off, makes {side} of "
+                f"{min(x.shape[1:3])}: choose a smaller padding"
+            )
         layer = kind(features, size, stride, padding, extra=extra, kernel_init=self._init(), use_bias=at.bias)
         return self._weigh(layer, x, at.train)
 
