@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     common = {"dataset": dataset.name, "split": options.split, **records.provenance(jax.devices()[0])}
-    rows = [point._asdict() | common | {"date": records.now()} for point in points]
+    rows = [point._asdict() | common for point in points]
     for row in rows:
         records.append(options.out, row)
     print(records.table(rows, COLUMNS))

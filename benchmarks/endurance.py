@@ -31,7 +31,7 @@ from PIL import Image
 
 import jaxgen
 from benchmarks import records
-from jaxgen.checkpoints import list_checkpoints
+from jaxgen.checkpoint_folder import list_checkpoints
 
 STEPS = 400
 RUN = (
@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = records.parser("endurance", __doc__)
     add = parser.add_argument
-    add("--kills", type=int, default=100, metavar="N", help="(default: 100)")
+    add("--kills", type=records.count, default=100, metavar="N", help="(default: 100)")
     add("--seed", type=int, default=0, metavar="N", help="of the moments (default: 0)")
     add("--out", type=Path, default=records.RESULTS / "endurance.jsonl", metavar="FILE")
     return parser.parse_args(argv)

@@ -17,6 +17,7 @@ floor_ms: their sum, one after the other: an optimiser begins when its gradients
 """
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -26,7 +27,7 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks import records, step_throughput
-from benchmarks.step_throughput import Case, count, words
+from benchmarks.step_throughput import Case
 from jaxgen import algorithms
 from jaxgen.data import load_dataset
 
@@ -57,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     usage, _, meaning = __doc__.partition("The step and")
+    words, count = records.words, records.count
     parser = records.parser("floor", usage, epilog="The step and" + meaning, allow_abbrev=False)
     add = parser.add_argument
     add("--configs", type=words, metavar="A,B", help="names in configs/ (default: all of them)")
@@ -72,8 +74,13 @@ def run(options: argparse.Namespace) -> list[dict]:
     """Measures every case, adding each row to `options.out` as soon as it is there.
 
     Raises:
-      ValueError: a config, a token or the file does not fit; nothing was measured.
+      ValueError: a config, a token or the file does not fit, or jax is kept from the CPU; nothing was measured.
     """
+    platforms = os.environ.get("JAX_PLATFORMS", "")
+    if platforms and "cpu" not in platforms.split(","):
+        raise ValueError(
+            f'JAX_PLATFORMS="{platforms}" leaves out the CPU, where a step\'s operations are counted; add it'
+        )
     step_throughput.set_up_jax(simulate=None)
     cases = [
         Case(config, step_throughput.told(config, tokens), "jit", 1, None, options.steps, options.repeats)
@@ -84,13 +91,13 @@ def run(options: argparse.Namespace) -> list[dict]:
 
 
 def benchmark(case: Case) -> dict:
-    """One row, but for its date."""
+    """One row."""
     before = rates()
     row = step_throughput.benchmark(case)
     matrix, memory = (max(pair) for pair in zip(before, rates(), strict=True))
     config = step_throughput.read_config(case)
     state = state_bytes(algorithms.build(config, load_dataset(config.data).info))
-    kept = ("config", "tokens", "devices", "batch_size", "gflop_per_step", "device", "versions")
+    kept = ("config", "tokens", "devices", "batch_size", "gflop_per_step", "device", "versions", "date")
     return {key: row[key] for key in kept if key in row} | shares(
         row["gflop_per_step"], state / 1e6, matrix, memory, 1e3 / row["steps_per_s"]
     )
@@ -120,7 +127,7 @@ def state_bytes(algorithm: algorithms.Algorithm) -> int:
 
 def rates() -> tuple[float, float]:
     """The machine's GFLOP/s of matrix products, and the GB/s of a pass over memory."""
-    product = jax.jit(lambda a, b: jnp.matmul(a, b, precision="highest"))
+    product = jax.jit(jnp.matmul)  # of whole float32 numbers or of TF32, as a step's are here
     squares = {side: jnp.ones((side, side)) for side in SIDES}
     matrix = max(2e-9 * side**3 / least(lambda x=x: product(x, x)) for side, x in squares.items())
     change = jax.jit(lambda x: 1.0 - x, donate_argnums=0)

@@ -28,7 +28,7 @@ from PIL import Image
 
 from benchmarks import records
 from jaxgen import algorithms, parallel
-from jaxgen.data import load_dataset
+from jaxgen.data import Augmentation, load_dataset
 from jaxgen.feeding import feeder
 from jaxgen.training import make_step
 from jaxgen.types import Data
@@ -41,30 +41,33 @@ SIZE = 64
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit status, 2 for a user's mistake."""
     options = parse(argv)
-    try:
-        records.prepare(options.out)
-        with tempfile.TemporaryDirectory() as folder:
-            row = measured(options, options.path or write_noise(Path(folder), options.images))
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    records.append(options.out, row)
-    print(records.table([row], COLUMNS))
-    print(f"images/s; {row['device']}; added to {options.out}")
-    return 0
+    return records.main(lambda: [run(options)], COLUMNS, options.out, "; images/s")
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = records.parser("input_throughput", __doc__)
     add = parser.add_argument
     add("--path", type=Path, help="a folder of images (default: noise)")
-    add("--images", type=int, default=2000, metavar="N", help="of noise (default: 2000)")
+    add("--images", type=records.count, default=2000, metavar="N", help="of noise (default: 2000)")
     add("--config", default="dcgan", metavar="NAME", help="whose step takes them (default: dcgan)")
-    add("--batch_size", type=int, default=64, metavar="B", help="(default: 64)")
-    add("--steps", type=int, default=20, metavar="N", help="a turn (default: 20)")
-    add("--repeats", type=int, default=7, metavar="N", help="turns (default: 7)")
+    add("--batch_size", type=records.count, default=64, metavar="B", help="(default: 64)")
+    add("--steps", type=records.count, default=20, metavar="N", help="a turn (default: 20)")
+    add("--repeats", type=records.count, default=7, metavar="N", help="turns (default: 7)")
     add("--out", type=Path, default=records.RESULTS / "input_throughput.jsonl", metavar="FILE")
     return parser.parse_args(argv)
+
+
+def run(options: argparse.Namespace) -> dict:
+    """The row, which is added to `options.out`.
+
+    Raises:
+      ValueError: the config is unknown, the images can't be read; the file can't be written.
+    """
+    records.prepare(options.out)
+    with tempfile.TemporaryDirectory() as folder:
+        row = measured(options, options.path or write_noise(Path(folder), options.images))
+    records.append(options.out, row)
+    return row
 
 
 def write_noise(folder: Path, count: int) -> Path:
@@ -87,10 +90,11 @@ def measured(options: argparse.Namespace, folder: Path) -> dict:
     config.data.budget = 0
     streamed = load_dataset(config.data).training
     algorithm = algorithms.build(config, memory.info)
+    step = make_step(algorithm, augment=Augmentation.from_config(config))
     rates = {
         "stream": rate(config, streamed, algorithm, make_look),
-        "step": rate(config, memory.train, algorithm, make_step(algorithm)),
-        "together": rate(config, streamed, algorithm, make_step(algorithm)),
+        "step": rate(config, memory.train, algorithm, step),
+        "together": rate(config, streamed, algorithm, step),
     }
     return {
         "config": options.config,

@@ -55,8 +55,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = records.parser("peers", __doc__)
     add = parser.add_argument
     add("--configs", default=",".join(CASES), metavar="A,B", help="which cases (default: %(default)s)")
-    add("--steps", type=int, metavar="N", help="a turn (default: those of a second, 10 at least)")
-    add("--repeats", type=int, default=7, metavar="N", help="turns (default: 7)")
+    add("--steps", type=records.count, metavar="N", help="a turn (default: those of a second, 10 at least)")
+    add("--repeats", type=records.count, default=7, metavar="N", help="turns (default: 7)")
     add("--out", type=Path, default=records.RESULTS / "peers.jsonl", metavar="FILE")
     return parser.parse_args(argv)
 
@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> list[dict]:
     """Measures every case that is asked for, adding its row to `options.out`.
 
     Raises:
-      ValueError: a case is unknown, a count below 1, PyTorch is missing or can't compute where jax does, or losses
+      ValueError: a case is unknown, PyTorch is missing or can't compute where jax does, or losses
         differ; the file can't be written.
     """
     names = options.configs.split(",")
@@ -73,9 +73,6 @@ def run(options: argparse.Namespace) -> list[dict]:
         raise ValueError(
             f'case "{unknown[0]}" is unknown{did_you_mean(unknown[0], CASES)}; choose from {", ".join(CASES)}'
         )
-    for key in ("steps", "repeats"):
-        if (value := getattr(options, key)) is not None and value < 1:
-            raise ValueError(f"{key}={value} must be at least 1; try --{key}=10")
     try:
         import torch
     except ImportError as error:
@@ -178,14 +175,14 @@ def noise(image_shape: tuple[int, int, int]) -> Data:
 
 
 def jaxgen_turn(algorithm, data: Data) -> Callable[[np.ndarray], dict]:
-    """`take(index [S, B])`: so many steps, finished when it returns their metrics."""
+    """`take(index [S, B])`: so many steps, finished when it returns their metrics, which it fetches."""
     one_device = parallel.data_mesh(jax.devices()[:1])  # as PyTorch has
     steps, state, placed, rng = step_throughput.ready(algorithm, data, one_device, "jit")
 
     def take(index: np.ndarray) -> dict:
         nonlocal state
-        state, metrics = jax.block_until_ready(steps(state, placed, index, rng))
-        return metrics
+        state, metrics = steps(state, placed, index, rng)
+        return jax.device_get(jax.block_until_ready((state, metrics))[1])
 
     return take
 
@@ -236,7 +233,7 @@ def check(peer, algorithm, config, data: Data, rounding: float = 1.0) -> None:
         mock.patch("jaxgen.prng.randint", fixed_integers),
         jax.default_matmul_precision("highest"),
     ):
-        ours = jax.device_get(jaxgen_turn(algorithm, data)(index))
+        ours = jaxgen_turn(algorithm, data)(index)
     placed = cache(lambda make, *its: torch.as_tensor(make(*its), device=torch_device()))  # once: graphs hold it
     for form in forms_of(peer):
         step = stepper(peer, algorithm, params, config, data, form)

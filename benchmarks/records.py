@@ -68,8 +68,8 @@ def finished_run(config: str, folder: Path, overrides: tuple[str, ...]) -> dict:
 
 
 def provenance(device: jax.Device) -> dict:
-    """What makes a number more than an anecdote: the device and the versions, the commit among them."""
-    return {"device": device_name(device), "versions": workdir.versions()}
+    """What makes a number more than an anecdote: the device, the versions, the commit among them, and the date."""
+    return {"device": device_name(device), "versions": workdir.versions(), "date": now()}
 
 
 def device_name(device: jax.Device) -> str:
@@ -95,15 +95,27 @@ def parser(benchmark: str, doc: str, **options) -> argparse.ArgumentParser:
     )
 
 
-def main(run: Callable[[], list[dict]], columns: Mapping[str, str], out: Path) -> int:
+def words(text: str) -> list[str]:
+    """An option's words, between which are commas."""
+    return text.split(",")
+
+
+def count(text: str) -> int:
+    """An option's number, at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} must be a whole number, at least 1")
+    return int(text)
+
+
+def main(run: Callable[[], list[dict]], columns: Mapping[str, str], out: Path, note: str = "") -> int:
     """Runs a benchmark, which adds its rows to `out`, and shows them; the exit status, 2 for a user's mistake."""
     try:
         rows = run()
     except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {error}".replace("--config.batch_size", "--batch_size"), file=sys.stderr)
         return 2
     print(table(rows, columns))
-    print(f"{rows[0]['device']}; {len(rows)} rows added to {out}")
+    print(f"{rows[0]['device']}; {len(rows)} rows added to {out}{note}")
     return 0
 
 
@@ -130,14 +142,7 @@ def prepare(path: str | Path) -> Path:
 def append(path: str | Path, row: Mapping) -> None:
     """Adds a row to a file of JSON lines, which is made if it is missing."""
     with prepare(path).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(finite(row), ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def finite(value):
-    """The same with None for NaN and the infinities, which JSON does not have."""
-    if isinstance(value, Mapping):
-        return {key: finite(each) for key, each in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        file.write(json.dumps(workdir.plain(row), ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def table(rows: Iterable[Mapping], columns: Mapping[str, str]) -> str:

@@ -39,7 +39,6 @@ COLUMNS |= {"batch_size": "batch", "images_per_s": "images/s", "speedup": "speed
 COLUMNS |= {"speedup_max": "max", "collective_bytes": "exchanged bytes", "gradient_bytes": "of gradients"}
 GROWTHS = ("strong", "weak")
 COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
-BYTES = {"f64": 8, "s64": 8, "u64": 8, "f32": 4, "s32": 4, "u32": 4, "f16": 2, "bf16": 2, "pred": 1, "s8": 1, "u8": 1}
 
 
 class Case(NamedTuple):
@@ -54,27 +53,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit status, 2 for a user's mistake."""
     options = parse(argv)
     step_throughput.set_up_jax(options.simulate)
-    rows = []
-    try:
-        cases = cases_of(options)
-        records.prepare(options.out)
-        for name in options.configs:
-            for row in measured(name, cases, options):
-                records.append(options.out, row)
-                rows.append(row)
-    except ValueError as error:
-        print(f"error: {error}".replace("--config.batch_size", "--batch_size"), file=sys.stderr)
-        return 2
-    print(records.table(rows, COLUMNS))
-    simulated = "; simulated devices share the cores of one: overheads, no speeds" if rows[0]["simulated"] else ""
-    print(f"{rows[0]['device']}; {len(rows)} rows added to {options.out}{simulated}")
-    return 0
+    simulated = step_throughput.is_simulated()
+    note = "; simulated devices share the cores of one: overheads, no speeds" if simulated else ""
+    return records.main(lambda: run(options), COLUMNS, options.out, note)
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = records.parser("scaling", __doc__, allow_abbrev=False)
     add = parser.add_argument
-    words, count = step_throughput.words, step_throughput.count
+    words, count = records.words, records.count
     add("--configs", type=words, default=["cond_aae"], metavar="A,B", help="names in configs/ (default: cond_aae)")
     add("--tokens", default="", metavar="A,B", help="of each config")
     add("--ways", type=words, default=list(parallel.WAYS), metavar="A,B", help="jit, pmap (default: both)")
@@ -91,6 +78,22 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--repeats", type=count, default=7, metavar="N", help="turns (default: 7)")
     add("--out", type=Path, default=records.RESULTS / "scaling.jsonl", metavar="FILE")
     return parser.parse_args(argv)
+
+
+def run(options: argparse.Namespace) -> list[dict]:
+    """The rows of every config, each added to `options.out` as soon as those of its config are there.
+
+    Raises:
+      ValueError: as `cases_of` and `measured`; or the file can't be written.
+    """
+    cases = cases_of(options)
+    records.prepare(options.out)
+    rows = []
+    for name in options.configs:
+        for row in measured(name, cases, options):
+            records.append(options.out, row)
+            rows.append(row)
+    return rows
 
 
 def cases_of(options: argparse.Namespace) -> list[Case]:
@@ -174,11 +177,15 @@ def prepared(algorithm, dataset, config, batch_size, mesh, way, steps) -> tuple[
 
 
 def bytes_of_collectives(program: str) -> int:
-    """What the collective operations of a compiled program give out, in bytes; in a loop, of one pass."""
+    """What the collective operations of a compiled program give out, in bytes; in a loop, of one pass.
+
+    Of one in two parts, which begins and is waited for, the latter: some begin with their operand beside the result.
+    """
     total = 0
-    for shapes in re.findall(rf"= (.+?) (?:{'|'.join(COLLECTIVES)})(?:-start)?\(", program):
+    for shapes in re.findall(rf"= (.+?) (?:{'|'.join(COLLECTIVES)})(?:-done)?\(", program):
         for kind, sides in re.findall(r"(\w+)\[([\d,]*)\]", shapes):
-            total += BYTES[kind] * math.prod(int(side) for side in sides.split(",") if side)
+            size = 1 if kind == "pred" else int(re.search(r"\d+", kind)[0]) // 8
+            total += size * math.prod(int(side) for side in sides.split(",") if side)
     return total
 
 

@@ -78,17 +78,11 @@ class Case(NamedTuple):
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit status, 2 for a user's mistake."""
     options = parse(argv)
-    try:
-        rows = run(options)
-    except ValueError as error:
-        print(f"error: {error}".replace("--config.batch_size", "--batch_size"), file=sys.stderr)
-        return 2
-    print(records.table(rows, COLUMNS))
-    print(f"{rows[0]['device']}; jax {rows[0]['versions']['jax']}; {len(rows)} rows added to {options.out}")
-    return 0
+    return records.main(lambda: run(options), COLUMNS, options.out)
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    words, count = records.words, records.count
     usage, _, meaning = __doc__.partition("The step is")
     parser = records.parser("step_throughput", usage, epilog="The step is" + meaning, allow_abbrev=False)
     add = parser.add_argument
@@ -105,16 +99,6 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--out", type=Path, default=records.RESULTS / "step_throughput.jsonl", metavar="FILE",
         help="the JSON lines to add to (default: %(default)s)")  # fmt: skip
     return parser.parse_args(argv)
-
-
-def words(text: str) -> list[str]:
-    return text.split(",")
-
-
-def count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} must be a whole number, at least 1")
-    return int(text)
 
 
 def run(options: argparse.Namespace) -> list[dict]:
@@ -144,7 +128,7 @@ def each_by_itself(measure: Callable[[Case], dict], cases: Sequence[Case], out: 
     rows = []
     for case in cases:
         print(f"measuring {case.config}:{case.tokens} under {case.parallel} …", file=sys.stderr, flush=True)
-        row = in_new_process(measure, case) | {"date": records.now()}
+        row = in_new_process(measure, case)
         records.append(out, row)
         rows.append(row)
     return rows

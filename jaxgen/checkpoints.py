@@ -5,9 +5,9 @@ step, the metrics, and a checksum over all of it, as Orbax does not notice a fli
 """
 
 import contextlib
-import json
 import logging
 import math
+import numbers
 import os
 import re
 import shutil
@@ -21,13 +21,13 @@ import numpy as np
 from flax.traverse_util import unflatten_dict
 
 from jaxgen import hosts
+from jaxgen.checkpoint_folder import list_checkpoints, listed, move_aside, read_meta
 from jaxgen.quiet_orbax import no_log, orbax
 from jaxgen.trees import blank, checksum, difference, leaves_by_path, place, plain
 from jaxgen.types import TrainState
 
 LOGGER = logging.getLogger("jaxgen")
 ITEMS = ("state", "meta")
-DAMAGED = "damaged"  # the folder that damaged checkpoints are moved to
 
 
 class Restored(NamedTuple):
@@ -122,7 +122,7 @@ class Checkpoints:
             return Restored(self._fit(leaves, target, candidate), meta, candidate)
         if not damage:
             return None
-        if isinstance(step, int):
+        if isinstance(step, numbers.Integral):
             raise ValueError(f"checkpoint in {self._directory} damaged: {damage[0]}; steps at hand: {self._at_hand()}")
         raise ValueError(
             f"every checkpoint in {self._directory} is damaged: {'; '.join(damage)}; "
@@ -186,7 +186,7 @@ class Checkpoints:
             for path in self._directory.glob("*.orbax-checkpoint-tmp*"):
                 shutil.rmtree(path, ignore_errors=True)
             for step in self._damaged & set(list_checkpoints(self._directory)):
-                _move_aside(self._directory / str(step))
+                move_aside(self._directory / str(step))
         if hosts.several():
             from jax.experimental import multihost_utils
 
@@ -208,14 +208,14 @@ class Checkpoints:
             raise ValueError(
                 f"no checkpoint in {self._directory} has a finite {self._best[0]}; steps at hand: {self._at_hand()}"
             )
-        if not isinstance(step, int):
+        if not isinstance(step, numbers.Integral):
             raise ValueError(f"step={step!r} must be a number, 'best' or None for the newest")
         if step not in steps:
             raise ValueError(f"no checkpoint at step {step} in {self._directory}; steps at hand: {self._at_hand()}")
-        return [step]
+        return [int(step)]
 
     def _at_hand(self) -> str:
-        return _listed(self.steps()) or "none"
+        return listed(self.steps()) or "none"
 
     def _by_merit(self, steps: Sequence[int]) -> list[int]:
         """The steps with a finite metric, the best first; of equals the later first."""
@@ -223,7 +223,7 @@ class Checkpoints:
             return []
         for step in steps:
             if step not in self._scores:
-                self._scores[step] = self._score(_read_meta(self._directory / str(step)))
+                self._scores[step] = self._score(read_meta(self._directory / str(step)))
         sign = 1.0 if self._best[1] == "min" else -1.0
         scored = [step for step in steps if self._scores[step] is not None]
         return sorted(scored, key=lambda step: (sign * self._scores[step], -step))
@@ -288,56 +288,9 @@ class _Best:
         return [info.step in best for info in checkpoints]
 
 
-def list_checkpoints(directory: str | os.PathLike) -> list[int]:
-    """The steps of the checkpoints in a folder in ascending order, good or not; [] if there is no such folder."""
-    path = Path(directory)
-    names = [child.name for child in path.iterdir() if child.is_dir()] if path.is_dir() else []
-    return sorted(int(name) for name in names if name.isdecimal() and str(int(name)) == name)
-
-
-def newest_meta(directory: str | os.PathLike) -> dict[str, Any] | None:
-    """The meta of the newest checkpoint that has one, its arrays unread; None if there is no checkpoint.
-
-    Raises:
-      ValueError: there are checkpoints, and none has a meta that can be read.
-    """
-    steps = list_checkpoints(directory)
-    for step in reversed(steps):
-        if meta := _read_meta(Path(directory) / str(step)):
-            return meta
-    if steps:
-        raise ValueError(
-            f"every checkpoint in {directory} is damaged: no meta can be read; steps: {_listed(steps)}; "
-            "remove that folder to start anew, or choose another --workdir"
-        )
-    return None
-
-
-def _listed(steps: Sequence[int]) -> str:
-    return ", ".join(map(str, steps))
-
-
-def _read_meta(path: Path) -> dict[str, Any]:
-    """Meta as it lies on the disk; {} if it cannot be read."""
-    try:
-        meta = json.loads((path / "meta" / "metadata").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return meta if isinstance(meta, dict) and isinstance(meta.get("metrics"), dict) else {}
-
-
 def _reason(error: OSError | ValueError) -> str:
     """What the system said of a save; Orbax's own errors have its number somewhere among paths and settings."""
     text = " ".join(str(error).split())
     if number := re.search(r"os_error_code='?(\d+)", text):
         return os.strerror(int(number[1]))
     return getattr(error, "strerror", None) or text[:160]
-
-
-def _move_aside(path: Path) -> None:
-    """Moves checkpoints/STEP to checkpoints/damaged/STEP, or STEP-1, … where that is taken."""
-    folder = path.parent / DAMAGED
-    folder.mkdir(exist_ok=True)
-    taken = {child.name for child in folder.iterdir()}
-    names = [path.name, *(f"{path.name}-{count}" for count in range(1, len(taken) + 1))]
-    path.rename(folder / next(name for name in names if name not in taken))

@@ -10,7 +10,8 @@ from ml_collections import ConfigDict
 from jaxgen import algorithms, copies, parallel
 from jaxgen import workdir as workdirs
 from jaxgen.algorithms import Algorithm
-from jaxgen.checkpoints import Checkpoints, newest_meta
+from jaxgen.checkpoint_folder import newest_meta
+from jaxgen.checkpoints import Checkpoints
 from jaxgen.model import Model
 from jaxgen.trees import difference, leaves_by_path
 from jaxgen.types import Info, Params, Stats

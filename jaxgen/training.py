@@ -4,14 +4,14 @@ import json
 import logging
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import jax
 from ml_collections import ConfigDict
 
-from jaxgen import algorithms, copies, evaluation, hosts, parallel, pictures, prng, quality, snapshots
+from jaxgen import algorithms, copies, evaluation, hosts, parallel, pictures, prng, results, snapshots
 from jaxgen import workdir as workdirs
 from jaxgen.algorithms import Algorithm
 from jaxgen.checkpoints import Checkpoints
@@ -168,7 +168,7 @@ def train(this: Run, state: TrainState, start: int, seconds: float, telemetry: T
                 draw_figures(this, state, step, dataset.validation, telemetry)
             if save:
                 save_checkpoint(this, state, validation, time.monotonic() - began)
-            if signum and step < config.steps:
+            if signum:  # even where no step is left: the same command has the results to make
                 this.checkpoints.wait()
                 raise Interrupted(signum, step)
     this.checkpoints.wait()
@@ -225,40 +225,7 @@ def finish(this: Run, state: TrainState, seconds: float, telemetry: Telemetry) -
     models = [
         Model(this.algorithm, each.params, each.stats, config, int(each.step)) for each in own_copies(this, state)
     ]
-    return write_results(models, this.dataset, this.config, seconds, this.workdir, telemetry)
-
-
-def write_results(
-    models: Sequence[Model], dataset: Dataset, config, seconds: float, workdir: Path, telemetry: Telemetry
-) -> dict:
-    """Measures each copy on the split that the run is judged by and writes `results.json`: the mean, and the std."""
-    split, step = config.evaluation.split, models[0].step
-    of_each = [evaluation.report(model, dataset, config) for model in models]
-    metrics, spread = copies.mean(of_each), copies.std(of_each)
-    protocol = {"binarisation": config.data.binarisation, **models[0].algorithm.protocol}
-    if any("frechet" in name for name in metrics):
-        judged = evaluation.held_out(dataset, config)
-        protocol["features"] = quality.features_of(dataset, judged, config.evaluation.classifier_steps)
-    results = {
-        "config": config.to_dict(),
-        "dataset": dataset.name,
-        "split": split,
-        "protocol": protocol,
-        "step": step,
-        "seconds": seconds,
-        "metrics": metrics,
-        **({"std": spread, "of_each_seed": of_each} if spread else {}),
-        "device": parallel.describe_devices(),
-        "versions": workdirs.versions(),
-    }
-    if hosts.is_lead():
-        workdirs.write_json(workdir / "results.json", results)
-    single = quality.single(metrics)
-    telemetry.log(step, single, split=split)
-    shown = {name: f"{value:.4g} ± {spread[name]:.2g}" if spread else value for name, value in single.items()}
-    of = f", mean ± std of {len(models)} seeds" if spread else ""
-    telemetry.table(f"{dataset.name}, {split} split, step {step}{of}", shown)
-    return results
+    return results.write(models, this.dataset, this.config, seconds, this.workdir, telemetry)
 
 
 def describe(this: Run, state: TrainState, start: int) -> str:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxgen import copies, figures, samplers, training
+from jaxgen import copies, figures, results, samplers
 from jaxgen import workdir as workdirs
 from jaxgen.config import validate
 from jaxgen.data import Dataset, load_dataset
@@ -43,7 +43,7 @@ def evaluate(config, workdir: str | Path) -> dict:
         models = [with_companion(load_model(workdir, seed=seed)) for seed in copies.seeds_of(config)]
         before = workdirs.read_results(workdir) or {}
         with Telemetry(workdir, config.steps, config.steps) as telemetry:
-            return training.write_results(models, dataset, config, before.get("seconds"), workdir, telemetry)
+            return results.write(models, dataset, config, before.get("seconds"), workdir, telemetry)
 
 
 def with_companion(model: Model) -> Model:

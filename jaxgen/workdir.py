@@ -43,7 +43,7 @@ def claim(workdir: str | os.PathLike, config: dict[str, Any], free: tuple[str, .
     _make_folder(path)
     with _lock(path):
         _tidy(path)
-        _settle_config(path, _plain(config), free)
+        _settle_config(path, plain(config), free)
         yield path
 
 
@@ -73,7 +73,7 @@ def read_results(workdir: str | os.PathLike) -> dict[str, Any] | None:
 
 def tied(config: dict[str, Any], free: tuple[str, ...]) -> dict[str, Any]:
     """A config's values by dotted key, less the keys in `free` and what is below them."""
-    flat = _flat(_plain(config))
+    flat = _flat(plain(config))
     return {key: flat[key] for key in flat if not any(key == name or key.startswith(f"{name}.") for name in free)}
 
 
@@ -82,7 +82,7 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
 
     Tuples become lists, numpy's scalars and arrays become numbers and lists, NaN and infinity become null.
     """
-    text = json.dumps(_plain(value), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+    text = json.dumps(plain(value), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
     write_atomically(path, text.encode())
 
 
@@ -209,14 +209,14 @@ def _shown(config: dict[str, Any], key: str) -> str:
     return repr(config[key]) if key in config else "absent"
 
 
-def _plain(value: Any) -> Any:
-    """The value as it comes back from JSON."""
+def plain(value: Any) -> Any:
+    """The value as it comes back from JSON, which has neither NaN nor the infinities: None."""
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if hasattr(value, "tolist"):  # numpy and jax
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return str(value) if isinstance(value, os.PathLike) else value

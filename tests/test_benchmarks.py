@@ -12,7 +12,7 @@ import optax
 import pytest
 from helpers import REPOSITORY, C, H, W, read_config, tiny_data
 
-from benchmarks import records, step_throughput
+from benchmarks import endurance, input_throughput, peers, records, scaling, startup, step_throughput
 from jaxgen import training
 from jaxgen.networks import MLP
 from jaxgen.players import Player, init_opt_states
@@ -154,6 +154,25 @@ def test_simulated_devices_are_asked_for_before_jax_starts(monkeypatch):
 
 def test_every_config_is_found_by_itself():
     assert set(records.recipes()) == {path.stem for path in (REPOSITORY / "configs").glob("*.py")}
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "option"),
+    [
+        (endurance, "kills"),
+        (input_throughput, "batch_size"),
+        (peers, "repeats"),
+        (scaling, "steps"),
+        (startup, "repeats"),
+    ],
+)
+@pytest.mark.parametrize("given", ["0", "-1", "two"])
+def test_counts_below_one_are_refused_in_one_line(benchmark, option, given, capsys):
+    with pytest.raises(SystemExit) as refused:
+        benchmark.main([f"--{option}={given}"])
+    assert refused.value.code == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.endswith(f"error: argument --{option}: {given} must be a whole number, at least 1")
 
 
 def test_a_broken_loss_is_recorded_as_null(tmp_path):

@@ -15,7 +15,8 @@ import numpy as np
 import optax
 import pytest
 
-from jaxgen.checkpoints import Checkpoints, UnwrittenError, list_checkpoints, newest_meta
+from jaxgen.checkpoint_folder import list_checkpoints, newest_meta
+from jaxgen.checkpoints import Checkpoints, UnwrittenError
 from jaxgen.types import TrainState
 
 TX = optax.chain(optax.clip(1.0), optax.adam(1e-3))
@@ -236,6 +237,7 @@ def test_a_step_that_is_absent_or_damaged_is_refused_with_those_at_hand(tmp_path
         with pytest.raises(ValueError, match=r"damaged: step 2 has no state; steps at hand: 1, 3$"):
             checkpoints.restore(make_target(), 2)
         assert checkpoints.restore(make_target(), 1).step == 1
+        assert checkpoints.restore(make_target(), np.int64(1)).step == 1
 
 
 def test_another_models_checkpoint_is_refused_by_the_first_path_that_differs_and_kept(tmp_path):

@@ -38,3 +38,9 @@ def test_an_unknown_config_is_refused_in_one_line(tmp_path, capsys):
     assert floor.main(["--configs=vea", f"--out={tmp_path / 'rows.jsonl'}"]) == 2
     assert 'error: config "vea" is unknown (did you mean "vae"?)' in capsys.readouterr().err
     assert not (tmp_path / "rows.jsonl").exists()
+
+
+def test_where_operations_can_not_be_counted_nothing_is_measured(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("JAX_PLATFORMS", "cuda")
+    assert floor.main(["--configs=vae", f"--out={tmp_path / 'rows.jsonl'}"]) == 2
+    assert capsys.readouterr().err.startswith('error: JAX_PLATFORMS="cuda" leaves out the CPU, where')

@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from helpers import COND_AAE, REPOSITORY, SMALL, launch, read_module, same
@@ -18,7 +19,7 @@ from PIL import Image
 
 import jaxgen
 from jaxgen import hosts, parallel
-from jaxgen.checkpoints import list_checkpoints
+from jaxgen.checkpoint_folder import list_checkpoints
 from jaxgen.workdir import read_results
 
 SMOKE = (f"{COND_AAE}:smoke", *SMALL)
@@ -237,3 +238,16 @@ def test_a_fault_of_ours_shows_its_traceback_and_waits_for_no_peer(several, monk
         program.hand_over(None, "run", "train", options)
     assert left == ([1] if several else [])
     assert ("TypeError: ours" in capfd.readouterr().err) == several
+
+
+@pytest.mark.parametrize(
+    ("said", "raised"),
+    [
+        ("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes", jax.errors.JaxRuntimeError),
+        ("UNAVAILABLE: connection reset by peer", hosts.LostPeerError),
+    ],
+)
+def test_among_peers_a_full_device_is_not_taken_for_a_lost_peer(said, raised, monkeypatch):
+    monkeypatch.setattr(hosts, "several", lambda: True)
+    with pytest.raises(raised, match=said), hosts.with_peers():
+        raise jax.errors.JaxRuntimeError(said)

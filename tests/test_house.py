@@ -15,7 +15,18 @@ from jaxgen.config import validate
 LAYERS = [
     {"prng"},
     {"types", "files", "config", "trees", "quiet_orbax", "latent", "distortions"},
-    {"distributions", "objectives", "networks", "optimizers", "parallel", "hosts", "figures", "workdir", "profiling"},
+    {
+        "distributions",
+        "objectives",
+        "networks",
+        "optimizers",
+        "parallel",
+        "hosts",
+        "figures",
+        "workdir",
+        "profiling",
+        "checkpoint_folder",
+    },
     {"players", "games", "data", "metrics", "checkpoints", "telemetry"},
     {"piecewise"},
     {"algorithms"},
@@ -23,8 +34,8 @@ LAYERS = [
     {"copies", "samplers", "code_pictures"},
     {"quality", "feeding", "reports"},
     {"evaluation", "pictures", "snapshots", "loading"},
-    {"training"},
-    {"using"},
+    {"results"},
+    {"training", "using"},
     {"exploring"},
 ]
 PACKAGES = {"figures", "data", "networks", "metrics", "algorithms"}

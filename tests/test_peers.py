@@ -57,17 +57,10 @@ def built(case=CASE, **changes):
     return peers.built(case._replace(changes={**case.changes, **case.checked, **changes}))
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--configs=dcgan33"], 'error: case "dcgan33" is unknown (did you mean "dcgan32"?); choose from'),
-        (["--steps=0"], "error: steps=0 must be at least 1; try --steps=10"),
-    ],
-)
-def test_what_can_not_be_measured_is_refused_in_one_line(arguments, message, capsys):
-    assert peers.main(arguments) == 2
+def test_an_unknown_case_is_refused_in_one_line(capsys):
+    assert peers.main(["--configs=dcgan33"]) == 2
     error = capsys.readouterr().err
-    assert error.startswith(message)
+    assert error.startswith('error: case "dcgan33" is unknown (did you mean "dcgan32"?); choose from')
     assert len(error.splitlines()) == 1
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,9 +11,12 @@ import time
 import jax
 import numpy as np
 import pytest
-from helpers import COND_AAE, REPOSITORY, SMALL, launch
+from helpers import COND_AAE, REPOSITORY, SMALL, launch, read_config
 
 import jaxgen
+from jaxgen import training
+from jaxgen.checkpoint_folder import list_checkpoints
+from jaxgen.reports import NonFiniteLossError
 
 LONG = (f"{COND_AAE}:smoke", *SMALL, "--config.steps=400", "--config.log_every=10", "--config.checkpoint_every=20",
         "--config.evaluate_every=400")  # fmt: skip
@@ -73,12 +77,38 @@ def test_a_signal_saves_and_leaves_and_the_same_command_resumes_exactly(how, und
     assert_same(final_state(tmp_path / "run"), undisturbed)
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_with_the_step_and_keeps_the_last_good_checkpoint(tmp_path):
+def test_a_loss_that_is_not_finite_ends_the_run_in_one_line(tmp_path):
     run = launch(*LONG, "--workdir=run", "--config.rates.reconstruction=1e30", cwd=tmp_path)
     assert run.returncode == 1
-    assert "became" in run.stderr
-    assert "at step" in run.stderr
+    assert re.search(
+        r"error: train/reconstruction/\w+ became \w+ at step \d; checkpoints of before are kept", run.stderr
+    )
     assert "Traceback" not in run.stderr
+
+
+def short(**changes):
+    config = read_config("ae")
+    config.update({"hidden": (8,), "steps": 60, "log_every": 20, "evaluate_every": 20, "checkpoint_every": 20})
+    config.update(changes)
+    return config
+
+
+def test_a_measure_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint_before(tmp_path, monkeypatch):
+    found = iter([{"mse": 0.5}, {"mse": float("nan")}])
+    monkeypatch.setattr(training, "validate_copies", lambda *_: next(found))
+    with pytest.raises(NonFiniteLossError, match=r"validation/mse became nan at step 40; checkpoints of before"):
+        training.run(short(), tmp_path)
+    assert list_checkpoints(tmp_path / "checkpoints") == [20]
+
+
+def test_a_signal_in_the_last_steps_leaves_too_and_the_same_run_then_measures(tmp_path, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(training.hosts, "most", lambda signum: signal.SIGTERM)
+        with pytest.raises(training.Interrupted, match="SIGTERM: saved at step 20"):
+            training.run(short(steps=20), tmp_path)
+    assert not (tmp_path / "results.json").exists()
+    training.run(short(steps=20), tmp_path)
+    assert (tmp_path / "results.json").exists()
 
 
 FULL = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))"

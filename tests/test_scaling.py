@@ -53,9 +53,13 @@ def test_the_outputs_of_collectives_are_counted_and_no_others():
       %a = f32[2,3]{1,0} add(%x, %y)
       %b = (f32[10]{0}, bf16[4,2]{1,0}) all-reduce(%p, %q), channel_id=1
       %c = f32[] all-reduce-start(%r)
+      %cd = f32[] all-reduce-done(%c)
       %d = u32[5]{0} all-gather(%s), dimensions={0}
+      %e = (s16[2]{0}, s16[8]{0}) all-gather-start(%t), dimensions={0}
+      %ed = s16[8]{0} all-gather-done(%e)
+      %f = pred[3]{0} all-reduce(%u)
     """
-    assert scaling.bytes_of_collectives(program) == 40 + 16 + 4 + 20
+    assert scaling.bytes_of_collectives(program) == 40 + 16 + 4 + 20 + 16 + 3
 
 
 def test_a_batch_that_the_devices_do_not_divide_is_refused_with_one_that_they_do(tmp_path):

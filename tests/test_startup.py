@@ -7,9 +7,19 @@ import pytest
 from benchmarks import startup
 
 
-def test_a_start_is_timed_to_its_first_steps(tmp_path, capsys):
+def test_a_start_is_timed_to_its_first_steps_and_later_ones_compile_no_step(tmp_path, capsys, monkeypatch):
+    steps, seconds = [], startup.seconds
+
+    def start(config, folder, number):
+        took = seconds(config, folder, number)
+        steps.append({path.name for path in (folder / "compiled").glob("jit_run-*-cache")})
+        return took
+
+    monkeypatch.setattr(startup, "seconds", start)
     out = tmp_path / "rows.jsonl"
     assert startup.main(["--config=ae:smoke", "--repeats=2", f"--out={out}"]) == 0, capsys.readouterr().err
+    assert steps[0]
+    assert steps == [steps[0]] * 3
     row = json.loads(out.read_text())
     assert row["second_s_min"] <= row["second_s"] <= row["second_s_max"]
     assert row["second_s_min"] > 0
@@ -21,7 +31,6 @@ def test_a_start_is_timed_to_its_first_steps(tmp_path, capsys):
     ("arguments", "message"),
     [
         (["--config=cond_aea"], 'config "cond_aea" is unknown (did you mean "cond_aae"?)'),
-        (["--repeats=0"], "repeats=0 must be at least 1"),
         (["--config=ae:anime_faces"], "can't be started ("),
     ],
 )
