@@ -37,7 +37,7 @@ def get_config(tokens: str = ""):
     config.gradient_penalty = 2.0
 
     config.schedule = "simultaneous"
-    config.rates = {  # Adam; 0: no player
+    config.rates = {  # Adam; kl 0: no player
         "reconstruction": 1e-3,
         "critic": 2e-3,
         "encoder": 5e-4,

@@ -235,7 +235,9 @@ def validate(config: ConfigDict) -> None:
             raise ValueError(f"{key}={config[key]} must be at least {least}; try --config.{key}={least}")
     for name, rate in config.rates.items():
         if rate < 0:
-            raise ValueError(f"rates.{name}={rate} must be positive, a learning rate; try --config.rates.{name}=0.001")
+            raise ValueError(
+                f"rates.{name}={rate} must be at least 0, a learning rate; try --config.rates.{name}=0.001"
+            )
     if config.seeds_at_once and config.seeds % config.seeds_at_once:
         raise ValueError(
             f"seeds_at_once={config.seeds_at_once} must divide seeds={config.seeds}; try --config.seeds_at_once=1"

@@ -12,6 +12,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxgen.files import cache_folder
+from jaxgen.types import AXIS
 
 WAYS = ("jit", "pmap")
 COMPILER_OPTIONS = {  # by platform
@@ -29,9 +30,9 @@ COMPILER_OPTIONS = {  # by platform
 
 
 def data_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """A mesh with the one axis "data" over `devices`, all of them by default."""
+    """A mesh with the one axis `AXIS` over `devices`, all of them by default."""
     # Mesh gives Auto axes, where jax.make_mesh would give Explicit ones.
-    return Mesh(np.array(jax.devices() if devices is None else devices), ("data",))
+    return Mesh(np.array(jax.devices() if devices is None else devices), (AXIS,))
 
 
 def describe_devices() -> str:
@@ -101,7 +102,7 @@ def compile_steps(make_step: Callable[[str | None], Callable], mesh: Mesh, how: 
         over: None under jit, which partitions one global step and agrees with one device, noise included; a name
         under pmap, where each device takes its own share and draws its own noise.
       mesh: the devices.
-      how: "jit" or "pmap".
+      how: "jit" or "pmap", which takes none of the `COMPILER_OPTIONS`.
     """
     if how == "jit":
         whole = replicated(mesh)
@@ -114,8 +115,8 @@ def compile_steps(make_step: Callable[[str | None], Callable], mesh: Mesh, how: 
         )
     here = mesh.size // jax.process_count()
     mapped = jax.pmap(
-        scan_steps(make_step("data")),
-        axis_name="data",
+        scan_steps(make_step(AXIS)),
+        axis_name=AXIS,
         in_axes=(None, None, 0, None),
         out_axes=(None, None),  # no device axis: the state is the one that jit has
         devices=list(mesh.devices.flat),
@@ -143,7 +144,7 @@ def everywhere(tree, mesh: Mesh):
 
 def split_batches(mesh: Mesh) -> NamedSharding:
     """Of arrays [S, B, ...]: each device has its part of every batch."""
-    return NamedSharding(mesh, PartitionSpec(None, "data"))
+    return NamedSharding(mesh, PartitionSpec(None, AXIS))
 
 
 def place_batches(tree, mesh: Mesh, how: str):

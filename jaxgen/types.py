@@ -11,6 +11,7 @@ import jax
 import optax
 from jaxtyping import Array, Float, Int
 
+AXIS = "data"  # of a mesh of devices, and what the steps are mapped over under pmap
 Params = Any  # a tree of arrays
 Stats = Any  # a tree of arrays: batch statistics, {} where a network keeps none
 Metrics = dict[str, jax.Array]  # scalars by name

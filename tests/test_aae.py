@@ -185,6 +185,8 @@ def test_without_labels_a_priors_pieces_belong_to_no_class():
         ({"prior": "mixtur"}, 'prior="mixtur" is unknown'),
         ({"prior": "swiss_roll", "latent_size": 3}, "latent_size=3 must be 2 for this prior"),
         ({"prior": "uniform", "gaussian_posterior": True, "kl_weight": 1.0}, "has no KL in closed form"),
+        ({"label_products": ("critic",)}, "gives the critic a label that critic_sees_label=False keeps from it; try"),
+        ({"log_eps": -1.0}, "log_eps=-1.0 must be at least 0"),
         ({"label_products": ("decoder",)}, "a label that this family does not tell it"),
     ],
 )

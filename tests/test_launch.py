@@ -59,7 +59,7 @@ MISTAKES = [
     ),
     ((f"{COND_AAE}:anime_faces",), "the environment variable JAXGEN_FACES names, and any folder of images serves"),
     ((COND_AAE, "--config.latent_size=0"), "latent_size=0 must be at least 1"),
-    ((COND_AAE, "--config.rates.critic=-0.1"), "rates.critic=-0.1 must be positive"),
+    ((COND_AAE, "--config.rates.critic=-0.1"), "rates.critic=-0.1 must be at least 0"),
     ((COND_AAE, "--config.dropout=1.5"), "dropout=1.5 must lie in [0, 1)"),
     ((COND_AAE, "--config.encoder_leak=-0.1"), "encoder_leak=-0.1 must lie in [0, 1)"),
     ((COND_AAE, "--config.hidden=(1000,0)"), "hidden=(1000, 0) must be widths, whole numbers"),

@@ -7,7 +7,8 @@ import pytest
 from helpers import B, K, read_config, same, tiny_algorithm, tiny_batch
 
 from jaxgen import algorithms, feeding, parallel, training
-from jaxgen.algorithms.vae import Posterior, weight_again
+from jaxgen.algorithms.posterior import Posterior
+from jaxgen.algorithms.vae import weight_again
 from jaxgen.data import as_images, load_dataset
 from jaxgen.model import Model
 from jaxgen.players import make_update
@@ -43,7 +44,7 @@ def test_a_weight_of_one_draw_averages_to_the_elbo():
     code = posterior.mean + jnp.exp(posterior.log_std) * noise
     outputs = jax.lax.map(lambda z: algorithm.output(state.params, state.stats, z, batch.label), code)
     nll = jax.lax.map(lambda o: algorithm.pixel_nll(state.params, state.stats, o, batch.image), outputs)
-    elbo = -nll.mean(0) - algorithm.kl(posterior).sum(-1)
+    elbo = -nll.mean(0) - posterior.kl_by_dimension().sum(-1)
     error = (log_w + nll).std(0) / np.sqrt(len(code))  # the same draws: log p(x | z) cancels
     assert (np.abs(log_w.mean(0) - elbo) < 5 * error).all()
     assert error.max() < 0.1
@@ -166,6 +167,7 @@ def test_the_mean_code_is_the_posteriors_mean_and_encode_draws_around_it():
         ({"centred": True}, 'centred=True needs likelihood="gaussian", here "bernoulli"; try'),
         ({"likelihood": "gaussian"}, 'data.binarisation="dynamic" makes pixels black or white; try'),
         ({"pixel_std": 0.0}, "pixel_std=0.0 must be positive; try"),
+        ({"rates": {"elbo": 0.0}}, "a learning rate of 0.0 must be positive"),
         ({"draws": 0}, "draws=0 must be at least 1"),
         ({"draws": 5, "beta": 2.0}, "draws=5 bounds .* beta must be 1, here 2.0"),
         ({"free_bits": -1.0}, "free_bits=-1.0 must be at least 0"),

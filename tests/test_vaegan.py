@@ -10,12 +10,12 @@ from jaxgen import algorithms
 from jaxgen.algorithms.gan import AVERAGE
 from jaxgen.algorithms.moments import moments_of, squared_off_diagonal, standard
 from jaxgen.algorithms.nets import doublings, vaegan_networks
-from jaxgen.algorithms.vae import Posterior
-from jaxgen.algorithms.vaegan import CODES, Play, as_posterior
-from jaxgen.networks.normalisation import AXIS, KEPT, running_mean
+from jaxgen.algorithms.posterior import Posterior, as_posterior
+from jaxgen.algorithms.vaegan import CODES, Play
+from jaxgen.networks.normalisation import KEPT, running_mean
 from jaxgen.objectives import opponent
 from jaxgen.players import make_update
-from jaxgen.types import Batch, Info
+from jaxgen.types import AXIS, Batch, Info
 
 INFO = Info("tiny", (16, 24, 3), 4)  # the smallest that four halvings leave a pixel of
 BATCH = Batch(jax.random.uniform(jax.random.key(9), (B, 16, 24, 3)), jnp.zeros(B, jnp.int32), jnp.ones(B))

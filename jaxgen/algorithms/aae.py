@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +11,7 @@ from jaxtyping import Array, Float
 from jaxgen import objectives, piecewise, prng
 from jaxgen.algorithms import checks
 from jaxgen.algorithms.base import Algorithm
+from jaxgen.algorithms.posterior import Posterior, as_posterior
 from jaxgen.distributions import Gaussian, PiecewisePrior, Prior, gaussian_kl, make_prior
 from jaxgen.networks import MLP
 from jaxgen.networks.precision import Network
@@ -35,18 +35,11 @@ OPTIONS = (
 )
 
 
-class Posterior(NamedTuple):
-    """N(mean, exp(log_std)²) of each example; a point where `log_std` is None."""
-
-    mean: Float[Array, "B Z"]
-    log_std: Float[Array, "B Z"] | None
-
-
 def check(config, prior: Prior, decoder_needs_label: bool) -> None:
     """Raises a ValueError for values that no network could be built with, or that would be ignored."""
     checks.widths(config, "hidden", "critic_hidden")
     checks.shares(config, "dropout", "critic_dropout", "encoder_leak")
-    checks.at_least_0(config, "gradient_penalty", "perturbation")
+    checks.at_least_0(config, "gradient_penalty", "perturbation", "log_eps")
     checks.kl(config, closed_form=isinstance(prior, Gaussian))
     checks.label(config, decoder_needs_label)
 
@@ -170,8 +163,8 @@ class AAE(Algorithm):
             "critic": self.seen("critic", code, label),
         }
 
-    # The losses. Under the simultaneous schedule all three get the same rng, so that `code_rng`, split off first,
-    # gives them the same codes: one forward pass of the encoder serves the three.
+    # The losses. Under the simultaneous schedule all get the same rng, so that `code_rng`, split off first, gives them
+    # the same codes; and without dropout, which the critic alone never sees, one forward pass of the encoder.
 
     def reconstruct(self, params, stats, batch, rng):
         code_rng, decoder_rng = prng.split(rng)
@@ -241,13 +234,10 @@ class AAE(Algorithm):
         output = self.apply("encoder", params, stats, image, rng=rng)
         if not self.gaussian_posterior:
             return Posterior(output, None)
-        return Posterior(output[:, 0], jnp.clip(output[:, 1] + LOG_STD_AT_START, *LOG_STD_RANGE))
+        return as_posterior(output, LOG_STD_RANGE, LOG_STD_AT_START)
 
     def draw(self, posterior: Posterior, rng) -> Float[Array, "B Z"]:
-        if posterior.log_std is None:
-            return posterior.mean
-        noise = prng.normal(prng.fold_in(rng, 0), posterior.mean.shape)
-        return posterior.mean + jnp.exp(posterior.log_std) * noise
+        return posterior.draw(prng.fold_in(rng, 0))
 
     def kl(self, posterior: Posterior) -> Float[Array, " B"]:
         """KL(q(z | x) || prior) of each example, in nats."""

@@ -161,7 +161,7 @@ class CategoricalAAE(Algorithm):
 
     def reconstruct(self, params, stats, batch, rng):
         logits, style = self.corrupted(params, stats, batch, rng).heads
-        pixels = self.pixels(params, stats, style, self.drawn(logits))
+        pixels = self.pixels(params, stats, style, self.seen_by_decoder(logits))
         nll = objectives.bernoulli_nll(pixels, batch.image).mean()
         if not self.squared_error:
             return nll, ({"nll": nll}, stats)
@@ -261,7 +261,7 @@ class CategoricalAAE(Algorithm):
         hard = jax.nn.one_hot(logits.argmax(-1), self.categories)
         return soft + jax.lax.stop_gradient(hard - soft)
 
-    def drawn(self, logits) -> Float[Array, "B K"]:
+    def seen_by_decoder(self, logits) -> Float[Array, "B K"]:
         """The category as the decoder sees it while it learns."""
         return self.shown(logits)
 

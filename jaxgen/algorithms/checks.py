@@ -86,3 +86,8 @@ def label(config, decoder_needs_label: bool) -> None:
         )
     if unknown := set(config.label_products) - {"decoder", "critic"}:
         raise ValueError(f'label_products names {sorted(unknown)}; choose from "decoder" and "critic"')
+    if "critic" in config.label_products and not config.critic_sees_label:
+        raise ValueError(
+            f"label_products={config.label_products} gives the critic a label that critic_sees_label=False keeps from "
+            "it; try --config.critic_sees_label=true or --config.label_products=()"
+        )

@@ -61,6 +61,6 @@ class ClusterAAE(CategoricalAAE):
         metrics |= {"doubt": doubt, "imbalance": imbalance}
         return loss + self.information * (doubt + BALANCE * imbalance), (metrics, stats)
 
-    def drawn(self, logits):
+    def seen_by_decoder(self, logits):
         shown = self.shown(logits)
         return shown if self.reconstruction_moves_category else jax.lax.stop_gradient(shown)

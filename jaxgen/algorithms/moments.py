@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxgen.algorithms.vae import Posterior
+from jaxgen.algorithms.posterior import Posterior
 from jaxgen.games import with_gradient
 from jaxgen.networks.normalisation import over_devices
 

@@ -1,4 +1,4 @@
-"""The encoder and decoder that a config describes: fully connected, or the layers that it spells out."""
+"""The networks that a config describes: fully connected, or the layers that it spells out."""
 
 import math
 from collections.abc import Callable, Mapping

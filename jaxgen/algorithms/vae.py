@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,8 +12,9 @@ from jaxgen import objectives, prng
 from jaxgen.algorithms import checks
 from jaxgen.algorithms.base import Algorithm
 from jaxgen.algorithms.nets import encoder_and_decoder
-from jaxgen.distributions import Gaussian, Prior, gaussian_kl_by_dimension
-from jaxgen.networks import Centre, Scalar
+from jaxgen.algorithms.posterior import Posterior, as_posterior
+from jaxgen.distributions import Gaussian, Prior
+from jaxgen.networks import Centre, LogScale
 from jaxgen.networks.precision import Network
 from jaxgen.optimizers import decayed
 from jaxgen.players import Player
@@ -22,16 +22,8 @@ from jaxgen.types import Info
 
 LIKELIHOODS = ("bernoulli", "gaussian")
 CONTRAST = 4.0  # what the encoder sees times this has a std of about 1, and so have its first codes
-LOG_STD_RANGE = (-7.0, 3.0)  # of q(z | x)
 EXPLORED = ("reconstructions_18", "interpolation", "interpolation_spherical", "traversal")  # pictures
 OPTIONS = ("schedule", "likelihood", "beta", "free_bits", "draws", "input_noise")
-
-
-class Posterior(NamedTuple):
-    """q(z | x) = N(mean, exp(log_std)²) of each example."""
-
-    mean: Float[Array, "B Z"]
-    log_std: Float[Array, "B Z"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,9 +69,11 @@ class VAE(Algorithm):
             networks["centre"] = Centre(info.image_shape)
         learnt = config.likelihood == "gaussian" and config.learned_std
         if learnt:
-            networks["pixel_log_std"] = Scalar(config.pixel_std)
+            networks["pixel_log_std"] = LogScale(config.pixel_std)
         optimizers = {
-            name: optax.adam(decayed(rate, config.steps, config.decay)) for name, rate in config.rates.items() if rate
+            name: optax.adam(decayed(rate, config.steps, config.decay))
+            for name, rate in config.rates.items()
+            if rate or name != "kl"
         }
         options = {name: config[name] for name in OPTIONS}
         return cls(info, prior, networks, optimizers, pixel_std=None if learnt else config.pixel_std, **options)
@@ -124,7 +118,7 @@ class VAE(Algorithm):
         if self.draws > 1:
             return self.weighted_bound(params, stats, batch, rng)
         distortion, posterior = self.distorted(params, stats, batch, rng)
-        kl = self.kl(posterior)
+        kl = posterior.kl_by_dimension()
         loss = distortion.mean() + self.beta * self.counted(kl)
         metrics = {"negative_elbo": distortion.mean() + kl.sum(-1).mean(), "distortion": distortion.mean()}
         return loss, (metrics | {"kl": kl.sum(-1).mean()}, stats)
@@ -134,15 +128,14 @@ class VAE(Algorithm):
         return distortion.mean(), ({"distortion": distortion.mean()}, stats)
 
     def compress(self, params, stats, batch, rng):
-        kl = self.kl(self.posterior(params, stats, self.noisy(batch.image, rng), batch.label, rng))
+        kl = self.posterior(params, stats, self.noisy(batch.image, rng), batch.label, rng).kl_by_dimension()
         return self.beta * self.counted(kl), ({"nats": kl.sum(-1).mean()}, stats)
 
     def weighted_bound(self, params, stats, batch, rng):
         posterior = self.posterior(params, stats, self.noisy(batch.image, rng), batch.label, rng)
-        noise = prng.normal(prng.fold_in(rng, 2), (self.draws, *posterior.mean.shape))
-        code = posterior.mean + jnp.exp(posterior.log_std) * noise
+        code = posterior.draw(prng.fold_in(rng, 2), self.draws)
         code, tap = weight_again(code, jnp.zeros(code.shape[:2]))
-        log_weight = self.log_weight(params, stats, batch, jax.lax.stop_gradient(posterior), code, rng)
+        log_weight = self.log_weight(params, stats, batch, jax.lax.stop_gradient(posterior), code, prng.fold_in(rng, 3))
         weight = jax.lax.stop_gradient(jax.nn.softmax(log_weight, axis=0))
         bound = (jax.nn.logsumexp(log_weight, axis=0) - jnp.log(self.draws)).mean()
         surrogate = (weight * log_weight).sum(0).mean() + (weight * tap).sum()
@@ -151,7 +144,7 @@ class VAE(Algorithm):
     def distorted(self, params, stats, batch, rng) -> tuple[Float[Array, " B"], Posterior]:
         """-log p(x | z) of each example for one draw of z, in nats, and q(z | x)."""
         posterior = self.posterior(params, stats, self.noisy(batch.image, rng), batch.label, rng)
-        code = self.draw(posterior, prng.fold_in(rng, 2))
+        code = posterior.draw(prng.fold_in(rng, 2))
         output = self.output(params, stats, code, batch.label, prng.fold_in(rng, 3))
         return self.pixel_nll(params, stats, output, batch.image), posterior
 
@@ -186,14 +179,7 @@ class VAE(Algorithm):
         rng = None if rng is None else prng.fold_in(rng, 1)
         seen = CONTRAST * (image - self.centre(params, stats)) if "centre" in self.networks else image
         output = self.apply("encoder", params, stats, seen, *self.told(label), rng=rng)
-        return Posterior(output[:, 0], jnp.clip(output[:, 1], *LOG_STD_RANGE))
-
-    def draw(self, posterior: Posterior, rng) -> Float[Array, "B Z"]:
-        return posterior.mean + jnp.exp(posterior.log_std) * prng.normal(rng, posterior.mean.shape)
-
-    def kl(self, posterior: Posterior) -> Float[Array, "B Z"]:
-        """KL(q(z | x) || prior) of each example and dimension, in nats."""
-        return gaussian_kl_by_dimension(posterior.mean, 2 * posterior.log_std)
+        return as_posterior(output)
 
     def output(self, params, stats, code, label, rng=None) -> Float[Array, "B H W C"]:
         """What the decoder says of codes [B, Z]: logits of the pixels, or their means."""
@@ -213,7 +199,7 @@ class VAE(Algorithm):
     # What the loop, the evaluation and `jaxgen.load` use.
 
     def encode(self, params, stats, image, label, rng):
-        return self.draw(self.posterior(params, stats, image, label), rng)
+        return self.posterior(params, stats, image, label).draw(rng)
 
     def mean_code(self, params, stats, image, label):
         return self.posterior(params, stats, image, label).mean
@@ -225,15 +211,13 @@ class VAE(Algorithm):
     def log_weights(self, params, stats, batch, rng, draws: int) -> Float[Array, "{draws} B"]:
         """Log importance weights in nats: log p(x, z) - log q(z | x) of codes drawn from q(z | x)."""
         posterior = self.posterior(params, stats, batch.image, batch.label)
-        noise = prng.normal(rng, (draws, *posterior.mean.shape))
-        code = posterior.mean + jnp.exp(posterior.log_std) * noise
-        return self.log_weight(params, stats, batch, posterior, code)
+        return self.log_weight(params, stats, batch, posterior, posterior.draw(rng, draws))
 
     def evaluate(self, params, stats, batch, rng):
         """The ELBO's two parts for one draw of z, and the `mse` of what is decoded from q(z | x)'s mean."""
         posterior = self.posterior(params, stats, batch.image, batch.label)
-        output = self.output(params, stats, self.draw(posterior, rng), batch.label)
-        distortion, kl = self.pixel_nll(params, stats, output, batch.image), self.kl(posterior).sum(-1)
+        output = self.output(params, stats, posterior.draw(rng), batch.label)
+        distortion, kl = self.pixel_nll(params, stats, output, batch.image), posterior.kl_by_dimension().sum(-1)
         mean = self.decode(params, stats, posterior.mean, batch.label)
         mse = objectives.squared_error(mean, batch.image)
         return {"negative_elbo": distortion + kl, "distortion": distortion, "kl": kl, "mse": mse}

@@ -15,8 +15,8 @@ from jaxgen.algorithms.base import Algorithm
 from jaxgen.algorithms.gan import AVERAGE, Handed, said_real
 from jaxgen.algorithms.moments import Moments, moments_of, squared_off_diagonal, standard
 from jaxgen.algorithms.nets import vaegan_networks
-from jaxgen.algorithms.vae import LOG_STD_RANGE, Posterior
-from jaxgen.distributions import Gaussian, Prior, gaussian_kl_by_dimension
+from jaxgen.algorithms.posterior import Posterior, as_posterior
+from jaxgen.distributions import Gaussian, Prior
 from jaxgen.games import GAMES
 from jaxgen.networks.normalisation import KEPT, batch_mean, running_mean
 from jaxgen.networks.precision import Network
@@ -207,7 +207,7 @@ class VAEGAN(Algorithm):
             so_far = running_mean(stats[CODES], moments, KEPT)
             correlation = squared_off_diagonal(so_far.covariance, moments.covariance)
             after = {**after, CODES: so_far}
-        code = self.reparameterised(posterior, noise_rng)
+        code = posterior.draw(noise_rng)
         codes = jnp.concatenate([code, self.prior.sample(code_rng, len(code))])
         decoded, after = self.train_apply("decoder", params, after, codes, rng=prng.fold_in(rng, 1))
         # Each kind by itself: a critic that normalises a batch of all kinds tells them apart by what sets each off from
@@ -219,13 +219,10 @@ class VAEGAN(Algorithm):
             features.append(seen)
             logits.append(said)
         real, reconstructed, _ = features
-        kl = gaussian_kl_by_dimension(posterior.mean, 2 * posterior.log_std).sum(-1)
+        kl = posterior.kl_by_dimension().sum(-1)
         error = jnp.square(reconstructed - real).mean()
         play = Play(kl, self.dissimilarity(reconstructed, real), error, *logits, correlation)
         return play, Handed(batch, shown_rng, after)
-
-    def reparameterised(self, posterior: Posterior, rng) -> Float[Array, "B Z"]:
-        return posterior.mean + jnp.exp(posterior.log_std) * prng.normal(rng, posterior.mean.shape)
 
     def dissimilarity(self, features: Float[Array, "B ..."], others: Float[Array, "B ..."]) -> Float[Array, " B"]:
         squares = jnp.square(features - others).reshape(len(features), -1)
@@ -261,7 +258,7 @@ class VAEGAN(Algorithm):
 
     def encode(self, params, stats, image, label, rng):
         del label
-        return self.reparameterised(self.posterior(params, stats, image), rng)
+        return self.posterior(params, stats, image).draw(rng)
 
     def mean_code(self, params, stats, image, label):
         del label
@@ -283,14 +280,10 @@ class VAEGAN(Algorithm):
 
         return {
             "mse": objectives.squared_error(decoded, batch.image),
-            "kl": gaussian_kl_by_dimension(posterior.mean, 2 * posterior.log_std).sum(-1),
+            "kl": posterior.kl_by_dimension().sum(-1),
             "d_real": said(batch.image),
             "d_fake": said(drawn),
         }
-
-
-def as_posterior(output: Float[Array, "B 2 Z"]) -> Posterior:
-    return Posterior(output[:, 0], jnp.clip(output[:, 1], *LOG_STD_RANGE))
 
 
 def check(config, info: Info) -> None:

@@ -1,4 +1,4 @@
-"""The fully connected network that serves as encoder, decoder and critic."""
+"""The fully connected network that serves as encoder, decoder and critic, and the small ones beside it."""
 
 import math
 from collections.abc import Callable
@@ -109,7 +109,7 @@ class Centre(nn.Module):
         return 0.5 + 10 * self.param("tenth", zeros, self.image_shape)
 
 
-class Scalar(nn.Module):
+class LogScale(nn.Module):
     """The logarithm of one positive number, learnt, that begins at `start`; it has no input."""
 
     start: float

@@ -5,7 +5,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-AXIS = "data"  # the axis that the steps are mapped over under pmap; see parallel.py
+from jaxgen.types import AXIS
+
 KEPT = 0.99  # what running statistics keep of themselves a step
 
 
