@@ -136,9 +136,14 @@ def check_config_path(arguments: list[str]) -> None:
     first = next(i for i, argument in enumerate(arguments) if argument.lstrip("-").startswith("config"))
     if arguments[first].lstrip("-").startswith("config."):
         raise ValueError(f"{arguments[first]} comes before --config; write --config first")
+    ours = {each.name: each for each in recipes()}
     if not Path(path).is_file():
-        near = did_you_mean(Path(path).name, [each.name for each in recipes()])
+        if here := ours.get(Path(path).name):
+            raise ValueError(f"--config={path} does not exist, seen from {Path.cwd()}; try --config={here}")
+        near = did_you_mean(Path(path).name, ours)
         raise ValueError(f"--config={path} does not exist{near}; the recipes are:\n{list_configs()}")
+    if Path(path).suffix != ".py":
+        raise ValueError(f"--config={path} must be a recipe, a Python file; for example --config=configs/cond_aae.py")
 
 
 def config_path(arguments: list[str]) -> str:

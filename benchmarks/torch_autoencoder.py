@@ -10,7 +10,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits as cross_entrop
 
 from benchmarks.torch_mlp import FORMS, MLP, Adam, Normal, Step, in_form, kl_from_prior, parameter, pixels
 from benchmarks.torch_stack import network
-from jaxgen.algorithms.vae import CONTRAST, LOG_STD_RANGE
+from jaxgen.algorithms.posterior import LOG_STD_RANGE
+from jaxgen.algorithms.vae import CONTRAST
 from jaxgen.networks import Stack
 
 __all__ = ["FORMS", "stepper"]

@@ -13,7 +13,7 @@ from torch.nn.functional import softplus
 from benchmarks.torch_mlp import Adam, Normal, Step, kl_from_prior, move
 from benchmarks.torch_stack import FORMS, network_in_form
 from benchmarks.torch_stack import images as placed
-from jaxgen.algorithms.vae import LOG_STD_RANGE
+from jaxgen.algorithms.posterior import LOG_STD_RANGE
 
 __all__ = ["FORMS", "stepper"]
 MOVED = {"encoder": ("encoder",), "decoder": ("decoder",), "critic": ("features", "critic")}

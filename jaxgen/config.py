@@ -229,7 +229,8 @@ def validate(config: ConfigDict) -> None:
     """
     for key in ("seeds", "batch_size", "steps", "log_every", "evaluate_every", "checkpoint_every", "keep_checkpoints"):
         if config[key] < 1:
-            raise ValueError(f"{key}={config[key]} must be at least 1; try --config.{key}=100")
+            instead = 1 if key == "seeds" else 100
+            raise ValueError(f"{key}={config[key]} must be at least 1; try --config.{key}={instead}")
     for key, least in (("seed", 0), ("labels", -1), ("labelled_every", 0), ("seeds_at_once", 0), ("shift", 0)):
         if config[key] < least:
             raise ValueError(f"{key}={config[key]} must be at least {least}; try --config.{key}={least}")

@@ -14,6 +14,7 @@ from jaxgen.algorithms.autoencoder import noised
 from jaxgen.data import Dataset, as_images, padded_batches
 from jaxgen.metrics import clusters, parzen, separation
 from jaxgen.metrics.codes import active_units
+from jaxgen.metrics.coverage import NEIGHBOURS
 from jaxgen.metrics.gap import kernel_distance
 from jaxgen.metrics.images import psnr, ssim
 from jaxgen.metrics.likelihood import IMAGES_AT_ONCE, bounds
@@ -50,12 +51,19 @@ def held_out(dataset: Dataset, config) -> Data:
     return getattr(dataset, config.evaluation.split)
 
 
-def check(config, algorithm: Algorithm) -> None:
-    """Refuses a `best_metric` that the family does not measure per example, before anything is compiled.
+def check(config, algorithm: Algorithm, dataset: Dataset) -> None:
+    """Refuses what could not be measured at the end, before anything is compiled.
 
     Raises:
-      ValueError: naming those it has.
+      ValueError: the family does not measure `best_metric` per example; or too few images are held out to have as many
+        neighbours as precision and recall look at.
     """
+    images = len(held_out(dataset, config).label)
+    if images <= NEIGHBOURS and "sample_quality" in algorithm.evaluations:
+        raise ValueError(
+            f"{dataset.name} has {images} images in its {config.evaluation.split} split, and what is measured of drawn "
+            f"images takes {NEIGHBOURS + 1} at the least; give more: of a folder a tenth is held out"
+        )
     state = jax.eval_shape(algorithm.init, jax.random.key(0))
     image, one = algorithm.example_image(), jnp.zeros(1, jnp.int32)
     batch = Batch(image, one, jnp.ones(1))

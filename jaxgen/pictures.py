@@ -115,7 +115,8 @@ def coloured(model: Model, dataset: Dataset, split: Data, count: int = 20) -> np
     originals = as_images(split.image[:count])
     batch = Batch(jnp.asarray(originals), split.label[:count], np.ones(len(originals), np.float32))
     grey = np.asarray(model.algorithm.shown(batch))
-    return figures.marked_rows({"grey": grey, "coloured": model.colour(grey), "original": originals})
+    seen = "grey" if model.algorithm.companion is None else "the VAE's"
+    return figures.marked_rows({seen: grey, "coloured": model.colour(grey), "original": originals})
 
 
 def coloured_samples(model: Model, dataset: Dataset, split: Data, count: int = 40) -> np.ndarray:

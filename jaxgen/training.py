@@ -95,7 +95,7 @@ def run(config: ConfigDict, workdir: str | Path, profile: bool = False) -> dict:
     seen = copies.seen(dataset.training, config, dataset.num_classes)
     algorithm = accompanied(algorithms.build(config, dataset.info))
     networks = inherited(config, algorithm)
-    evaluation.check(config, algorithm)
+    evaluation.check(config, algorithm, dataset)
     best = (f"validation/{config.best_metric}", "min")
     if hosts.several():
         hosts.check_same(str(workdirs.tied(config.to_dict(), free=workdirs.PLACES)), "config")

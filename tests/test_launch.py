@@ -27,6 +27,9 @@ EXPLORING = {  # what each mode makes
 MISTAKES = [
     ((), "--config is missing"),
     (("--config=configs/cond_aea.py",), 'configs/cond_aea.py does not exist (did you mean "cond_aae.py"?)'),
+    (("--config=elsewhere/gan.py",), f"; try --config={REPOSITORY}/configs/gan.py"),
+    ((f"--config={REPOSITORY}/README.md",), "README.md must be a recipe, a Python file; for example --config="),
+    ((COND_AAE, "--config.seeds=0"), "seeds=0 must be at least 1; try --config.seeds=1"),
     ((f"{COND_AAE}:mnits",), 'error: token "mnits" is unknown (did you mean "mnist"?)'),
     ((f"{COND_AAE}:mnits",), "choose from digits, mnist, fashion_mnist, kmnist, "),
     ((COND_AAE, "--config.latent_sise=3"), 'Did you mean "latent_size"'),

@@ -1,13 +1,14 @@
 """What is said of drawn images: precision, recall, diversity, the alarm; and the snapshots of the same codes."""
 
 import logging
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
-from helpers import read_config, tiny_model
+from helpers import read_config, tiny_algorithm, tiny_data, tiny_model
 from PIL import Image
 
-from jaxgen import quality, snapshots
+from jaxgen import evaluation, quality, snapshots
 from jaxgen.data import load_dataset
 from jaxgen.metrics.coverage import diversity, near, precision_and_recall
 
@@ -46,6 +47,14 @@ def test_near_is_within_the_third_neighbours_distance():
     those = np.array([[0.0], [1.0], [2.0], [3.0]])
     some = np.array([[-3.0], [-3.1], [6.0], [6.1]])
     assert near(some, those).tolist() == [True, False, True, False]
+
+
+def test_a_split_with_no_third_neighbours_is_refused_before_training():
+    algorithm, config = tiny_algorithm("gan"), read_config("gan")
+    for images, few in ((3, True), (4, False)):
+        dataset = load_dataset(config.data)._replace(test=tiny_data(images))
+        with pytest.raises(ValueError, match="digits has 3 images in its test split") if few else nullcontext():
+            evaluation.check(config, algorithm, dataset)
 
 
 def test_diversity_is_1_of_like_images_and_0_of_one_repeated(numbers):
