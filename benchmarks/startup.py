@@ -78,10 +78,10 @@ def seconds(config: str, folder: Path, number: int) -> float:
     name, colon, tokens = config.partition(":")
     recipe = f"--config={records.REPOSITORY / 'configs' / name}.py{colon}{tokens}"
     command = [sys.executable, str(records.REPOSITORY / "launch.py"), recipe, f"--workdir={folder / str(number)}"]
-    environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled")}
+    cache = {"JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"), "JAX_ENABLE_COMPILATION_CACHE": "true"}
     began = time.monotonic()
     with subprocess.Popen(
-        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        command, env={**os.environ, **cache}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as process:
         said = next((line for line in process.stderr if line.startswith(("step ", "error"))), "error: no step taken")
         took = time.monotonic() - began

@@ -92,7 +92,7 @@ class Checkpoints:
         with self._writing():
             self._manager.save(step, args=args, force=True)  # else a step before the latest is refused without a word
 
-    def restore(self, target: Any, step: int | str | None = None) -> Restored | None:
+    def restore(self, target: Any, step: int | np.integer | str | None = None) -> Restored | None:
         """Reads the newest good checkpoint into the shapes and shardings of `target`; None if there is none at all.
 
         A damaged one is reported and the next is read instead; the next save moves it to `damaged/`.
@@ -195,7 +195,7 @@ class Checkpoints:
         self._tidied = True
         self._reopen()
 
-    def _candidates(self, step: int | str | None) -> list[int]:
+    def _candidates(self, step: int | np.integer | str | None) -> list[int]:
         """The steps to try in turn."""
         steps = sorted(self._manager.all_steps(), reverse=True)
         if step is None or (step == "best" and not steps):

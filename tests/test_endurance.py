@@ -36,7 +36,7 @@ def test_a_kill_is_told_by_what_the_run_was_about(tmp_path):
     assert endurance.moment(tmp_path) == "before the first checkpoint"
     (folder / "400.orbax-checkpoint-tmp").mkdir(parents=True)
     assert endurance.moment(tmp_path) == "saving"
-    (folder / "400.orbax-checkpoint-tmp").rename(folder / "400")
+    (folder / "400.orbax-checkpoint-tmp").rename(folder / "40")
     assert endurance.moment(tmp_path) == "training"
     (folder / str(endurance.STEPS)).mkdir()
     assert endurance.moment(tmp_path) == "after the last step"

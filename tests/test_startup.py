@@ -16,6 +16,7 @@ def test_a_start_is_timed_to_its_first_steps_and_later_ones_compile_no_step(tmp_
         return took
 
     monkeypatch.setattr(startup, "seconds", start)
+    monkeypatch.setenv("JAX_ENABLE_COMPILATION_CACHE", "false")  # as other benchmarks leave it in this process
     out = tmp_path / "rows.jsonl"
     assert startup.main(["--config=ae:smoke", "--repeats=2", f"--out={out}"]) == 0, capsys.readouterr().err
     assert steps[0]
