@@ -108,16 +108,14 @@ class Checkpoints:
         self._reopen()  # another process may have saved or pruned
         damage: list[str] = []
         for candidate in self._candidates(step):
-            if damage:
-                LOGGER.warning(
-                    "checkpoint in %s damaged: %s; using step %d instead", self._directory, damage[-1], candidate
-                )
             try:
                 leaves, meta = self._read(candidate)
             except _DamagedError as error:
                 self._damaged.add(candidate)
                 damage.append(f"step {candidate} {error}")
                 continue
+            for each in damage:
+                LOGGER.warning("checkpoint in %s damaged: %s; using step %d instead", self._directory, each, candidate)
             self._damaged.discard(candidate)
             return Restored(self._fit(leaves, target, candidate), meta, candidate)
         if not damage:

@@ -216,7 +216,7 @@ def test_a_damaged_best_gives_way_to_the_next_best(tmp_path, caplog):
     assert "using step 3 instead" in caplog.text
 
 
-def test_nothing_but_damage_is_an_error_and_not_a_new_start(tmp_path):
+def test_nothing_but_damage_is_an_error_and_not_a_new_start(tmp_path, caplog):
     save_steps(tmp_path, 1, 2)
     empty(tmp_path / "1")
     truncate(tmp_path / "2")
@@ -226,6 +226,7 @@ def test_nothing_but_damage_is_an_error_and_not_a_new_start(tmp_path):
                 ValueError, match=r"^every checkpoint in .* is damaged: step 2 .*; step 1 has no state;"
             ):
                 checkpoints.restore(make_target())
+    assert "instead" not in caplog.text
 
 
 def test_a_step_that_is_absent_or_damaged_is_refused_with_those_at_hand(tmp_path):
