@@ -27,6 +27,7 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks import records, step_throughput
+from benchmarks.records import count, words
 from benchmarks.step_throughput import Case
 from jaxgen import algorithms
 from jaxgen.data import load_dataset
@@ -58,7 +59,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     usage, _, meaning = __doc__.partition("The step and")
-    words, count = records.words, records.count
     parser = records.parser("floor", usage, epilog="The step and" + meaning, allow_abbrev=False)
     add = parser.add_argument
     add("--configs", type=words, metavar="A,B", help="names in configs/ (default: all of them)")

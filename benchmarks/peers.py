@@ -181,8 +181,8 @@ def jaxgen_turn(algorithm, data: Data) -> Callable[[np.ndarray], dict]:
 
     def take(index: np.ndarray) -> dict:
         nonlocal state
-        state, metrics = steps(state, placed, index, rng)
-        return jax.device_get(jax.block_until_ready((state, metrics))[1])
+        state, metrics = jax.block_until_ready(steps(state, placed, index, rng))
+        return jax.device_get(metrics)
 
     return take
 

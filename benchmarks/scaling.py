@@ -30,6 +30,7 @@ import jax
 import numpy as np
 
 from benchmarks import records, step_throughput
+from benchmarks.records import count, words
 from jaxgen import algorithms, feeding, parallel
 from jaxgen.data import Augmentation, load_dataset
 from jaxgen.players import select
@@ -61,7 +62,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = records.parser("scaling", __doc__, allow_abbrev=False)
     add = parser.add_argument
-    words, count = records.words, records.count
     add("--configs", type=words, default=["cond_aae"], metavar="A,B", help="names in configs/ (default: cond_aae)")
     add("--tokens", default="", metavar="A,B", help="of each config")
     add("--ways", type=words, default=list(parallel.WAYS), metavar="A,B", help="jit, pmap (default: both)")

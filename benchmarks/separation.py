@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import records
+from benchmarks.records import words
 from jaxgen import figures
 
 METRICS = (
@@ -40,7 +41,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit status, that of the first run which fails."""
     parser = records.parser("separation", __doc__)
     add = parser.add_argument
-    words = records.words
     add("--tokens", type=words, default=["", "tutorial"], metavar="A,B+C", help="variants; + joins tokens of one")
     add("--overrides", type=words, default=[], metavar="KEY=VALUE,…", help="values of the recipe to change")
     add("--seeds", type=words, default=["0", "1", "2"], metavar="0,1,2")

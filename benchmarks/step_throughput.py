@@ -38,6 +38,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import records
+from benchmarks.records import count, words
 from jaxgen import algorithms, copies, feeding, parallel, training
 from jaxgen.algorithms import Algorithm
 from jaxgen.data import Augmentation, load_dataset
@@ -82,7 +83,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    words, count = records.words, records.count
     usage, _, meaning = __doc__.partition("The step is")
     parser = records.parser("step_throughput", usage, epilog="The step is" + meaning, allow_abbrev=False)
     add = parser.add_argument

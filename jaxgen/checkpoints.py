@@ -7,7 +7,6 @@ step, the metrics, and a checksum over all of it, as Orbax does not notice a fli
 import contextlib
 import logging
 import math
-import numbers
 import os
 import re
 import shutil
@@ -120,7 +119,7 @@ class Checkpoints:
             return Restored(self._fit(leaves, target, candidate), meta, candidate)
         if not damage:
             return None
-        if isinstance(step, numbers.Integral):
+        if isinstance(step, int | np.integer):
             raise ValueError(f"checkpoint in {self._directory} damaged: {damage[0]}; steps at hand: {self._at_hand()}")
         raise ValueError(
             f"every checkpoint in {self._directory} is damaged: {'; '.join(damage)}; "
@@ -206,7 +205,7 @@ class Checkpoints:
             raise ValueError(
                 f"no checkpoint in {self._directory} has a finite {self._best[0]}; steps at hand: {self._at_hand()}"
             )
-        if not isinstance(step, numbers.Integral):
+        if not isinstance(step, int | np.integer):
             raise ValueError(f"step={step!r} must be a number, 'best' or None for the newest")
         if step not in steps:
             raise ValueError(f"no checkpoint at step {step} in {self._directory}; steps at hand: {self._at_hand()}")

@@ -52,18 +52,19 @@ def held_out(dataset: Dataset, config) -> Data:
 
 
 def check(config, algorithm: Algorithm, dataset: Dataset) -> None:
-    """Refuses what could not be measured at the end, before anything is compiled.
+    """Refuses what could not be measured, before anything is compiled.
 
     Raises:
-      ValueError: the family does not measure `best_metric` per example; or too few images are held out to have as many
-        neighbours as precision and recall look at.
+      ValueError: the family does not measure `best_metric` per example; or a split that drawn images are compared with
+        has too few to have as many neighbours as precision and recall look at.
     """
-    images = len(held_out(dataset, config).label)
-    if images <= NEIGHBOURS and "sample_quality" in algorithm.evaluations:
-        raise ValueError(
-            f"{dataset.name} has {images} images in its {config.evaluation.split} split, and what is measured of drawn "
-            f"images takes {NEIGHBOURS + 1} at the least; give more: of a folder a tenth is held out"
-        )
+    for split, measured in (("validation", algorithm.watched), (config.evaluation.split, algorithm.evaluations)):
+        images = len(getattr(dataset, split).label)
+        if images <= NEIGHBOURS and "sample_quality" in measured:
+            raise ValueError(
+                f"{dataset.name} has {images} images in its {split} split, and what is measured of drawn images takes "
+                f"{NEIGHBOURS + 1} at the least; give more: of a folder a tenth is held out"
+            )
     state = jax.eval_shape(algorithm.init, jax.random.key(0))
     image, one = algorithm.example_image(), jnp.zeros(1, jnp.int32)
     batch = Batch(image, one, jnp.ones(1))

@@ -13,7 +13,12 @@ from jaxgen.telemetry import Telemetry
 
 
 def write(
-    models: Sequence[Model], dataset: Dataset, config: ConfigDict, seconds: float, workdir: Path, telemetry: Telemetry
+    models: Sequence[Model],
+    dataset: Dataset,
+    config: ConfigDict,
+    seconds: float | None,
+    workdir: Path,
+    telemetry: Telemetry,
 ) -> dict:
     """Measures each copy on the split that the run is judged by, writes the mean and the std, and shows them."""
     results = measured(models, dataset, config, seconds)
@@ -27,8 +32,8 @@ def write(
     return results
 
 
-def measured(models: Sequence[Model], dataset: Dataset, config: ConfigDict, seconds: float) -> dict:
-    """What `results.json` holds."""
+def measured(models: Sequence[Model], dataset: Dataset, config: ConfigDict, seconds: float | None) -> dict:
+    """What `results.json` holds; `seconds` of training are None where they are not known."""
     of_each = [evaluation.report(model, dataset, config) for model in models]
     metrics, spread = copies.mean(of_each), copies.std(of_each)
     protocol = {"binarisation": config.data.binarisation, **models[0].algorithm.protocol}

@@ -167,7 +167,7 @@ def test_every_config_is_found_by_itself():
     ],
 )
 @pytest.mark.parametrize("given", ["0", "-1", "two"])
-def test_counts_below_one_are_refused_in_one_line(benchmark, option, given, capsys):
+def test_counts_below_one_are_refused(benchmark, option, given, capsys):
     with pytest.raises(SystemExit) as refused:
         benchmark.main([f"--{option}={given}"])
     assert refused.value.code == 2

@@ -51,10 +51,11 @@ def test_near_is_within_the_third_neighbours_distance():
 
 def test_a_split_with_no_third_neighbours_is_refused_before_training():
     algorithm, config = tiny_algorithm("gan"), read_config("gan")
-    for images, few in ((3, True), (4, False)):
-        dataset = load_dataset(config.data)._replace(test=tiny_data(images))
-        with pytest.raises(ValueError, match="digits has 3 images in its test split") if few else nullcontext():
-            evaluation.check(config, algorithm, dataset)
+    for split in ("validation", "test"):
+        for images, few in ((3, True), (4, False)):
+            dataset = load_dataset(config.data)._replace(**{split: tiny_data(images)})
+            with pytest.raises(ValueError, match=f"digits has 3 images in its {split} ") if few else nullcontext():
+                evaluation.check(config, algorithm, dataset)
 
 
 def test_diversity_is_1_of_like_images_and_0_of_one_repeated(numbers):

@@ -237,7 +237,7 @@ class AAE(Algorithm):
         return as_posterior(output, LOG_STD_RANGE, LOG_STD_AT_START)
 
     def draw(self, posterior: Posterior, rng) -> Float[Array, "B Z"]:
-        return posterior.draw(prng.fold_in(rng, 0))
+        return posterior.mean if posterior.log_std is None else posterior.draw(prng.fold_in(rng, 0))
 
     def kl(self, posterior: Posterior) -> Float[Array, " B"]:
         """KL(q(z | x) || prior) of each example, in nats."""

@@ -18,9 +18,7 @@ class Posterior(NamedTuple):
     log_std: Float[Array, "B Z"] | None
 
     def draw(self, rng: Array, *draws: int) -> Float[Array, "*draws B Z"]:
-        """Codes, through which gradients go to mean and std (Kingma & Welling 2014, section 2.4)."""
-        if self.log_std is None:
-            return jnp.broadcast_to(self.mean, (*draws, *self.mean.shape))
+        """Codes, of a Gaussian, through which gradients go to mean and std (Kingma & Welling 2014, section 2.4)."""
         return self.mean + jnp.exp(self.log_std) * prng.normal(rng, (*draws, *self.mean.shape))
 
     def kl_by_dimension(self) -> Float[Array, "B Z"]:

@@ -51,7 +51,7 @@ def check_layers(key: str, layers: tuple) -> None:
                 raise ValueError(f"{key} has {layer}, whose {name} must be {rule}; {told}")
         if "stride" in names and by_name["stride"] > by_name["size"]:
             raise ValueError(f"{key} has {layer}, whose stride must be at most its size, else it skips pixels; {told}")
-        if by_name.get("extra", 0) and by_name["extra"] >= by_name["stride"]:
+        if by_name.get("extra", 0) >= by_name.get("stride", 1):
             raise ValueError(f"{key} has {layer}, whose extra must be below its stride; {told}")
 
 
