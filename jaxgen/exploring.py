@@ -108,7 +108,8 @@ def walk(config, workdir: str | Path, options: Options = DEFAULTS) -> list[Path]
     )
     shown = walks[:, np.linspace(0, walks.shape[1], SHOWN_FRAMES, endpoint=False).astype(int)]
     still = workdir / "walk.png"
-    figures.write_png(still, figures.grid(shown, scale=2))
+    marks = [str(label) for label in labels] if model.algorithm.decoder_needs_label else None
+    figures.write_png(still, figures.captioned(shown, marks=marks))
     moving = workdir / "walk.gif"
     figures.write_gif(moving, [_tiled(frame) for frame in walks.swapaxes(0, 1)], FRAME_MS)
     return _said([still, moving])

@@ -61,7 +61,8 @@ def code_plane(model: Model, dataset: Dataset, split: Data, side: int = 14) -> n
     across, up = np.quantile(codes, at, axis=0).T
     codes = np.stack(np.meshgrid(across, up[::-1]), axis=-1)
     images = model.decode(codes.reshape(-1, 2))
-    return figures.grid(images.reshape(side, side, *images.shape[1:]), padding=0, scale=2)
+    headings, marks = ([f"{value:.2f}" for value in values] for values in (across, up[::-1]))
+    return figures.captioned(images.reshape(side, side, *images.shape[1:]), headings, marks)
 
 
 def places(model: Model, dataset: Dataset, split: Data) -> np.ndarray:
@@ -74,16 +75,16 @@ def places(model: Model, dataset: Dataset, split: Data) -> np.ndarray:
 
 
 def cluster_rows(model: Model, dataset: Dataset, split: Data, columns: int = 16) -> np.ndarray:
-    """A row is one cluster: what it draws for the style 0, and the first images of the split that lie in it."""
+    """A row is one cluster: its head, drawn for the style 0, and the first images of the split that lie in it."""
     del dataset
     heads = model.algorithm.num_labels
     found = model.categorise(as_images(split.image))
     drawn = model.decode(np.zeros((heads, model.algorithm.latent_size), np.float32), np.arange(heads))
-    rows = np.zeros((heads, columns, *drawn.shape[1:]), np.float32)
+    rows = np.ones((heads, columns, *drawn.shape[1:]), np.float32)  # white where there are fewer
     for head in range(heads):
         members = as_images(split.image[found == head][: columns - 1])
         rows[head, 0], rows[head, 1 : 1 + len(members)] = drawn[head], members
-    return figures.grid(rows, scale=2)
+    return figures.captioned(rows, ["head", *map(str, range(1, columns))], [str(head) for head in range(heads)])
 
 
 def code_scatter(model: Model, dataset: Dataset, split: Data) -> np.ndarray:
