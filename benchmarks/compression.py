@@ -50,22 +50,7 @@ class Point(NamedTuple):
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit status, 2 for a user's mistake."""
     options = parse(argv)
-    try:
-        records.prepare(options.out)
-        models = {run: jaxgen.load(run) for run in options.runs}
-        dataset = dataset_of(models)
-        points = [*of_models(models, dataset, options.split), *baselines(dataset, options.split)]
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    common = {"dataset": dataset.name, "split": options.split, **records.provenance(jax.devices()[0])}
-    rows = [point._asdict() | common for point in points]
-    for row in rows:
-        records.append(options.out, row)
-    print(records.table(rows, COLUMNS))
-    if options.draw:
-        figures.write_png(options.draw, drawn(points, f"{dataset.name}, {options.split} split"))
-    return 0
+    return records.main(lambda: run(options), COLUMNS, options.out)
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -76,6 +61,25 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--out", type=Path, default=records.RESULTS / "compression.jsonl", metavar="FILE")
     add("--draw", type=Path, metavar="FILE", help="a picture of the rows as well")
     return parser.parse_args(argv)
+
+
+def run(options: argparse.Namespace) -> list[dict]:
+    """Adds a row a point to `options.out`, and draws them where that is asked for.
+
+    Raises:
+      ValueError: a run is none, or not of bits, or of another data set than the first; the file can't be written.
+    """
+    records.prepare(options.out)
+    models = {folder: jaxgen.load(folder) for folder in options.runs}
+    dataset = dataset_of(models)
+    points = [*of_models(models, dataset, options.split), *baselines(dataset, options.split)]
+    common = {"dataset": dataset.name, "split": options.split, **records.provenance(jax.devices()[0])}
+    rows = [point._asdict() | common for point in points]
+    for row in rows:
+        records.append(options.out, row)
+    if options.draw:
+        figures.write_png(options.draw, drawn(points, f"{dataset.name}, {options.split} split"))
+    return rows
 
 
 def dataset_of(models: dict[str, Model]) -> Dataset:
@@ -188,6 +192,7 @@ def drawn(points: Sequence[Point], title: str) -> figures.Picture:
                 panel.annotate(point.setting, at, (6, -10), textcoords="offset points", fontsize=8)
         panel.set(xlabel="bytes per image", ylabel=label, xscale="log", title=title)
         panel.grid(alpha=0.25)
+        panel.margins(0.1)  # room for what is written beside a point
     panels[0].legend(frameon=False)
     return figures.render(figure)
 

@@ -19,7 +19,6 @@ floor_ms: their sum, one after the other: an optimiser begins when its gradients
 import argparse
 import os
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -29,6 +28,7 @@ import jax.numpy as jnp
 from benchmarks import records, step_throughput
 from benchmarks.records import count, words
 from benchmarks.step_throughput import Case
+from benchmarks.timing import timed
 from jaxgen import algorithms
 from jaxgen.data import load_dataset
 
@@ -142,11 +142,7 @@ def rates() -> tuple[float, float]:
 
 def least(work: Callable[[], jax.Array]) -> float:
     """Seconds of the fastest of some tries, after one that compiles."""
-    seconds = []
-    for _ in range(1 + TRIES):
-        began = time.perf_counter()
-        jax.block_until_ready(work())
-        seconds.append(time.perf_counter() - began)
+    seconds = [timed(work)[1] for _ in range(1 + TRIES)]
     return min(seconds[1:])
 
 

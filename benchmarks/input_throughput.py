@@ -18,7 +18,6 @@ import argparse
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -27,6 +26,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks import records
+from benchmarks.timing import timed
 from jaxgen import algorithms, parallel
 from jaxgen.data import Augmentation, load_dataset
 from jaxgen.feeding import feeder
@@ -61,7 +61,8 @@ def run(options: argparse.Namespace) -> dict:
     """The row, which is added to `options.out`.
 
     Raises:
-      ValueError: the config is unknown, the images can't be read; the file can't be written.
+      ValueError: the config is unknown, the images can't be read, or devices do not divide the batch; the file can't
+        be written.
     """
     records.prepare(options.out)
     with tempfile.TemporaryDirectory() as folder:
@@ -86,6 +87,7 @@ def measured(options: argparse.Namespace, folder: Path) -> dict:
     config.data.update({"source": "folder", "path": str(folder), "size": SIZE, "channels": 3})
     config.batch_size, config.log_every = options.batch_size, options.steps
     config.steps = options.steps * (1 + options.repeats)
+    parallel.check(config.batch_size, config.parallel, parallel.data_mesh())
     memory = load_dataset(config.data)
     config.data.budget = 0
     streamed = load_dataset(config.data).training
@@ -129,9 +131,8 @@ def rate(config, data: Data, algorithm, make: Callable) -> float:
     state = parallel.compile_init(algorithm.init, mesh)(jax.random.key(0))
     seconds = []
     for start in range(0, config.steps, config.log_every):
-        began = time.perf_counter()
-        state, _ = jax.block_until_ready(take(state, start, start + config.log_every))
-        seconds.append(time.perf_counter() - began)
+        (state, _), its_seconds = timed(take, state, start, start + config.log_every)
+        seconds.append(its_seconds)
     return config.log_every * config.batch_size / statistics.median(seconds[1:])
 
 

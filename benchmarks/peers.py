@@ -21,7 +21,6 @@ import contextlib
 import importlib
 import statistics
 import sys
-import time
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from pathlib import Path
@@ -32,6 +31,7 @@ import numpy as np
 
 from benchmarks import records, step_throughput
 from benchmarks.peer_cases import CASES, Case
+from benchmarks.timing import timed
 from jaxgen import algorithms, parallel
 from jaxgen.config import did_you_mean
 from jaxgen.types import Data, Info
@@ -132,7 +132,7 @@ def taking_turns(turns: dict[str, Callable], steps: int, repeats: int, batch_siz
     for turn in range(WARM_UP + repeats):
         index = numbers.integers(0, IMAGES, (steps, batch_size)).astype(np.int32)
         for form, take in turns.items():
-            seconds = timed(take, index)
+            _, seconds = timed(take, index)
             if turn >= WARM_UP:  # the first compile, a GPU also captures
                 rates[form].append(steps / seconds)
     return rates
@@ -141,15 +141,8 @@ def taking_turns(turns: dict[str, Callable], steps: int, repeats: int, batch_siz
 def in_a_second(take: Callable, batch_size: int) -> int:
     """About so many steps a second are taken; `FEWEST` at least."""
     index = np.random.default_rng(2).integers(0, IMAGES, (FEWEST, batch_size)).astype(np.int32)
-    seconds = min(timed(take, index) for _ in range(2))  # the first compiles
+    seconds = min(timed(take, index)[1] for _ in range(2))  # the first compiles
     return max(FEWEST, round(FEWEST / seconds))
-
-
-def timed(take: Callable, index: np.ndarray) -> float:
-    """Seconds of one turn."""
-    began = time.perf_counter()
-    take(index)
-    return time.perf_counter() - began
 
 
 def forms_of(peer) -> tuple[str, ...]:

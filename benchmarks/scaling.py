@@ -21,7 +21,6 @@ import math
 import re
 import statistics
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -31,6 +30,7 @@ import numpy as np
 
 from benchmarks import records, step_throughput
 from benchmarks.records import count, words
+from benchmarks.timing import timed
 from jaxgen import algorithms, feeding, parallel
 from jaxgen.data import Augmentation, load_dataset
 from jaxgen.players import select
@@ -169,9 +169,8 @@ def prepared(algorithm, dataset, config, batch_size, mesh, way, steps) -> tuple[
     def turn(number: int) -> float:
         nonlocal state
         index = feeding.training_indices(config, dataset.train.label, number * steps, (number + 1) * steps)
-        began = time.perf_counter()
-        state, _ = jax.block_until_ready(compiled(state, data, index, rng))
-        return time.perf_counter() - began
+        (state, _), seconds = timed(compiled, state, data, index, rng)
+        return seconds
 
     return turn, exchanged
 

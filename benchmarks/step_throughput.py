@@ -27,7 +27,6 @@ import os
 import resource
 import statistics
 import sys
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -39,6 +38,7 @@ import numpy as np
 
 from benchmarks import records
 from benchmarks.records import count, words
+from benchmarks.timing import timed
 from jaxgen import algorithms, copies, feeding, parallel, training
 from jaxgen.algorithms import Algorithm
 from jaxgen.data import Augmentation, load_dataset
@@ -210,9 +210,8 @@ def measure(algorithm: Algorithm, data: Data, config, mesh: jax.sharding.Mesh, c
     seconds = []
     for start in range(0, (1 + case.repeats) * case.steps, case.steps):
         index = feeding.training_indices(config, labels, start, start + case.steps)
-        began = time.perf_counter()
-        state, metrics = jax.block_until_ready(steps(state, data, index, rng))
-        seconds.append(time.perf_counter() - began)
+        (state, metrics), its_seconds = timed(steps, state, data, index, rng)
+        seconds.append(its_seconds)
     first, *later = seconds
     peak, of = peak_memory(steps, (state, data, index, rng), mesh)
     rates = [case.steps / each for each in later]

@@ -255,7 +255,7 @@ def validate(config: ConfigDict) -> None:
     if config.data.binarisation not in BINARISATIONS:
         known = ", ".join(BINARISATIONS)
         raise ValueError(f'data.binarisation="{config.data.binarisation}" is unknown; choose one of {known}')
-    for key, least in (("quality_samples", 2), ("retrieval_base", 1), ("importance_samples", 1)):
+    for key, least in (("quality_samples", 4), ("retrieval_base", 1), ("importance_samples", 1)):
         if (value := config.evaluation[key]) < least:
             way_out = f"try --config.evaluation.{key}=10000"
             raise ValueError(f"evaluation.{key}={value} must be at least {least}; {way_out}")

@@ -107,7 +107,9 @@ def test_the_command_records_a_row_a_point_prints_and_draws_them(tmp_path, capsy
     assert [row["setting"] for row in rows if row["codec"] == "autoencoder"] == ["a", "b"]
     assert len(rows) == 2 + 2 * len(compression.QUALITIES) + 5
     assert {"dataset", "split", "device", "versions", "date", "bytes", "psnr", "ssim"} < set(rows[0])
-    assert len(capsys.readouterr().out.splitlines()) == 1 + len(rows)
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == 1 + len(rows) + 1
+    assert printed[-1].endswith(f"{len(rows)} rows added to {out}")
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 

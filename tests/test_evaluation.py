@@ -10,6 +10,7 @@ from helpers import C, H, K, W, read_config
 from jaxgen import algorithms, evaluation, quality
 from jaxgen.config import validate
 from jaxgen.data import Dataset, load_dataset
+from jaxgen.metrics.coverage import NEIGHBOURS
 from jaxgen.model import Model
 from jaxgen.types import Data
 
@@ -147,7 +148,7 @@ def test_as_many_images_are_drawn_as_asked_under_the_splits_labels(
     assert labels is None if expected is None else list(labels) == expected
 
 
-@pytest.mark.parametrize(("key", "least"), [("quality_samples", 2), ("retrieval_base", 1)])
+@pytest.mark.parametrize(("key", "least"), [("quality_samples", NEIGHBOURS + 1), ("retrieval_base", 1)])
 def test_too_few_images_to_measure_by_are_refused_before_training(config, key, least):
     config.evaluation[key] = least
     validate(config)

@@ -1,6 +1,10 @@
 import json
+import os
+import subprocess
+import sys
 
 import pytest
+from helpers import REPOSITORY
 from PIL import Image
 
 from benchmarks import input_throughput
@@ -30,3 +34,14 @@ def test_the_noise_can_be_a_users_own_folder(tmp_path):
 def test_a_folder_that_is_none_is_refused_in_one_line(tmp_path, capsys):
     assert input_throughput.main([*SHORT, f"--path={tmp_path / 'none'}", f"--out={tmp_path / 'rows.jsonl'}"]) == 2
     assert "does not exist" in capsys.readouterr().err
+
+
+def test_a_batch_that_the_devices_do_not_divide_is_refused_in_one_line(tmp_path):
+    ran = subprocess.run(
+        [sys.executable, "-m", "benchmarks.input_throughput", "--batch_size=6", "--images=30",
+         f"--out={tmp_path / 'rows.jsonl'}"],
+        cwd=REPOSITORY, env=os.environ | {"JAX_NUM_CPU_DEVICES": "4"}, capture_output=True, text=True, timeout=100,
+        check=False,
+    )  # fmt: skip
+    assert ran.returncode == 2
+    assert ran.stderr == "error: batch_size=6 must be divisible by 4 devices; try --batch_size=4\n"

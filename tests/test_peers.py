@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from benchmarks import peers
+from benchmarks import peers, timing
 from benchmarks.peer_cases import NO_DROPOUT, PLAIN, PLAIN_VAEGAN, SLOPES, Case
 from jaxgen import algorithms
 
@@ -169,5 +169,5 @@ def test_a_row_has_the_ratio_its_spread_and_what_it_rests_on(monkeypatch, capsys
 def test_a_turn_lasts_a_second_and_ten_steps_at_least(monkeypatch):
     for seconds, steps in ((0.5, 20), (0.01, 1000), (100.0, 10)):
         clock = iter((0.0, 9.0, 20.0, 20.0 + seconds))  # the first of the two also compiles
-        monkeypatch.setattr(peers.time, "perf_counter", lambda clock=clock: next(clock))
+        monkeypatch.setattr(timing.time, "perf_counter", lambda clock=clock: next(clock))
         assert peers.in_a_second(lambda index: None, batch_size=4) == steps

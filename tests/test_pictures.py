@@ -43,11 +43,13 @@ def test_a_row_of_clusters_is_its_head_then_its_members_then_white(captions):
     pictures.cluster_rows(Flat(num_labels=3, latent_size=2), DATASET, SPLIT, columns=4)
     ((rows, headings, marks),) = captions
     assert np.allclose(rows[..., 0, 0, 0], [[0, 0.2, 1, 1], [0.25, 1, 1, 1], [0.5, 0.2, 0.2, 0.2]])
-    assert headings == ["head", "1", "2", "3"] and marks == ["0", "1", "2"]
+    assert headings == ["head", "1", "2", "3"]
+    assert marks == ["0", "1", "2"]
 
 
 def test_the_points_of_a_code_plane_stand_by_their_coordinates(captions):
     pictures.code_plane(Flat(has_prior=True), DATASET, SPLIT, side=2)
     ((images, across, up),) = captions
-    assert across == ["0.10", "0.30"] and up == ["0.88", "0.62"]  # upwards, as in a plane
+    assert across == ["0.10", "0.30"]
+    assert up == ["0.88", "0.62"]  # upwards, as in a plane
     assert np.allclose(images[..., 0, 0, 0], [[0.5375, 0.7375], [0.4125, 0.6125]])

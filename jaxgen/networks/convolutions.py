@@ -101,21 +101,21 @@ def blurred(kernel: Kernels) -> Float[Array, "K+1 K+1 C F"]:
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def convolve(x: Images, kernel: Kernels, shape: Shape) -> Outputs:
     """The convolution of images."""
-    form = on_a_cpu(x, shape, few_windows(shape) and few_channels(shape))
+    form = on_a_cpu(x, shape)
     return where_it_runs(form.convolve, library.convolve, x, kernel, shape)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def transpose(y: Outputs, kernel: Kernels, shape: Shape) -> Images:
     """The adjoint of `convolve` in x."""
-    form = on_a_cpu(y, shape, few_windows(shape))
+    form = on_a_cpu(y, shape, lays_out=False)
     return where_it_runs(form.transpose, library.transpose, y, kernel, shape)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def kernel_product(x: Images, y: Outputs, shape: Shape) -> Kernels:
     """The adjoint of `convolve` in the kernel."""
-    form = on_a_cpu(x, shape, few_windows(shape) and few_channels(shape))
+    form = on_a_cpu(x, shape)
     # XLA's convolution is the slower, the fewer channels it has to make: .63 ms for .86 by the other side (128 images
     # of 7 × 7, a kernel of 3 × 3 from 32 to 16 channels, two cores).
     turns = form is library and shape.stride == 1 and shape.kernel[2] > shape.kernel[3]
@@ -130,8 +130,8 @@ def where_it_runs(on_cpu: Callable, elsewhere: Callable, a: Array, b: Array, sha
     return lax.platform_dependent(a, b, cpu=partial(on_cpu, shape=shape), default=partial(elsewhere, shape=shape))
 
 
-def on_a_cpu(a: Array, shape: Shape, windows_pay: bool) -> ModuleType:
-    """The module whose form of a map is the fastest there."""
+def on_a_cpu(a: Array, shape: Shape, lays_out: bool = True) -> ModuleType:
+    """The module whose form of a map is the fastest there, for a map that lays out an image's windows or does not."""
     # XLA's convolutions on a CPU do not use its cores well where the stride is above 1: a step of a DCGAN of 32
     # channels took 57 ms by them and 46 by windows (two cores). Where a pixel lies in many windows, or has many
     # channels, laying the windows out costs more than it spares. There filters take .77 of the time of such a step,
@@ -139,7 +139,7 @@ def on_a_cpu(a: Array, shape: Shape, windows_pay: bool) -> ModuleType:
     # it); of 16 channels they are no faster than windows.
     if filters.fits(shape) and not few_channels(shape) and a.dtype == jnp.float32:
         return filters
-    return windows if windows_pay else library
+    return windows if few_windows(shape) and (few_channels(shape) or not lays_out) else library
 
 
 def few_windows(shape: Shape) -> bool:
