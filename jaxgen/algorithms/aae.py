@@ -11,9 +11,9 @@ from jaxtyping import Array, Float
 from jaxgen import objectives, piecewise, prng
 from jaxgen.algorithms import checks
 from jaxgen.algorithms.base import Algorithm
+from jaxgen.algorithms.nets import aae_networks
 from jaxgen.algorithms.posterior import Posterior, as_posterior
 from jaxgen.distributions import Gaussian, PiecewisePrior, Prior, gaussian_kl, make_prior
-from jaxgen.networks import MLP
 from jaxgen.networks.precision import Network
 from jaxgen.optimizers import decayed
 from jaxgen.players import Player
@@ -103,19 +103,7 @@ class AAE(Algorithm):
         if cls.decoder_needs_label or config.critic_sees_label:
             checks.classes(info)
         options = {name: config[name] for name in OPTIONS} | {"label_products": tuple(config.label_products)}
-        code_shape = (2, prior.size) if config.gaussian_posterior else (prior.size,)
-        mlp = {"dropout": config.dropout, "kernel_init": config.kernel_init}
-        networks = {
-            "encoder": MLP(tuple(config.hidden), code_shape, leak=config.encoder_leak, **mlp),
-            "decoder": MLP(
-                tuple(config.hidden),
-                info.image_shape,
-                linear=tuple(config.decoder_linear),
-                modulated=config.label_modulates_decoder,
-                **mlp,
-            ),
-            "critic": MLP(tuple(config.critic_hidden), (), config.critic_dropout, kernel_init=config.kernel_init),
-        }
+        networks = aae_networks(config, info.image_shape, prior.size)
         optimizers = {
             name: optax.adam(decayed(rate, config.steps, config.decay), b1=config.b1[name])
             for name, rate in config.rates.items()

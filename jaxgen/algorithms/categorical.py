@@ -13,8 +13,8 @@ from jaxtyping import Array, Float, Int
 from jaxgen import objectives, piecewise, prng
 from jaxgen.algorithms import checks
 from jaxgen.algorithms.base import Algorithm
+from jaxgen.algorithms.nets import categorical_networks
 from jaxgen.distributions import Prior, make_prior
-from jaxgen.networks import MLP
 from jaxgen.networks.precision import Network
 from jaxgen.optimizers import decayed, descent
 from jaxgen.players import Player
@@ -103,15 +103,7 @@ class CategoricalAAE(Algorithm):
         """What a subclass is built from, whatever it adds."""
         check(config)
         prior = make_prior("gaussian", config.latent_size, config.prior_std, categories)
-        hidden, critic_hidden = tuple(config.hidden), tuple(config.critic_hidden)
-        networks = {
-            "encoder": MLP(hidden, (categories + prior.size,), config.dropout, kernel_init=config.kernel_init),
-            "decoder": MLP(hidden, info.image_shape, kernel_init=config.kernel_init),
-            "category_critic": MLP(critic_hidden, (), kernel_init=config.kernel_init),
-            "style_critic": MLP(critic_hidden, (), kernel_init=config.kernel_init),
-        }
-        if config.head_distance:
-            networks["cluster_heads"] = MLP((), (prior.size,))
+        networks = categorical_networks(config, info.image_shape, categories, prior.size)
         optimizers = {
             name: descent(
                 config.optimizer,

@@ -41,6 +41,35 @@ def encoder_and_decoder(
     return networks
 
 
+def aae_networks(config, image_shape: tuple[int, int, int], latent_size: int) -> Mapping[str, nn.Module]:
+    """The three networks of an adversarial autoencoder, by name: MLPs of `config.hidden` and `critic_hidden` units."""
+    hidden, given = tuple(config.hidden), {"dropout": config.dropout, "kernel_init": config.kernel_init}
+    code_shape = (2, latent_size) if config.gaussian_posterior else (latent_size,)
+    of_decoder = {"linear": tuple(config.decoder_linear), "modulated": config.label_modulates_decoder}
+    return {
+        "encoder": MLP(hidden, code_shape, leak=config.encoder_leak, **given),
+        "decoder": MLP(hidden, image_shape, **of_decoder, **given),
+        "critic": MLP(tuple(config.critic_hidden), (), config.critic_dropout, kernel_init=config.kernel_init),
+    }
+
+
+def categorical_networks(
+    config, image_shape: tuple[int, int, int], categories: int, latent_size: int
+) -> Mapping[str, nn.Module]:
+    """Those of one whose encoder tells an image's category from its style: one trunk, and a critic of each.
+
+    With a `config.head_distance`, also the linear map that gives every category its head.
+    """
+    hidden, critic_hidden, init = tuple(config.hidden), tuple(config.critic_hidden), config.kernel_init
+    networks = {
+        "encoder": MLP(hidden, (categories + latent_size,), config.dropout, kernel_init=init),
+        "decoder": MLP(hidden, image_shape, kernel_init=init),
+        "category_critic": MLP(critic_hidden, (), kernel_init=init),
+        "style_critic": MLP(critic_hidden, (), kernel_init=init),
+    }
+    return networks | ({"cluster_heads": MLP((), (latent_size,))} if config.head_distance else {})
+
+
 def spelled(config, key: str) -> tuple[Layer, ...]:
     """The layers that a config spells out under a key, if any; a ValueError where no network can be built of them."""
     layers = tuple(tuple(layer) if isinstance(layer, list) else layer for layer in config[key])
