@@ -73,18 +73,24 @@ def provenance(device: jax.Device) -> dict:
 
 
 def device_name(device: jax.Device) -> str:
-    """The device as its maker calls it; for a CPU, which jax calls "cpu", also its number of cores."""
+    """The device as its maker calls it; for a CPU, which jax calls "cpu", also its design and its number of cores."""
     if device.platform != "cpu":
         return device.device_kind
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{_processor()}, {cores} cores"
-
-
-def _processor() -> str:
     cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or platform.machine())
+    return f"{processor(cpuinfo.read_text() if cpuinfo.exists() else '')}, {cores} cores"
+
+
+def processor(cpuinfo: str) -> str:
+    """The first processor that /proc/cpuinfo tells of.
+
+    A virtual machine may be told no more of the name than the brand, where one design multiplies matrices twice as fast
+    as the one before it: family and model say which it is.
+    """
+    first, *_ = cpuinfo.split("\n\n")
+    told = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in first.splitlines())}
+    name = told.get("model name") or platform.processor() or platform.machine()
+    return f"{name} (family {told['cpu family']}, model {told['model']})" if "cpu family" in told else name
 
 
 def parser(benchmark: str, doc: str, **options) -> argparse.ArgumentParser:

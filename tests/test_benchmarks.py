@@ -1,5 +1,6 @@
 import json
 import os
+import platform
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -189,3 +190,10 @@ def test_configs_of_a_folder_of_images_are_measured_on_the_digits_unless_told():
     assert step_throughput.told("anime_vae", "") == "digits"
     assert step_throughput.told("anime_vae", "anime_faces+conv") == "anime_faces,conv"
     assert step_throughput.told("cond_aae", "") == ""
+
+
+def test_a_processor_is_told_by_its_design_too_where_the_system_knows_it():
+    entry = "processor\t: {}\ncpu family\t: 25\nmodel\t\t: {}\nmodel name\t: AMD EPYC\nflags\t\t: fpu\n\n"
+    assert records.processor(entry.format(0, 1) + entry.format(1, 17)) == "AMD EPYC (family 25, model 1)"
+    assert records.processor("processor\t: 0\nBogoMIPS\t: 50.00\n\n") == (platform.processor() or platform.machine())
+    assert records.processor("")
