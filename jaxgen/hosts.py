@@ -38,6 +38,7 @@ class Place(NamedTuple):
     coordinator: str | None = None  # "HOST:PORT" of process 0
     processes: int | None = None
     process: int | None = None
+    devices: list[int] | None = None  # of its host's, its own
 
 
 def launched(environment: Mapping[str, str] = os.environ) -> bool:
@@ -49,15 +50,17 @@ def launched(environment: Mapping[str, str] = os.environ) -> bool:
 def place_by_mpirun(environment: Mapping[str, str] = os.environ) -> Place:
     """Where Open MPI 5 says that this process stands, all None where it does not; jax asks the older ones only.
 
+    Newer jax asks 5 too, but by way of mpi4py. Each process has one device, as it has by jax of the older ones.
     Process 0 of several hosts has to be on that where mpirun was called, which jax wants of the older ones too.
     """
     job = MPIRUN.fullmatch(environment.get("PMIX_NAMESPACE", ""))
     if not job or "OMPI_COMM_WORLD_SIZE" not in environment:
         return Place()
-    of_all, number, here = (int(environment[f"OMPI_COMM_WORLD_{each}"]) for each in ("SIZE", "RANK", "LOCAL_SIZE"))
+    told = ("SIZE", "RANK", "LOCAL_SIZE", "LOCAL_RANK")
+    of_all, number, here, local = (int(environment[f"OMPI_COMM_WORLD_{each}"]) for each in told)
     host = "localhost" if here == of_all else job[1]
     port = PORTS[(int(job[2]) + int(job[3])) % len(PORTS)]  # the same in all, another for another job
-    return Place(f"{host}:{port}", of_all, number)
+    return Place(f"{host}:{port}", of_all, number, [local])
 
 
 def join(place: Place, patience: int = 300) -> None:

@@ -204,7 +204,8 @@ def test_launchers_are_noticed(environment, expected):
     assert hosts.launched(environment) is expected
 
 
-MPI5 = {"OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_RANK": "3", "PMIX_NAMESPACE": "prterun-node-07-4100@1"}
+MPI5 = {"OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_RANK": "3", "OMPI_COMM_WORLD_LOCAL_RANK": "1"}
+MPI5 |= {"PMIX_NAMESPACE": "prterun-node-07-4100@1"}
 
 
 @pytest.mark.parametrize(
@@ -213,8 +214,8 @@ MPI5 = {"OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_RANK": "3", "PMIX_NAMESPAC
         ({}, hosts.Place()),
         ({"PMIX_NAMESPACE": "prterun-node-07-4100@1"}, hosts.Place()),  # of something else that prterun has started
         ({**MPI5, "PMIX_NAMESPACE": "slurm.pmix.123.0"}, hosts.Place()),
-        ({**MPI5, "OMPI_COMM_WORLD_LOCAL_SIZE": "2"}, hosts.Place("node-07:61445", 4, 3)),
-        ({**MPI5, "OMPI_COMM_WORLD_LOCAL_SIZE": "4"}, hosts.Place("localhost:61445", 4, 3)),
+        ({**MPI5, "OMPI_COMM_WORLD_LOCAL_SIZE": "2"}, hosts.Place("node-07:61445", 4, 3, [1])),
+        ({**MPI5, "OMPI_COMM_WORLD_LOCAL_SIZE": "4"}, hosts.Place("localhost:61445", 4, 3, [1])),
     ],
 )
 def test_mpirun_says_where_a_process_stands(environment, expected):
