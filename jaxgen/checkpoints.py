@@ -136,14 +136,17 @@ class Checkpoints:
             self._manager.wait_until_finished()
 
     def close(self) -> None:
-        """Waits and lets the background threads go."""
-        self._manager.close()
+        """Waits and lets the background threads go; `UnwrittenError`: the last save did not come to the disk."""
+        with self._writing():
+            self._manager.close()
 
     def __enter__(self) -> "Checkpoints":
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        # What is under way already says what went wrong.
+        with contextlib.suppress(UnwrittenError) if kind else contextlib.nullcontext():
+            self.close()
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
@@ -170,7 +173,7 @@ class Checkpoints:
         return ocp.CheckpointManager(self._directory, options=options, item_handlers=handlers)
 
     def _reopen(self) -> None:
-        self._manager.close()
+        self.close()
         self._manager = self._open()
 
     def _tidy(self) -> None:

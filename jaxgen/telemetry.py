@@ -3,6 +3,7 @@
 One process of a run owns a workdir's telemetry; the others make none.
 """
 
+import contextlib
 import json
 import logging
 import math
@@ -19,6 +20,7 @@ import numpy as np
 from jaxtyping import UInt8
 from tqdm import tqdm
 
+from jaxgen.events import Events
 from jaxgen.figures import write_png
 from jaxgen.files import write_atomically
 
@@ -82,13 +84,13 @@ class Telemetry:
         self._metrics_file.flush()
         for name, value in finite.items():
             if value is not None:
-                self._tensorboard.add_scalar(f"{split}/{name}", value, step)
+                self._tensorboard.scalar(f"{split}/{name}", value, step)
         self._step = int(step)
 
     def figure(self, step: int, name: str, image: UInt8[np.ndarray, "Y X 3"]) -> None:
         """Writes figures/{name}.png, the newest replacing the one before, and adds it to TensorBoard's history."""
         write_png(self.workdir / "figures" / f"{name}.png", image)
-        self._tensorboard.add_image(f"figures/{name}", image, step, dataformats="HWC")
+        self._tensorboard.image(f"figures/{name}", image, step)
 
     def message(self, text: str) -> None:
         """Says something: on the screen, above the bar, and in log.txt."""
@@ -100,7 +102,7 @@ class Telemetry:
         width = max((len(name) for name in cells), default=0)
         self.message("\n".join([title, "-" * len(title), *(f"{name:<{width}}  {cells[name]}" for name in cells)]))
         lines = [f"| {name} | {cell} |" for name, cell in cells.items()]
-        self._tensorboard.add_text(title, "\n".join(["| | |", "|---|---|", *lines]), self._step)
+        self._tensorboard.text(title, "\n".join(["| | |", "|---|---|", *lines]), self._step)
 
     @property
     def history(self) -> dict[str, list[tuple[int, float]]]:
@@ -113,13 +115,14 @@ class Telemetry:
         return {name: sorted(points[name].items()) for name in sorted(points)}
 
     def close(self) -> None:
-        """Flushes and closes everything; a second call does nothing."""
-        if self._bar is not None:
-            self._bar.close()
-        self._metrics_file.close()
-        if "_tensorboard" in self.__dict__:
-            self.__dict__.pop("_tensorboard").close()
-        _remove_handlers(self._handlers)
+        """Flushes and closes everything, whatever else fails; a second call does nothing."""
+        with contextlib.ExitStack() as closing:
+            closing.callback(_remove_handlers, self._handlers)
+            if "_tensorboard" in self.__dict__:
+                closing.callback(self.__dict__.pop("_tensorboard").close)
+            closing.callback(self._metrics_file.close)
+            if self._bar is not None:
+                self._bar.close()
 
     def __enter__(self) -> "Telemetry":
         return self
@@ -128,15 +131,9 @@ class Telemetry:
         self.close()
 
     @cached_property
-    def _tensorboard(self) -> Any:
-        from tensorboardX import SummaryWriter  # late: where torch is installed, this imports it
-
-        # TensorBoard hides what earlier files say of purge_step and later; metrics.jsonl keeps start_step itself.
-        purge_step = self._start_step + 1 if self._start_step else 0
-        # Its files are named by the second: without a suffix, a run resumed within one would empty the last one's file.
-        suffix = f".{time.time_ns()}"
-        path = str(self.workdir / "tensorboard")
-        return SummaryWriter(path, purge_step=purge_step, flush_secs=10, filename_suffix=suffix)
+    def _tensorboard(self) -> Events:
+        # As metrics.jsonl keeps the lines of start_step itself.
+        return Events(self.workdir / "tensorboard", purge_step=self._start_step + 1 if self._start_step else 0)
 
     def _show_progress(self, step: int, values: dict[str, float], images_per_s: float | int | None) -> None:
         shown = [f"{name} {values[name]:.4g}" for name in _headline(values)]
@@ -219,8 +216,11 @@ class _Screen(logging.Handler):
     """Prints a record's text on stdout, above the bar if there is one."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        tqdm.write(self.format(record), file=sys.stdout)
-        sys.stdout.flush()
+        try:
+            tqdm.write(self.format(record), file=sys.stdout)
+            sys.stdout.flush()
+        except BrokenPipeError:  # whoever read it, as `| head` does, has read enough; log.txt has it all
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _LogFile(logging.FileHandler):

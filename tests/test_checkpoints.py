@@ -321,6 +321,20 @@ def test_a_save_that_fails_is_told_in_one_line_with_the_systems_reason(error, re
         monkeypatch.undo()
 
 
+def test_a_save_that_fails_as_all_is_closed_is_told_too_but_hides_no_other_error(tmp_path, monkeypatch):
+    def failing(self):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(type(Checkpoints(tmp_path)._manager), "close", failing)
+    with (
+        pytest.raises(UnwrittenError, match=r"No space left on device.*the same command resumes"),
+        Checkpoints(tmp_path),
+    ):
+        pass
+    with pytest.raises(KeyError, match="mine"), Checkpoints(tmp_path):
+        raise KeyError("mine")
+
+
 def test_a_relative_path_stays_where_it_was_when_the_run_changes_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with Checkpoints("run/checkpoints") as checkpoints:

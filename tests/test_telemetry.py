@@ -1,12 +1,17 @@
 """What a run leaves behind in its workdir, and what it shows meanwhile."""
 
+import errno
 import json
 import logging
+import os
 import struct
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from helpers import REPOSITORY
 from PIL import Image
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
@@ -14,6 +19,7 @@ from jaxgen import telemetry
 from jaxgen.telemetry import Telemetry
 
 H, W = 8, 10
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(REPOSITORY)}
 
 
 def lines(workdir):
@@ -115,6 +121,38 @@ def test_tensorboard_holds_scalars_by_split_and_hides_the_steps_of_a_killed_run(
     assert scalars[:2] == [(1, "train/critic/loss", 0.1), (2, "train/critic/loss", 0.2)]
     starts = [event.step for event in events(tmp_path) if event.session_log.status == SessionLog.START]
     assert starts == [0, 5]  # whatever came before from this step on
+
+
+def test_a_disk_that_fails_tensorboard_is_told_at_once_and_all_is_closed(tmp_path, monkeypatch):
+    out = Telemetry(tmp_path, 10, progress=False)
+    out.log(1, {"loss": 1.0})
+    monkeypatch.setattr("tensorboardX.record_writer.RecordWriter.flush", no_space)
+    with pytest.raises(OSError, match="No space left"):
+        out.log(2, {"loss": 1.0})
+    with pytest.raises(OSError, match="No space left"):
+        out.close()
+    assert out._metrics_file.closed
+    assert not telemetry.LOGGER.handlers
+
+
+def no_space(self):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_screen_that_is_closed_ends_nothing(tmp_path):
+    code = """
+from jaxgen.telemetry import Telemetry
+with Telemetry("run", 3, progress=False) as out:
+    for text in ("a", "b", "c"):
+        out.message(text)
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=tmp_path, stdout=subprocess.PIPE, env=ENVIRONMENT
+    ) as process:
+        process.stdout.close()
+        assert process.wait(timeout=100) == 0
+    told = (tmp_path / "run" / "log.txt").read_text().splitlines()
+    assert [line.split()[-1] for line in told] == ["a", "b", "c"]
 
 
 def test_tensorboard_is_not_asked_to_draw_nan(tmp_path, caplog):
