@@ -95,6 +95,14 @@ def test_padded_batches_keep_every_example(batch_size, batches):
     assert [part.dtype for part in got[0]] == [np.float32, np.int32, np.float32]
 
 
+def test_the_orders_of_many_seeds_are_made_once():
+    permutation.cache_clear()
+    for _ in range(3):  # steps at an epoch's end
+        for seed in range(10):
+            permutation(seed, 0, 7), permutation(seed, 1, 7)
+    assert permutation.cache_info().misses == 20
+
+
 def test_a_fingerprint_tells_pixels_labels_and_shape_apart():
     data = random_data()
     image, label = data

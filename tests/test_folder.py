@@ -1,5 +1,6 @@
 """A folder of images: its classes and splits, what becomes of each kind of file, the cache, and every clear refusal."""
 
+import errno
 import json
 import os
 import shutil
@@ -131,6 +132,16 @@ def test_every_class_is_in_every_split_in_its_share(counts, share, held):
     assert [tuple(np.bincount(label[part])) for part in splits] == [training, held, held]
 
 
+def test_every_stretch_of_a_split_holds_the_classes_in_proportion_and_one_class_in_order():
+    label = np.repeat([0, 1, 2], [200, 100, 100])
+    for part in stratified_splits(label, 0.25, seed=0):
+        for start in range(0, len(part), 20):
+            assert np.abs(np.bincount(label[part[start : start + 20]]) - [10, 5, 5]).max() <= 1
+        for k in range(3):
+            assert np.all(np.diff(part[label[part] == k]) > 0)
+    assert all(np.all(np.diff(part) > 0) for part in stratified_splits(np.zeros(40, int), 0.25, seed=0))
+
+
 def test_the_splits_follow_the_names_and_the_split_seed_alone(tmp_path):
     def names_in(root, **changes):
         return [set(split.image[:, 0, 0, 0]) for split in load_dataset(config(root, **changes))[1:4]]
@@ -145,6 +156,21 @@ def test_the_splits_follow_the_names_and_the_split_seed_alone(tmp_path):
 
 
 # --- one file's pixels
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError(errno.EIO, os.strerror(errno.EIO))])
+def test_trouble_of_the_machine_is_not_remembered_as_the_files(error, tmp_path, cache, monkeypatch):
+    root = flat(tmp_path / "set", 6)
+
+    def troubled(image, channels):
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(image_files, "converted", troubled)
+        with pytest.raises(type(error)):
+            load_dataset(config(root))
+    assert not list(cache.glob("*.npz"))
+    assert len(every(load_dataset(config(root))).label) == 6
 
 
 def test_grey_is_30_59_and_11_hundredths_of_red_green_and_blue(tmp_path):

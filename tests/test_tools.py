@@ -14,7 +14,7 @@ from PIL import Image
 from jaxgen import code_pictures, figures
 from jaxgen.algorithms.base import Algorithm
 from jaxgen.code_pictures import CODE_PICTURES
-from jaxgen.data import Dataset
+from jaxgen.data import Dataset, image_files
 from jaxgen.data.own_images import read_images
 from jaxgen.distributions import Gaussian
 from jaxgen.model import Model
@@ -234,6 +234,28 @@ def test_own_images_are_read_in_order_at_the_models_size_and_channels(tmp_path):
     grey = read_images(f"{tmp_path / 'b.png'},{tmp_path / 'a.jpg'}", (3, 6, 1))
     assert grey.shape == (2, 3, 6, 1)
     assert grey[0, 0, 0, 0] == pytest.approx(0.299, abs=0.005)  # the weight of red in luma
+
+
+def test_own_images_become_what_those_of_a_training_folder_do(tmp_path):
+    clear = np.full((6, 12, 4), 255, np.uint8)
+    clear[:, 6:, 3] = 0  # where it is transparent
+    Image.fromarray(clear).save(tmp_path / "a.png")
+    turned = Image.fromarray(np.repeat(clear[..., :1] * (np.arange(12) < 6)[:, None].astype(np.uint8), 3, axis=2))
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down
+    turned.save(tmp_path / "b.png", exif=exif)
+    options = image_files.Options(size=0, fit="stretch", channels=1)
+    found = read_images(str(tmp_path), (6, 12, 1))
+    for image, name in zip(found, ("a.png", "b.png"), strict=True):
+        np.testing.assert_allclose(image, image_files.decode(tmp_path / name, options) / 255, atol=1e-6)
+    assert found[0, 0, 0, 0] == found[1, 0, -1, 0] == 1
+    assert found[0, 0, -1, 0] == found[1, 0, 0, 0] == 0
+
+
+def test_own_images_of_16_bits_a_channel_are_refused(tmp_path):
+    Image.fromarray(np.full((6, 12), 40_000, np.uint16)).save(tmp_path / "a.png")
+    with pytest.raises(ValueError, match=r"a.png: it cannot be read as an image of 8 bits a channel"):
+        read_images(str(tmp_path), (6, 12, 1))
 
 
 @pytest.mark.parametrize(

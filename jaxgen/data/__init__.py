@@ -12,7 +12,7 @@ from jaxgen.data.pipeline import (
     permutation,
     with_labelled,
 )
-from jaxgen.data.sources import Dataset, load_dataset
+from jaxgen.data.sources import Dataset, is_other, load_dataset
 from jaxgen.data.streaming import Stream, chunks, steps_of_chunk
 from jaxgen.data.tfds import find_tfds
 
@@ -28,6 +28,7 @@ __all__ = [
     "fingerprint",
     "gather",
     "hide_labels",
+    "is_other",
     "load_dataset",
     "padded_batches",
     "permutation",

@@ -69,11 +69,13 @@ def decode(path: Path, options: Options) -> np.ndarray:
         raise BadImageError(f"of more than {Image.MAX_IMAGE_PIXELS:,} pixels") from None
     except UnidentifiedImageError:
         raise BadImageError("no PNG, JPEG or WebP image") from None
-    except BadImageError:
+    except (BadImageError, MemoryError):
         raise
     except (PermissionError, FileNotFoundError):  # the latter a link to nothing
         raise BadImageError("not to be read") from None
     except Exception as error:  # each of Pillow's decoders raises what it likes
+        if isinstance(error, OSError) and error.errno:
+            raise  # the disk's trouble, or the system's: not the file's
         raise BadImageError("truncated or damaged") from error
 
 

@@ -17,7 +17,7 @@ from jaxgen.types import Batch, Data
 LABELS_DRAW = 2**32 - 1  # the "epoch" whose order says which labels are kept: one that no run reaches
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=64)  # two epochs of so many seeds at once; of a million examples 4 MB each
 def permutation(seed: int, epoch: int, size: int) -> Int32[np.ndarray, " N"]:
     """The order in which an epoch visits its examples, read-only.
 

@@ -16,7 +16,7 @@ from jaxgen.config import did_you_mean
 from jaxgen.data.binarisation import binarised
 from jaxgen.data.cache import cached
 from jaxgen.data.folder import read_folder
-from jaxgen.data.pipeline import permutation
+from jaxgen.data.pipeline import fingerprint, permutation
 from jaxgen.data.streaming import Stream, size_in_mib
 from jaxgen.data.tfds import read_tfds
 from jaxgen.files import cache_folder
@@ -53,6 +53,14 @@ class Dataset(NamedTuple):
         return self.stream or self.train
 
     @property
+    def identity(self) -> str:
+        """What tells what is trained on from other images: of a set in memory by its pixels, of a stream by its files.
+
+        Of one set the two are no match: `is_other` tells nothing of them.
+        """
+        return f"files {self.stream.image.key}" if self.stream else f"pixels {fingerprint(self.train)}"
+
+    @property
     def image_shape(self) -> tuple[int, int, int]:
         """H, W, C."""
         return self.train.image.shape[1:]
@@ -65,6 +73,11 @@ class Dataset(NamedTuple):
     def info(self) -> Info:
         """What an algorithm has to know of the set."""
         return Info(self.name, self.image_shape, self.num_classes)
+
+
+def is_other(one: str, other: str) -> bool:
+    """Whether two identities are surely of different images."""
+    return one != other and one.partition(" ")[0] == other.partition(" ")[0]
 
 
 def load_dataset(config) -> Dataset:
@@ -182,7 +195,8 @@ def _load_folder(config) -> Dataset:
 def stratified_splits(label: Int[np.ndarray, " N"], share: float, seed: int) -> tuple[np.ndarray, ...]:
     """The indices of the training, validation and test examples: `share` of each class for each of the latter two.
 
-    Every class of three examples or more is in every split.
+    Every class of three examples or more is in every split. Every stretch of a split holds the classes in their
+    proportion, so that its first examples are a fair part of it; those of one class are in order.
     """
     parts: tuple[list, ...] = ([], [], [])
     for k in np.unique(label):
@@ -191,7 +205,13 @@ def stratified_splits(label: Int[np.ndarray, " N"], share: float, seed: int) -> 
         count = min(max(1, round(share * len(members))), (len(members) - 1) // 2)
         for part, found in zip(parts, np.split(members[::-1], [-2 * count, -count]), strict=True):
             part.append(found)
-    return tuple(np.sort(np.concatenate(part)) for part in parts)
+    return tuple(in_proportion(part) for part in parts)
+
+
+def in_proportion(members: list[np.ndarray]) -> Int[np.ndarray, " N"]:
+    """Examples that come class by class, mixed so that every stretch holds all classes; those of one in order."""
+    place = np.concatenate([(np.arange(len(of)) + 0.5) / len(of) for of in members])
+    return np.concatenate([np.sort(of) for of in members])[np.argsort(place, kind="stable")]
 
 
 def tinted(dataset: Dataset) -> Dataset:
