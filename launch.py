@@ -35,6 +35,7 @@ The same command again resumes it, or says that it is complete.
 
 import ast
 import logging
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -222,6 +223,9 @@ def act(config, workdir: str, mode: str, profile: bool, options: dict) -> int:
     except training.Interrupted as stopped:
         print(stopped, file=sys.stderr)
         return 128 + stopped.signum
+    except KeyboardInterrupt:
+        print("SIGINT: stopped at once; checkpoints are kept, and the same command goes on", file=sys.stderr)
+        return 128 + signal.SIGINT
     return 0
 
 

@@ -255,9 +255,10 @@ def validate(config: ConfigDict) -> None:
     if config.data.binarisation not in BINARISATIONS:
         known = ", ".join(BINARISATIONS)
         raise ValueError(f'data.binarisation="{config.data.binarisation}" is unknown; choose one of {known}')
-    for key, least in (("quality_samples", 4), ("retrieval_base", 1), ("importance_samples", 1)):
-        if (value := config.evaluation[key]) < least:
-            way_out = f"try --config.evaluation.{key}=10000"
+    for key, default in common(config.algorithm).evaluation.items():
+        least = 4 if key == "quality_samples" else 1
+        if isinstance(default, int) and (value := config.evaluation[key]) < least:
+            way_out = f"try --config.evaluation.{key}={default}"
             raise ValueError(f"evaluation.{key}={value} must be at least {least}; {way_out}")
     for key in ("evaluate_every", "checkpoint_every"):
         if config[key] % config.log_every:

@@ -14,9 +14,10 @@ from ml_collections import ConfigDict
 from jaxgen import algorithms, copies, evaluation, hosts, parallel, pictures, prng, results, snapshots
 from jaxgen import workdir as workdirs
 from jaxgen.algorithms import Algorithm
+from jaxgen.checkpoint_folder import list_checkpoints
 from jaxgen.checkpoints import Checkpoints
 from jaxgen.config import validate
-from jaxgen.data import Augmentation, Dataset, as_batch, fingerprint, gather, load_dataset
+from jaxgen.data import Augmentation, Dataset, as_batch, fingerprint, gather, is_other, load_dataset
 from jaxgen.feeding import feeder
 from jaxgen.figures import curves
 from jaxgen.loading import Networks, accompanied, inherited
@@ -70,6 +71,7 @@ class Run(NamedTuple):
     mesh: parallel.Mesh
     workdir: Path
     checkpoints: Checkpoints
+    data: str  # the data set's identity
     profile: bool = False  # a log interval is traced
 
 
@@ -94,19 +96,21 @@ def run(config: ConfigDict, workdir: str | Path, profile: bool = False) -> dict:
     dataset = load_dataset(config.data)
     seen = copies.seen(dataset.training, config, dataset.num_classes)
     algorithm = accompanied(algorithms.build(config, dataset.info))
-    networks = inherited(config, algorithm)
+    workdir = Path(workdir).absolute()
+    begun = bool(list_checkpoints(workdir / "checkpoints"))  # goes on by its own networks
+    networks = None if begun else inherited(config, algorithm)
     evaluation.check(config, algorithm, dataset)
     best = (f"validation/{config.best_metric}", "min")
     if hosts.several():
         hosts.check_same(str(workdirs.tied(config.to_dict(), free=workdirs.PLACES)), "config")
         hosts.check_same(fingerprint(dataset.train), "data")
-    workdir = Path(workdir).absolute()
     with (
         hosts.with_peers(),
         hosts.lead_in(workdirs.claim(workdir, config.to_dict(), free=workdirs.PLACES)),
         Checkpoints(workdir / "checkpoints", config.keep_checkpoints, best) as checkpoints,
     ):
-        this = Run(config, dataset, seen, algorithm, mesh, workdir, checkpoints, profile and hosts.is_lead())
+        traced = profile and hosts.is_lead()
+        this = Run(config, dataset, seen, algorithm, mesh, workdir, checkpoints, dataset.identity, traced)
         state, start, seconds = restore_or_init(this, networks)
         hosts.check_same(str(start), f"checkpoints in workdir={workdir}, which has to be on a disk that all see")
         finished = workdirs.read_results(workdir)
@@ -120,12 +124,22 @@ def run(config: ConfigDict, workdir: str | Path, profile: bool = False) -> dict:
 
 
 def restore_or_init(this: Run, networks: Networks | None) -> tuple[TrainState, int, float]:
-    """The state to begin with, by a fresh run's `networks` where there are some; its step, the seconds behind it."""
+    """The state to begin with, by a fresh run's `networks` where there are some; its step, the seconds behind it.
+
+    Raises:
+      ValueError: the run has been trained on other data, so that what it holds out now may be what it has seen.
+    """
     init, rng = copies.init(this.algorithm.init, this.config.seeds), copies.keys(this.config)
     restored = this.checkpoints.restore(parallel.like(jax.eval_shape(init, rng), this.mesh))
     if restored is None:
         state = parallel.compile_init(init, this.mesh)(rng)
         return state.replace(**parallel.replicate(networks, this.mesh)._asdict()) if networks else state, 0, 0.0
+    if is_other(restored.meta.get("data", this.data), this.data):
+        raise ValueError(
+            f"workdir={this.workdir} holds a run on other images than those of {this.dataset.name} here: what it was "
+            "trained on may be held out now; give it the images that it began with, or begin another run with its "
+            f"networks: --workdir=DIR --config.start_from={this.workdir}"
+        )
     return restored.state, restored.step, restored.meta["seconds"]
 
 
@@ -153,7 +167,7 @@ def train(this: Run, state: TrainState, start: int, seconds: float, telemetry: T
                     report.finish()
             step, before = until, step
             signum = hosts.most(stop.signum)
-            last = step == config.steps or signum
+            last = step == config.steps or bool(signum)
             evaluate, save = (last or step % every == 0 for every in (config.evaluate_every, config.checkpoint_every))
             snapshot = snapshots.due(config, len(dataset.training.image), before, step, evaluate)
             if evaluate or save or snapshot:
@@ -168,10 +182,12 @@ def train(this: Run, state: TrainState, start: int, seconds: float, telemetry: T
                 draw_figures(this, state, step, dataset.validation, telemetry)
             if save:
                 save_checkpoint(this, state, validation, time.monotonic() - began)
-            if signum:  # even where no step is left: the same command has the results to make
-                this.checkpoints.wait()
-                raise Interrupted(signum, step)
-    this.checkpoints.wait()
+            if signum:
+                break
+        this.checkpoints.wait()
+        # Even where no step is left, and of one that came during the last save: the same command makes the results.
+        if signum := hosts.most(stop.signum):
+            raise Interrupted(signum, step)
     return state, time.monotonic() - began
 
 
@@ -185,6 +201,7 @@ def validate_copies(this: Run, state: TrainState, measures: Callable) -> dict[st
 def save_checkpoint(this: Run, state: TrainState, validation: dict[str, float], seconds: float) -> None:
     meta = {
         "config": this.config.to_dict(),
+        "data": this.data,
         "info": this.dataset.info._asdict(),
         "versions": workdirs.versions(),
         "seconds": seconds,

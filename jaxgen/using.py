@@ -8,8 +8,9 @@ from ml_collections import ConfigDict
 
 from jaxgen import copies, figures, results, samplers
 from jaxgen import workdir as workdirs
+from jaxgen.checkpoint_folder import newest_meta
 from jaxgen.config import validate
-from jaxgen.data import Dataset, load_dataset
+from jaxgen.data import Dataset, is_other, load_dataset
 from jaxgen.files import write_arrays
 from jaxgen.loading import accompanied, load_model
 from jaxgen.model import Model
@@ -37,12 +38,19 @@ def evaluate(config, workdir: str | Path) -> dict:
       ValueError: the workdir is no run, holds another config's run, or has no checkpoint.
     """
     validate(config)
-    workdirs.read_config(workdir)  # a folder that is no run is refused, not made into one
+    runs_own = workdirs.read_config(workdir)  # a folder that is no run is refused, not made into one
     dataset = load_dataset(config.data)
-    with workdirs.claim(workdir, config.to_dict(), free=(*workdirs.PLACES, "evaluation")) as workdir:
+    # The run's own way to be measured stays its config's, so that the run's own command goes on.
+    claimed = {**config.to_dict(), "evaluation": runs_own.get("evaluation")}
+    with workdirs.claim(workdir, claimed, free=workdirs.PLACES) as workdir:
         models = [with_companion(load_model(workdir, seed=seed)) for seed in copies.seeds_of(config)]
         before = workdirs.read_results(workdir) or {}
+        meta = newest_meta(workdir / "checkpoints")
         with Telemetry(workdir, config.steps, config.steps) as telemetry:
+            if is_other(meta.get("data", ""), dataset.identity):
+                telemetry.message(
+                    f"{dataset.name} has other images here than the run was trained on: those may be held out now"
+                )
             return results.write(models, dataset, config, before.get("seconds"), workdir, telemetry)
 
 
@@ -107,5 +115,6 @@ def sampler_of(model: Model, config, workdir: Path, name: str) -> samplers.Sampl
 def dataset_of(model: Model, config) -> Dataset:
     """The data set that the model was trained on, from where the command line says that it lies."""
     data = ConfigDict(model.config["data"])
-    data.path, data.download = config.data.path or data.path, config.data.download
+    data.path = config.data.path or data.path
+    data.download, data.budget = config.data.download, config.data.budget
     return load_dataset(data)

@@ -20,7 +20,7 @@ from jaxgen.files import TEMPORARY, write_atomically
 
 LOGGER = logging.getLogger("jaxgen")
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "jaxgen")
-PLACES = ("data.path", "data.download", "data.budget", "start_from")  # of this machine, not what the run is
+PLACES = ("data.path", "data.download", "data.budget")  # of this machine, not what the run is
 SHOWN = 3  # differences named in a refusal
 ABSENT = object()
 

@@ -148,7 +148,14 @@ def test_as_many_images_are_drawn_as_asked_under_the_splits_labels(
     assert labels is None if expected is None else list(labels) == expected
 
 
-@pytest.mark.parametrize(("key", "least"), [("quality_samples", NEIGHBOURS + 1), ("retrieval_base", 1)])
+@pytest.mark.parametrize(
+    ("key", "least"),
+    [
+        ("quality_samples", NEIGHBOURS + 1),
+        *((f"{name}", 1) for name in ("retrieval_base", "importance_samples", "parzen_samples", "samples_per_class")),
+        *((f"{name}", 1) for name in ("classifier_steps", "probe_epochs")),
+    ],
+)
 def test_too_few_images_to_measure_by_are_refused_before_training(config, key, least):
     config.evaluation[key] = least
     validate(config)

@@ -103,6 +103,15 @@ def test_a_mistake_gets_one_line_and_exit_code_2(arguments, message, tmp_path, m
     assert not list(tmp_path.iterdir())  # nothing was made
 
 
+def test_ctrl_c_outside_of_the_steps_gets_one_line(tmp_path, monkeypatch, capsys):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "run", stopped)
+    assert read_module(REPOSITORY / "launch.py").act(None, tmp_path, "train", False, {}) == 130
+    assert capsys.readouterr().err == "SIGINT: stopped at once; checkpoints are kept, and the same command goes on\n"
+
+
 def not_reached(*_):
     raise AssertionError("a mistake is found before anything is compiled")
 

@@ -1,5 +1,6 @@
 """Nothing is lost: a run that is killed, stopped or ended by its own loss goes on, and ends bit for bit the same."""
 
+import contextlib
 import json
 import os
 import re
@@ -14,8 +15,9 @@ import pytest
 from helpers import COND_AAE, REPOSITORY, SMALL, launch, read_config
 
 import jaxgen
-from jaxgen import training
+from jaxgen import training, using
 from jaxgen.checkpoint_folder import list_checkpoints
+from jaxgen.data import load_dataset
 from jaxgen.reports import NonFiniteLossError
 
 LONG = (f"{COND_AAE}:smoke", *SMALL, "--config.steps=400", "--config.log_every=10", "--config.checkpoint_every=20",
@@ -107,6 +109,53 @@ def test_a_signal_in_the_last_steps_leaves_too_and_the_same_run_then_measures(tm
     assert not (tmp_path / "results.json").exists()
     training.run(short(steps=20), tmp_path)
     assert (tmp_path / "results.json").exists()
+
+
+def test_a_signal_during_the_last_save_leaves_before_the_evaluation(tmp_path, monkeypatch):
+    real = training.save_checkpoint
+
+    def interrupted(*arguments):
+        real(*arguments)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(training, "save_checkpoint", interrupted)
+    with pytest.raises(training.Interrupted, match="SIGTERM: saved at step 20"):
+        training.run(short(steps=20), tmp_path)
+    assert list_checkpoints(tmp_path / "checkpoints") == [20]
+    assert not (tmp_path / "results.json").exists()
+
+
+@pytest.mark.parametrize("at", [20, 60])
+def test_a_run_does_not_go_on_with_other_images(at, tmp_path, monkeypatch):
+    if at < 60:
+        monkeypatch.setattr(training.hosts, "most", lambda signum: signal.SIGTERM)
+    with contextlib.suppress(training.Interrupted):
+        training.run(short(), tmp_path)
+    monkeypatch.undo()
+    assert list_checkpoints(tmp_path / "checkpoints")[-1] == at
+    dataset = load_dataset(short().data)
+    swapped = dataset._replace(train=dataset.validation, validation=dataset.train)
+    monkeypatch.setattr(training, "load_dataset", lambda config: swapped)
+    with pytest.raises(ValueError, match="holds a run on other images than those of digits here"):
+        training.run(short(), tmp_path)
+    monkeypatch.setattr(using, "load_dataset", lambda config: swapped)
+    using.evaluate(short(), tmp_path)
+    assert "digits has other images here than the run was trained on" in (tmp_path / "log.txt").read_text()
+    monkeypatch.undo()
+    assert training.run(short(), tmp_path)["step"] == 60
+
+
+def test_a_run_that_was_measured_otherwise_goes_on_by_its_own_command(tmp_path, monkeypatch):
+    monkeypatch.setattr(training.hosts, "most", lambda signum: signal.SIGTERM)
+    with pytest.raises(training.Interrupted):
+        training.run(short(), tmp_path)
+    monkeypatch.undo()
+    config, before = short(), (tmp_path / "config.json").read_bytes()
+    config.evaluation.split = "validation"
+    assert using.evaluate(config, tmp_path)["split"] == "validation"
+    assert (tmp_path / "config.json").read_bytes() == before
+    results = training.run(short(), tmp_path)
+    assert (results["step"], results["split"]) == (60, "test")
 
 
 FULL = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))"

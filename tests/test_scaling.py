@@ -75,10 +75,12 @@ def test_a_batch_that_the_devices_do_not_divide_is_refused_with_one_that_they_do
         ("--devices=9", "devices=9 must be 1 to "),
         ("--ways=pmpa", 'ways="pmpa" is unknown; choose from jit, pmap'),
         ("--growths=week", 'growths="week" is unknown; choose from strong, weak'),
+        ("--configs=ae,zzz", 'config "zzz" is unknown'),
     ],
 )
 def test_what_can_t_be_measured_is_refused_in_one_line(flag, message, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(scaling.step_throughput, "set_up_jax", lambda simulate: None)
+    monkeypatch.setattr(scaling, "measured", None)  # nothing is
     assert scaling.main([flag, f"--out={tmp_path / 'rows.jsonl'}"]) == 2
     assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

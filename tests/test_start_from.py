@@ -1,5 +1,8 @@
 """A run that begins with another's networks: its parameters are theirs, seed by seed, its optimisers fresh."""
 
+import shutil
+import signal
+
 import numpy as np
 import pytest
 from helpers import read_config, same
@@ -37,6 +40,24 @@ def test_the_networks_are_only_where_it_begins(first, tmp_path):
     training.run(smallest(start_from=str(first), seeds=1), tmp_path)
     assert not same(jaxgen.load(tmp_path).params, jaxgen.load(first).params)
     assert np.isfinite(jaxgen.load(tmp_path).metrics["mse"])
+
+
+def test_a_run_that_has_begun_goes_on_by_its_own_networks(first, tmp_path, monkeypatch):
+    source, run = tmp_path / "source", tmp_path / "run"
+    shutil.copytree(first, source)
+    monkeypatch.setattr(training.hosts, "most", lambda signum: signal.SIGTERM)
+    with pytest.raises(training.Interrupted):
+        training.run(smallest(start_from=str(source), steps=10), run)
+    monkeypatch.undo()
+    shutil.rmtree(source)
+    assert training.run(smallest(start_from=str(source), steps=10), run)["step"] == 10
+
+
+@pytest.mark.parametrize(("there", "here"), [("", "first"), ("first", "")])
+def test_what_a_run_began_with_is_part_of_what_it_is(there, here, first, tmp_path):
+    training.run(smallest(start_from=there and str(first)), tmp_path)
+    with pytest.raises(ValueError, match=r"holds a run with another config \(start_from: "):
+        training.run(smallest(start_from=here and str(first)), tmp_path)
 
 
 @pytest.mark.parametrize(
