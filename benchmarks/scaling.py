@@ -27,6 +27,7 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 
 from benchmarks import records, step_throughput
 from benchmarks.records import count, words
@@ -84,13 +85,14 @@ def run(options: argparse.Namespace) -> list[dict]:
     """The rows of every config, each added to `options.out` as soon as those of its config are there.
 
     Raises:
-      ValueError: as `cases_of` and `measured`; or the file can't be written.
+      ValueError: as `cases_of` and `config_of`; or the file can't be written.
     """
     cases = cases_of(options)
+    configs = {name: config_of(name, cases, options) for name in options.configs}
     records.prepare(options.out)
     rows = []
-    for name in options.configs:
-        for row in measured(name, cases, options):
+    for name, config in configs.items():
+        for row in measured(name, config, cases, options):
             records.append(options.out, row)
             rows.append(row)
     return rows
@@ -114,21 +116,35 @@ def cases_of(options: argparse.Namespace) -> list[Case]:
     return list(dict.fromkeys([Case("strong", "jit", 1), *asked]))
 
 
-def measured(name: str, cases: Sequence[Case], options: argparse.Namespace) -> list[dict]:
-    """The rows of a config.
+def config_of(name: str, cases: Sequence[Case], options: argparse.Namespace) -> ConfigDict:
+    """A recipe with the batch that is asked for.
 
     Raises:
-      ValueError: no such config, or its batch can't be shared out.
+      ValueError: no such config, or its batch can't be shared out in all cases.
     """
     config = records.recipe(name, step_throughput.told(name, options.tokens))
     config.batch_size = options.batch_size or config.batch_size
+    for case in cases:
+        parallel.check(batch_of(config, case), case.way, mesh_of(case))
+    return config
+
+
+def batch_of(config: ConfigDict, case: Case) -> int:
+    """The images of a step."""
+    return config.batch_size * (case.devices if case.growth == "weak" else 1)
+
+
+def mesh_of(case: Case) -> jax.sharding.Mesh:
+    return parallel.data_mesh(jax.devices()[: case.devices])
+
+
+def measured(name: str, config: ConfigDict, cases: Sequence[Case], options: argparse.Namespace) -> list[dict]:
+    """The rows of a config."""
     dataset = load_dataset(config.data)
     algorithm = algorithms.build(config, dataset.info)
     turns, exchanged, batches = [], [], []
     for case in cases:
-        batch_size = config.batch_size * (case.devices if case.growth == "weak" else 1)
-        mesh = parallel.data_mesh(jax.devices()[: case.devices])
-        parallel.check(batch_size, case.way, mesh)
+        batch_size, mesh = batch_of(config, case), mesh_of(case)
         turn, of_step = prepared(algorithm, dataset, config, batch_size, mesh, case.way, options.steps)
         turns.append(turn), exchanged.append(of_step), batches.append(batch_size)
     seconds = np.array([[turn(number) for turn in turns] for number in range(1 + options.repeats)])[1:]
