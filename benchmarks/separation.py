@@ -50,7 +50,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--draw", type=Path, metavar="FILE", help="trains nothing: draws the trade-off of all rows in --out")
     options = parser.parse_args(argv)
     if options.draw:
-        figures.write_png(options.draw, trade_off([json.loads(line) for line in options.out.open()]))
+        if not options.out.exists():
+            print(f"error: out={options.out} has no rows to draw; measure some without --draw", file=sys.stderr)
+            return 2
+        figures.write_png(options.draw, trade_off(newest([json.loads(line) for line in options.out.open()])))
         return 0
     records.prepare(options.out)
     overrides = options.overrides + ([] if options.split == "test" else [f"evaluation.split={options.split}"])
@@ -89,6 +92,11 @@ def summary(tokens: str, overrides: Sequence[str], seeds: Sequence[str], results
     }
 
 
+def newest(rows: Sequence[dict]) -> list[dict]:
+    """The last row of each recipe, data set and split: a row replaces those before it."""
+    return list({tuple(row[key] for key in ("dataset", "split", "tokens", "overrides")): row for row in rows}.values())
+
+
 def trade_off(rows: Sequence[dict]) -> figures.Picture:
     """Reconstruction error against leakage, a panel a data set and split; rows of one recipe are joined by a line."""
     panels = sorted({(row["dataset"], row["split"]) for row in rows})
@@ -97,16 +105,17 @@ def trade_off(rows: Sequence[dict]) -> figures.Picture:
         inside = sorted((row for row in rows if (row["dataset"], row["split"]) == panel), key=place)
         axes = figure.add_subplot(1, len(panels), number, title="{}, {} split".format(*panel))
         axes.axhline(0.1, color=figures.PRIOR_GREY, zorder=0)
-        axes.set(xlabel="reconstruction MSE", ylabel="style leakage (grey: chance)", ylim=(0, 1.05))
+        axes.set(xlabel="reconstruction MSE", ylabel="style leakage (grey: chance)", ylim=(0, 1.15))
         for colour, tokens in zip(figures.PALETTE, dict.fromkeys(row["tokens"] for row in inside), strict=False):
             points = (place(row) for row in inside if row["tokens"] == tokens)
             axes.plot(*zip(*points, strict=True), "o-", color=colour)
-        axes.margins(x=0.15)
+        axes.margins(x=0.2)
         middle = sum(axes.get_xlim()) / 2
         for row in inside:
             at = place(row)
-            side, shift = ("right", -7) if at[0] > middle else ("left", 7)  # towards the middle, where there is room
-            axes.annotate(caption(row), at, (shift, 9), textcoords="offset points", ha=side, va="center", fontsize=8)
+            # Towards the middle, where there is room, or above a point that a line comes to from the left.
+            side, shift = ("center", (0, 20)) if at[0] > middle else ("left", (7, 9))
+            axes.annotate(caption(row), at, shift, textcoords="offset points", ha=side, va="center", fontsize=8)
     return figures.render(figure)
 
 

@@ -4,7 +4,7 @@
     python launch.py --config=configs/anime_vae.py:conv --config.data.path=FACES     convolutional
     python launch.py --config=configs/anime_vae.py:digits                            the same on the bundled digits
 
-FACES is a folder of images, of any people: --config.data.size=30 scales them. Figures: 18 faces and their
+FACES is a folder of images, of any people, which become 30 × 30 (--config.data.size). Figures: 18 faces and their
 reconstructions, interpolations with 7 faces between, 25 and 100 random faces, a traversal of every dimension of the
 code around a face. Tokens: a data set (digits, anime_faces), conv, tutorial, smoke.
 """
@@ -29,7 +29,9 @@ def get_config(tokens: str = ""):
     config.mirror = True
     config.input_noise = 0.15
     presets = {"digits": upright, "mnist": upright, "conv": conv, "tutorial": tutorial, "smoke": smoke}
-    return with_tokens(config, tokens, presets)
+    config = with_tokens(config, tokens, presets)
+    config.data.size = 30 if config.data.name == "anime_faces" else 0
+    return config
 
 
 def upright(config):

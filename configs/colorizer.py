@@ -35,6 +35,7 @@ def get_config(tokens: str = ""):
     presets = {"digits": tinted, "mnist": tinted, "published": published, "smoke": smoke}
     config = with_tokens(config, tokens, presets)
     config.data.channels = 0 if config.data.tint else 3
+    config.data.size = 30 if config.data.name == "anime_faces" else 0
     return config
 
 

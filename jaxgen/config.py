@@ -191,9 +191,11 @@ def with_tokens(config: ConfigDict, tokens: str, presets: dict[str, Callable[[Co
     """Applies comma-separated presets: a data set's name, or one of the recipe's own. Data sets come first.
 
     Raises:
-      ValueError: a token is unknown.
+      ValueError: a token is unknown, or two are of data sets.
     """
     chosen = [token for token in tokens.split(",") if token]
+    if len(sets := [token for token in chosen if token in DATASETS]) > 1:
+        raise ValueError(f"the tokens {' and '.join(sets)} are two data sets; give one")
     for token in chosen:
         if token not in DATASETS and token not in presets:
             choices = DATASETS | presets

@@ -1,5 +1,6 @@
 """Measures of a model, by the names that an algorithm lists in `evaluations`."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 
@@ -61,9 +62,10 @@ def check(config, algorithm: Algorithm, dataset: Dataset) -> None:
     for split, measured in (("validation", algorithm.watched), (config.evaluation.split, algorithm.evaluations)):
         images = len(getattr(dataset, split).label)
         if images <= NEIGHBOURS and "sample_quality" in measured:
+            enough = math.ceil((NEIGHBOURS + 1) / config.data.held_out)
             raise ValueError(
                 f"{dataset.name} has {images} images in its {split} split, and what is measured of drawn images takes "
-                f"{NEIGHBOURS + 1} at the least; give more: of a folder a tenth is held out"
+                f"{NEIGHBOURS + 1} at the least; give more: a folder of {enough} has as many"
             )
     state = jax.eval_shape(algorithm.init, jax.random.key(0))
     image, one = algorithm.example_image(), jnp.zeros(1, jnp.int32)

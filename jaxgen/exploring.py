@@ -119,7 +119,7 @@ def reconstruct(config, workdir: str | Path, options: Options = DEFAULTS) -> lis
     """Images above what the decoder makes of their codes; `reconstruct.npz` holds both, and the codes."""
     this = opened(config, workdir)
     _check_encodes(this.model, "reconstruct")
-    images, labels = _images(this, options, options.count or RECONSTRUCTED)
+    images, labels = _images(this, options, options.count or (None if options.images else RECONSTRUCTED))
     arrays = {"images": images, "reconstructions": this.model.reconstruct(images, labels)}
     if this.model.algorithm.has_code:
         arrays["codes"] = this.model.mean_codes(images, labels)
@@ -196,11 +196,11 @@ def _check_encodes(model: Model, mode: str) -> None:
         )
 
 
-def _images(this: Opened, options: Options, count: int) -> Some:
-    """The user's own images, or the first `count` held-out ones."""
+def _images(this: Opened, options: Options, count: int | None) -> Some:
+    """The first `count` of the user's own images, or of the held-out ones; None: all of the former."""
     if not options.images:
         return code_pictures.some(this.model, this.held_out, slice(count))
-    images = read_images(options.images, this.model.algorithm.info.image_shape)
+    images = read_images(options.images, this.model.algorithm.info.image_shape)[:count]
     labels = this.model.labels_of(images)
     if labels is None and this.model.algorithm.decoder_needs_label:
         raise ValueError(
@@ -214,7 +214,7 @@ def _pairs(this: Opened, options: Options) -> tuple[Some, Some]:
     """Pairs of held-out images, or of the user's own: the first with the second, and so on."""
     if not options.images:
         return code_pictures.pairs(this.model, this.held_out, options.count or code_pictures.PAIRS)
-    images, labels = _images(this, options, 0)
+    images, labels = _images(this, options, None)
     if len(images) < 2:
         raise ValueError(f"images={options.images} is one image; a path needs two")
     first, second = (slice(start, len(images) // 2 * 2, 2) for start in (0, 1))

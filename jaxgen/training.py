@@ -180,7 +180,9 @@ def train(this: Run, state: TrainState, start: int, seconds: float, telemetry: T
                 snapshots.take(first_model(this, state), this.workdir, step)
             if evaluate and not last:
                 draw_figures(this, state, step, dataset.validation, telemetry)
-            if save:
+            if evaluate or save:  # which take a while
+                signum = hosts.most(stop.signum)
+            if save or signum:
                 save_checkpoint(this, state, validation, time.monotonic() - began)
             if signum:
                 break

@@ -227,6 +227,17 @@ def test_codes_are_scattered_in_the_plane_or_in_space(size):
         figures.code_scatter(codes * np.nan, np.arange(50) % 4)
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"), [("5$ to 10$", r"5\$ to 10\$"), ("_hidden", " _hidden"), ("$\\foo$", r"\$\foo\$")]
+)
+def test_a_name_is_shown_letter_by_letter(name, shown, rng):
+    assert figures.plots.literal(name) == shown
+    codes, labels = rng.normal(size=(50, 2)), np.arange(50) % 2
+    assert not np.array_equal(
+        figures.code_scatter(codes, labels, ("a", name)), figures.code_scatter(codes, labels, ("a", ""))
+    )
+
+
 @pytest.mark.parametrize("named", [figures.code_scatter, lambda c, *told: figures.codes_against_prior(c, c, *told)])
 def test_classes_are_called_by_their_names_and_a_lone_one_by_none(rng, named):
     codes, labels, names = rng.normal(size=(50, 2)), np.arange(50) % 2, ("circle", "square")

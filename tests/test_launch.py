@@ -31,6 +31,7 @@ MISTAKES = [
     ((f"--config={REPOSITORY}/README.md",), "README.md must be a recipe, a Python file; for example --config="),
     ((COND_AAE, "--config.seeds=0"), "seeds=0 must be at least 1; try --config.seeds=1"),
     ((f"{COND_AAE}:mnits",), 'error: token "mnits" is unknown (did you mean "mnist"?)'),
+    ((f"{COND_AAE}:mnist,digits",), "error: the tokens mnist and digits are two data sets; give one"),
     ((f"{COND_AAE}:mnits",), "choose from digits, mnist, fashion_mnist, kmnist, "),
     ((COND_AAE, "--config.latent_sise=3"), 'Did you mean "latent_size"'),
     ((COND_AAE, "--config.latent_sise=3"), 'the config has no key "latent_sise"; Did you mean'),

@@ -111,6 +111,19 @@ def test_a_signal_in_the_last_steps_leaves_too_and_the_same_run_then_measures(tm
     assert (tmp_path / "results.json").exists()
 
 
+def test_a_signal_during_a_validation_saves_that_step_and_leaves(tmp_path, monkeypatch):
+    real = training.validate_copies
+
+    def interrupted(*arguments):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return real(*arguments)
+
+    monkeypatch.setattr(training, "validate_copies", interrupted)
+    with pytest.raises(training.Interrupted, match="SIGTERM: saved at step 20"):
+        training.run(short(checkpoint_every=60), tmp_path)
+    assert list_checkpoints(tmp_path / "checkpoints") == [20]
+
+
 def test_a_signal_during_the_last_save_leaves_before_the_evaluation(tmp_path, monkeypatch):
     real = training.save_checkpoint
 

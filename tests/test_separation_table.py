@@ -28,3 +28,10 @@ def test_the_trade_off_has_a_panel_a_data_set_and_split():
     assert one.shape[2] == 3
     assert abs(two.shape[1] - 2 * one.shape[1]) <= 2
     assert (one != 255).any()
+
+
+def test_a_row_replaces_those_of_its_recipe_before_it(tmp_path, capsys):
+    other = ROW | {"split": "test"}
+    assert separation.newest([ROW, other, ROW | {"mse": [0.5]}]) == [ROW | {"mse": [0.5]}, other]
+    assert separation.main([f"--draw={tmp_path / 'x.png'}", f"--out={tmp_path / 'none.jsonl'}"]) == 2
+    assert "has no rows to draw" in capsys.readouterr().err

@@ -172,13 +172,19 @@ def _by_label(
         figure.colorbar(axes.scatter(*points.T, c=labels, cmap="viridis", **look), label="label", shrink=0.8)
         return
     for colour, label in zip(PALETTE, classes, strict=False):
-        name = "unlabelled" if label < 0 else names[label] if len(names) else str(label)
+        name = "unlabelled" if label < 0 else literal(names[label]) if len(names) else str(label)
         axes.scatter(*points[labels == label].T, color=colour, label=name, **look)
     if len(classes) == 1:
         return
     figure.legend(
         loc="outside lower center", ncols=11, frameon=False, markerscale=2.0, columnspacing=0.9, handletextpad=0.0
     )
+
+
+def literal(name: str) -> str:
+    """A name as a legend shows it letter by letter: $ would begin a formula, and a first _ hides what bears it."""
+    name = name.replace("$", r"\$")
+    return f" {name}" if name.startswith("_") else name
 
 
 def _histograms(
