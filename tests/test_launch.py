@@ -292,6 +292,13 @@ def test_a_model_told_nothing_is_sampled_by_count_and_moved_towards_each_class(t
     assert launch(*flags, "--mode=sample", "--count=13", cwd=tmp_path).returncode == 0
     with np.load(tmp_path / "run" / "samples.npz") as samples:
         assert samples["images"].shape == (13, 28, 28, 1)
+    for number in range(3):
+        Image.new("L", (20, 20), 80 * number).save(tmp_path / f"{number}.png")
+    own = (*flags, "--mode=reconstruct", "--images=0.png,1.png,2.png")
+    for count, expected in (((), 3), (("--count=2",), 2)):
+        assert launch(*own, *count, cwd=tmp_path).returncode == 0
+        with np.load(tmp_path / "run" / "reconstruct.npz") as arrays:
+            np.testing.assert_allclose(arrays["images"][:, 0, 0, 0] * 255, 80 * np.arange(expected), atol=1e-3)
     assert launch(*flags, "--mode=attributes", cwd=tmp_path).returncode == 0
     assert (tmp_path / "run" / "attributes.png").stat().st_size > 1000
     told = launch(f"{COND_AAE}:smoke", *SMALL, "--workdir=run", "--mode=attributes", cwd=finished)
