@@ -5,7 +5,7 @@ The order is a function of (seed, epoch), so the step alone says where a run sta
 
 import functools
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import jax
 import jax.numpy as jnp
@@ -17,9 +17,19 @@ from jaxgen.types import Batch, Data
 LABELS_DRAW = 2**32 - 1  # the "epoch" whose order says which labels are kept: one that no run reaches
 
 
-@functools.lru_cache(maxsize=64)  # two epochs of so many seeds at once; of a million examples 4 MB each
 def permutation(seed: int, epoch: int, size: int) -> Int32[np.ndarray, " N"]:
-    """The order in which an epoch visits its examples, read-only.
+    """The order in which an epoch visits its examples, read-only."""
+    return orders(seed, size)(epoch)
+
+
+@functools.lru_cache(maxsize=64)
+def orders(seed: int, size: int) -> Callable[[int], Int32[np.ndarray, " N"]]:
+    """The orders of a seed's epochs; the last two are kept, as a batch may see the end of one and the next."""
+    return functools.lru_cache(maxsize=2)(functools.partial(drawn_order, seed, size))
+
+
+def drawn_order(seed: int, size: int, epoch: int) -> Int32[np.ndarray, " N"]:
+    """See `permutation`.
 
     Sorted random words instead of `Generator.permutation`: numpy promises that the words never change with its
     version, so that a run resumed after an update still sees the examples it would have seen.
