@@ -22,6 +22,7 @@ LAYERS = [
         "optimizers",
         "parallel",
         "hosts",
+        "events",
         "figures",
         "workdir",
         "profiling",
