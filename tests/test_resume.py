@@ -1,6 +1,5 @@
 """Nothing is lost: a run that is killed, stopped or ended by its own loss goes on, and ends bit for bit the same."""
 
-import contextlib
 import json
 import os
 import re
@@ -138,34 +137,22 @@ def test_a_signal_during_the_last_save_leaves_before_the_evaluation(tmp_path, mo
     assert not (tmp_path / "results.json").exists()
 
 
-@pytest.mark.parametrize("at", [20, 60])
-def test_a_run_does_not_go_on_with_other_images(at, tmp_path, monkeypatch):
-    if at < 60:
-        monkeypatch.setattr(training.hosts, "most", lambda signum: signal.SIGTERM)
-    with contextlib.suppress(training.Interrupted):
-        training.run(short(), tmp_path)
-    monkeypatch.undo()
-    assert list_checkpoints(tmp_path / "checkpoints")[-1] == at
-    dataset = load_dataset(short().data)
-    swapped = dataset._replace(train=dataset.validation, validation=dataset.train)
-    monkeypatch.setattr(training, "load_dataset", lambda config: swapped)
-    with pytest.raises(ValueError, match="holds a run on other images than those of digits here"):
-        training.run(short(), tmp_path)
-    monkeypatch.setattr(using, "load_dataset", lambda config: swapped)
-    using.evaluate(short(), tmp_path)
-    assert "digits has other images here than the run was trained on" in (tmp_path / "log.txt").read_text()
-    monkeypatch.undo()
-    assert training.run(short(), tmp_path)["step"] == 60
-
-
-def test_a_run_that_was_measured_otherwise_goes_on_by_its_own_command(tmp_path, monkeypatch):
-    monkeypatch.setattr(training.hosts, "most", lambda signum: signal.SIGTERM)
-    with pytest.raises(training.Interrupted):
-        training.run(short(), tmp_path)
-    monkeypatch.undo()
+def test_a_run_goes_on_with_its_own_images_alone_and_by_its_own_command_however_it_was_measured(tmp_path, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(training.hosts, "most", lambda signum: signal.SIGTERM)
+        with pytest.raises(training.Interrupted):
+            training.run(short(), tmp_path)
     config, before = short(), (tmp_path / "config.json").read_bytes()
     config.evaluation.split = "validation"
-    assert using.evaluate(config, tmp_path)["split"] == "validation"
+    dataset = load_dataset(config.data)
+    swapped = dataset._replace(train=dataset.validation, validation=dataset.train)
+    with monkeypatch.context() as patched:
+        patched.setattr(training, "load_dataset", lambda config: swapped)
+        with pytest.raises(ValueError, match="holds a run on other images than those of digits here"):
+            training.run(short(), tmp_path)
+        patched.setattr(using, "load_dataset", lambda config: swapped)
+        assert using.evaluate(config, tmp_path)["split"] == "validation"
+    assert "digits has other images here than the run was trained on" in (tmp_path / "log.txt").read_text()
     assert (tmp_path / "config.json").read_bytes() == before
     results = training.run(short(), tmp_path)
     assert (results["step"], results["split"]) == (60, "test")

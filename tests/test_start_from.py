@@ -53,11 +53,9 @@ def test_a_run_that_has_begun_goes_on_by_its_own_networks(first, tmp_path, monke
     assert training.run(smallest(start_from=str(source), steps=10), run)["step"] == 10
 
 
-@pytest.mark.parametrize(("there", "here"), [("", "first"), ("first", "")])
-def test_what_a_run_began_with_is_part_of_what_it_is(there, here, first, tmp_path):
-    training.run(smallest(start_from=there and str(first)), tmp_path)
-    with pytest.raises(ValueError, match=r"holds a run with another config \(start_from: "):
-        training.run(smallest(start_from=here and str(first)), tmp_path)
+def test_what_a_run_began_with_is_part_of_what_it_is(first):
+    with pytest.raises(ValueError, match=r"holds a run with another config \(start_from: '' there"):
+        training.run(smallest(start_from=str(first)), first)
 
 
 @pytest.mark.parametrize(
