@@ -152,8 +152,12 @@ def test_as_many_images_are_drawn_as_asked_under_the_splits_labels(
     ("key", "least"),
     [
         ("quality_samples", NEIGHBOURS + 1),
-        *((f"{name}", 1) for name in ("retrieval_base", "importance_samples", "parzen_samples", "samples_per_class")),
-        *((f"{name}", 1) for name in ("classifier_steps", "probe_epochs")),
+        ("retrieval_base", 1),
+        ("importance_samples", 1),
+        ("parzen_samples", 1),
+        ("samples_per_class", 1),
+        ("classifier_steps", 1),
+        ("probe_epochs", 1),
     ],
 )
 def test_too_few_images_to_measure_by_are_refused_before_training(config, key, least):
