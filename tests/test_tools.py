@@ -1,6 +1,7 @@
 """What a model shows of its codes: by a model whose code is the image, by hand, and by tiny ones of the recipes."""
 
 import dataclasses
+import os
 from types import SimpleNamespace
 from unittest import mock
 
@@ -254,16 +255,25 @@ def test_own_images_become_what_those_of_a_training_folder_do(tmp_path):
 
 def test_own_images_of_16_bits_a_channel_are_refused(tmp_path):
     Image.fromarray(np.full((6, 12), 40_000, np.uint16)).save(tmp_path / "a.png")
-    with pytest.raises(ValueError, match=r"a.png: it cannot be read as an image of 8 bits a channel"):
+    with pytest.raises(ValueError, match=r"a.png can't be used: of mode I;16, not of 8 bits a channel; name a folder"):
         read_images(str(tmp_path), (6, 12, 1))
 
 
 @pytest.mark.parametrize(
-    ("name", "message"), [("none.png", "there is no such file"), ("a.png", "cannot be read"), ("", "no image file")]
+    ("name", "message"),
+    [
+        ("none.png", "there is no such file"),
+        ("folder,", "there is no such file"),
+        ("a.png", "no PNG, JPEG, WebP, BMP, GIF or TIFF image"),
+        ("cut.png", "truncated or damaged"),
+        ("", "no image file"),
+    ],
 )
 def test_own_images_that_are_none_are_refused(name, message, tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "a.png").write_text("no image")
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 10)).astype(np.uint8)).save(tmp_path / "cut.png")
+    os.truncate(tmp_path / "cut.png", 80)
     with pytest.raises(ValueError, match=message):
         read_images(str(tmp_path / name) if name else str(tmp_path / "folder"), (4, 4, 1))
 

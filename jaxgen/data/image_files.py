@@ -2,12 +2,13 @@
 
 import contextlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+FORMATS = ("PNG", "JPEG", "WebP")  # Pillow's, of a folder to train on
 FITS = ("crop", "pad", "stretch")
 MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")  # Pillow's, of 8 bits a channel or fewer
 VERSION = 1  # of what `decode` does, for what is kept of it
@@ -50,25 +51,36 @@ def decode(path: Path, options: Options) -> np.ndarray:
     Raises:
       BadImageError: it can't be used.
     """
+    with opened(path, FORMATS) as image:
+        # A phone's JPEG may hold a second, smaller picture (MPO), which is no animation.
+        if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
+            raise BadImageError("animated")
+        if options.size:
+            image.draft(None, (2 * options.size, 2 * options.size))  # a JPEG need not be decoded at full size
+        return np.atleast_3d(np.asarray(fitted(converted(image, options.channels), options)))
+
+
+@contextlib.contextmanager
+def opened(path: Path, formats: Sequence[str]) -> Iterator:
+    """Pillow's image of a file, of 8 bits a channel, to be decoded within.
+
+    Raises:
+      BadImageError: it can't be used, or what is done within finds out that it can't.
+    """
     from PIL import Image, UnidentifiedImageError
 
     try:
         if path.stat().st_size == 0:
             raise BadImageError("empty")
-        with Image.open(path, formats=("PNG", "JPEG", "WEBP")) as image:
-            # A phone's JPEG may hold a second, smaller picture (MPO), which is no animation.
-            if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
-                raise BadImageError("animated")
+        with Image.open(path, formats=formats) as image:
             if image.mode not in MODES:
                 raise BadImageError(f"of mode {image.mode}, not of 8 bits a channel")
-            if options.size:
-                image.draft(None, (2 * options.size, 2 * options.size))  # a JPEG need not be decoded at full size
-            image.load()
-            return np.atleast_3d(np.asarray(fitted(converted(image, options.channels), options)))
+            yield image
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise BadImageError(f"of more than {Image.MAX_IMAGE_PIXELS:,} pixels") from None
     except UnidentifiedImageError:
-        raise BadImageError("no PNG, JPEG or WebP image") from None
+        *others, last = formats
+        raise BadImageError(f"no {', '.join(others)} or {last} image") from None
     except (BadImageError, MemoryError):
         raise
     except (PermissionError, FileNotFoundError):  # the latter a link to nothing

@@ -5,9 +5,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from jaxgen.data.image_files import MODES, converted, quiet_pillow
+from jaxgen.data.image_files import FORMATS, BadImageError, converted, opened, quiet_pillow
 
+ALL_FORMATS = (*FORMATS, "BMP", "GIF", "TIFF")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+WAY_OUT = "name a folder, or files with commas between"
 
 
 def read_images(where: str, image_shape: tuple[int, int, int]) -> Float[np.ndarray, "N H W C"]:
@@ -17,7 +19,7 @@ def read_images(where: str, image_shape: tuple[int, int, int]) -> Float[np.ndarr
     on, and is resized to H × W, whatever its own proportions.
 
     Raises:
-      ValueError: there is no such file, a folder holds none, or one cannot be read as an image of 8 bits a channel.
+      ValueError: there is no such file, a folder holds none, or one can't be used.
     """
     folder = Path(where)
     if folder.is_dir():
@@ -33,15 +35,11 @@ def _read(path: Path, image_shape: tuple[int, int, int]) -> Float[np.ndarray, "H
     from PIL import Image
 
     height, width, channels = image_shape
+    if not path.is_file():
+        raise ValueError(f"images={path}: there is no such file; {WAY_OUT}")
     try:
-        with quiet_pillow(), Image.open(path) as file:
-            if file.mode not in MODES:
-                raise ValueError(f"mode {file.mode}")
-            image = converted(file, channels)
-    except MemoryError:
-        raise
-    except Exception as error:  # each of Pillow's decoders raises what it likes
-        reason = "there is no such file" if not path.exists() else "it cannot be read as an image of 8 bits a channel"
-        raise ValueError(f"images={path}: {reason}; name a folder, or files with commas between") from error
-    pixels = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR), np.float32) / 255
-    return pixels.reshape(height, width, channels)
+        with quiet_pillow(), opened(path, ALL_FORMATS) as file:
+            image = converted(file, channels).resize((width, height), Image.Resampling.BILINEAR)
+    except BadImageError as error:
+        raise ValueError(f"images={path} can't be used: {error}; {WAY_OUT}") from error
+    return (np.asarray(image, np.float32) / 255).reshape(height, width, channels)
