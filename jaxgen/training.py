@@ -17,7 +17,7 @@ from jaxgen.algorithms import Algorithm
 from jaxgen.checkpoint_folder import list_checkpoints
 from jaxgen.checkpoints import Checkpoints
 from jaxgen.config import validate
-from jaxgen.data import Augmentation, Dataset, as_batch, fingerprint, gather, is_other, load_dataset
+from jaxgen.data import Augmentation, Dataset, as_batch, gather, is_other, load_dataset
 from jaxgen.feeding import feeder
 from jaxgen.figures import curves
 from jaxgen.loading import Networks, accompanied, inherited
@@ -100,17 +100,17 @@ def run(config: ConfigDict, workdir: str | Path, profile: bool = False) -> dict:
     begun = bool(list_checkpoints(workdir / "checkpoints"))  # goes on by its own networks
     networks = None if begun else inherited(config, algorithm)
     evaluation.check(config, algorithm, dataset)
-    best = (f"validation/{config.best_metric}", "min")
+    best, identity = (f"validation/{config.best_metric}", "min"), dataset.identity
     if hosts.several():
         hosts.check_same(str(workdirs.tied(config.to_dict(), free=workdirs.PLACES)), "config")
-        hosts.check_same(fingerprint(dataset.train), "data")
+        hosts.check_same(identity, "data")
     with (
         hosts.with_peers(),
         hosts.lead_in(workdirs.claim(workdir, config.to_dict(), free=workdirs.PLACES)),
         Checkpoints(workdir / "checkpoints", config.keep_checkpoints, best) as checkpoints,
     ):
         traced = profile and hosts.is_lead()
-        this = Run(config, dataset, seen, algorithm, mesh, workdir, checkpoints, dataset.identity, traced)
+        this = Run(config, dataset, seen, algorithm, mesh, workdir, checkpoints, identity, traced)
         state, start, seconds = restore_or_init(this, networks)
         hosts.check_same(str(start), f"checkpoints in workdir={workdir}, which has to be on a disk that all see")
         finished = workdirs.read_results(workdir)
