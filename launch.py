@@ -224,7 +224,7 @@ def act(config, workdir: str, mode: str, profile: bool, options: dict) -> int:
         print(stopped, file=sys.stderr)
         return 128 + stopped.signum
     except KeyboardInterrupt:
-        print("SIGINT: stopped at once; checkpoints are kept, and the same command goes on", file=sys.stderr)
+        print("SIGINT: stopped at once; what was saved is kept, and the same command goes on", file=sys.stderr)
         return 128 + signal.SIGINT
     return 0
 
@@ -235,7 +235,7 @@ def unwritten(error: OSError) -> str:
         return str(error)  # ours: it says all of it
     where = f" with {error.filename}" if error.filename else ""
     return (
-        f"the disk failed{where} ({error.strerror or error}); checkpoints are kept: see that it has room and can be "
+        f"the disk failed{where} ({error.strerror or error}); what was saved is kept: see that it has room and can be "
         "written, and the same command resumes"
     )
 
@@ -244,8 +244,8 @@ def too_full(error: Exception) -> str:
     """What a device without room means to the run."""
     said = str(error).partition("\n")[0]
     return (
-        f"a device's memory is full ({said}); checkpoints are kept: try a smaller --config.batch_size or networks in a "
-        "new --workdir or, where another program is on the same GPU, XLA_PYTHON_CLIENT_PREALLOCATE=false"
+        f"a device's memory is full ({said}); what was saved is kept: try a smaller --config.batch_size or networks in "
+        "a new --workdir or, where another program is on the same GPU, XLA_PYTHON_CLIENT_PREALLOCATE=false"
     )
 
 

@@ -4,6 +4,7 @@ No jax here, so that `launch.py --help` and a mistyped key answer at once.
 """
 
 import difflib
+import math
 from collections.abc import Callable
 
 from ml_collections import ConfigDict
@@ -237,9 +238,9 @@ def validate(config: ConfigDict) -> None:
         if config[key] < least:
             raise ValueError(f"{key}={config[key]} must be at least {least}; try --config.{key}={least}")
     for name, rate in config.rates.items():
-        if rate < 0:
+        if not 0 <= rate < math.inf:
             raise ValueError(
-                f"rates.{name}={rate} must be at least 0, a learning rate; try --config.rates.{name}=0.001"
+                f"rates.{name}={rate} must be a learning rate, at least 0; try --config.rates.{name}=0.001"
             )
     if config.seeds_at_once and config.seeds % config.seeds_at_once:
         raise ValueError(

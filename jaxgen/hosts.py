@@ -6,6 +6,7 @@ by all. Alone, everything here is free.
 
 import contextlib
 import hashlib
+import logging
 import os
 import re
 import subprocess
@@ -17,6 +18,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+LOGGER = logging.getLogger("jaxgen")
 LAUNCHERS = ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")  # srun, mpirun: how many they have started
 MPIRUN = re.compile(r"prte(?:run)?-(.+)-(\d+)@(\d+)")  # its name of a job in Open MPI 5: host, process, number
 PORTS = range(61440, 65536)  # as jax takes of Open MPI 4
@@ -76,6 +78,9 @@ def join(place: Place, patience: int = 300) -> None:
     watch()
     if place == Place():
         place = place_by_mpirun()
+    else:  # a launcher starts all at once; from shells, the others may be minutes away
+        told = f"process {place.process} of {place.processes} waits for the others at {place.coordinator}"
+        LOGGER.info("%s, for %d s at most", told, patience)
     try:
         jax.distributed.initialize(*place, initialization_timeout=patience)
     except (ValueError, RuntimeError, ImportError) as error:

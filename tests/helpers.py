@@ -1,17 +1,21 @@
 """What several test files need: a tiny version of every config's algorithm, batches, ways to compare states."""
 
+import contextlib
 import importlib.util
+import io
+import logging
 import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxgen import algorithms
+from jaxgen import algorithms, hosts
 from jaxgen.model import Model
 from jaxgen.types import Batch, Data, Info
 
@@ -89,3 +93,23 @@ def launch(
         timeout=timeout,
         check=False,
     )
+
+
+def launch_here(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
+    """The same within this process, where what has been imported and compiled serves the next run too."""
+    argv, out, err = ["launch.py", *arguments], io.StringIO(), io.StringIO()
+    screen = logging.StreamHandler(err)
+    logging.getLogger().addHandler(screen)
+    with (
+        contextlib.chdir(cwd),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        mock.patch.object(sys, "argv", argv),  # where ml_collections looks for --config.KEY
+        mock.patch.object(hosts, "leave"),  # which may end the process
+        mock.patch.dict(os.environ, {"JAXGEN_FACES": ""}),
+    ):
+        try:
+            status = read_module(REPOSITORY / "launch.py").main(argv)
+        finally:
+            logging.getLogger().removeHandler(screen)
+    return subprocess.CompletedProcess(argv, status, out.getvalue(), err.getvalue())

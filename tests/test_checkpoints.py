@@ -396,7 +396,7 @@ def test_one_devices_checkpoint_goes_on_on_two(tmp_path):
             state = jax.jit(lambda state: jax.tree.map(lambda leaf: leaf + 1, state), donate_argnums=0)(state)
             checkpoints.save(jax.block_until_ready(state), {}, {})
     """
-    environment = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "PJRT_NPROC": "16"}
+    environment = {"JAX_NUM_CPU_DEVICES": "2", "PJRT_NPROC": "16"}
     result = run_python(code, tmp_path, **environment)
     assert result.returncode == 0, result.stderr
     with Checkpoints(tmp_path) as checkpoints:

@@ -6,7 +6,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import REPOSITORY, B, H, K, W, launch, read_config, same, tiny_algorithm, tiny_batch, tiny_data, tiny_model
+from helpers import (
+    REPOSITORY,
+    B,
+    H,
+    K,
+    W,
+    launch_here,
+    read_config,
+    same,
+    tiny_algorithm,
+    tiny_batch,
+    tiny_data,
+    tiny_model,
+)
 
 import jaxgen
 from jaxgen import algorithms, objectives, pictures, training
@@ -162,10 +175,10 @@ def test_a_vae_that_is_no_run_is_refused_before_anything_is_made(tmp_path):
 
 def test_a_run_on_a_vaes_outputs_draws_its_faces_in_colour_and_then_works_without_it(tmp_path):
     vae = (f"--config={REPOSITORY}/configs/anime_vae.py:digits,smoke", "--workdir=vae", "--config.hidden=(32,)")
-    assert launch(*vae, cwd=tmp_path).returncode == 0
+    assert launch_here(*vae, cwd=tmp_path).returncode == 0
     config = f"--config={REPOSITORY}/configs/colorizer.py:digits,smoke"
     flags = (config, "--workdir=run", "--config.vae=vae", "--config.hidden=(32,)")
-    run = launch(*flags, cwd=tmp_path)
+    run = launch_here(*flags, cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     figures = {path.stem for path in (tmp_path / "run" / "figures").glob("*.png")}
     assert figures >= {"coloured", "coloured_samples", "coloured_traversal"}
@@ -175,6 +188,6 @@ def test_a_run_on_a_vaes_outputs_draws_its_faces_in_colour_and_then_works_withou
     (tmp_path / "vae").rename(tmp_path / "gone")
     coloured = jaxgen.load(tmp_path / "run").colour(np.full((2, 28, 28, 1), 0.5))
     assert coloured.shape == (2, 28, 28, 3)
-    again = launch(*flags, "--mode=evaluate", cwd=tmp_path)
+    again = launch_here(*flags, "--mode=evaluate", cwd=tmp_path)
     assert again.returncode == 2
     assert "workdir=vae is no run" in again.stderr

@@ -6,7 +6,7 @@ import shutil
 import jax
 import numpy as np
 import pytest
-from helpers import COND_AAE, SMALL, launch, read_config, same, tiny_algorithm, tiny_data
+from helpers import COND_AAE, SMALL, launch_here, read_config, same, tiny_algorithm, tiny_data
 
 import jaxgen
 from jaxgen import copies, parallel
@@ -63,7 +63,7 @@ def test_counts_of_copies_that_cannot_be_are_refused(seeds, at_once, message):
 
 def test_a_run_of_two_seeds_resumes_and_reports_mean_and_std(tmp_path):
     two = (COND_AAE + ":smoke", *SMALL, "--config.seeds=2", "--workdir=two")
-    run = launch(*two, cwd=tmp_path)
+    run = launch_here(*two, cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     results = json.loads((tmp_path / "two" / "results.json").read_text())
     values = [each["mse"] for each in results["of_each_seed"]]
@@ -74,11 +74,11 @@ def test_a_run_of_two_seeds_resumes_and_reports_mean_and_std(tmp_path):
     assert not same(first.params, second.params)
     with pytest.raises(ValueError, match=r"seed=2 is none of this run's, 0 to 1"):
         jaxgen.load(tmp_path / "two", seed=2)
-    again = launch(*two, "--mode=evaluate", cwd=tmp_path)
+    again = launch_here(*two, "--mode=evaluate", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     assert json.loads((tmp_path / "two" / "results.json").read_text())["metrics"] == results["metrics"]
     shutil.rmtree(tmp_path / "two" / "checkpoints" / "20")  # as if the run had been cut off after the save before
     (tmp_path / "two" / "results.json").unlink()
-    resumed = launch(*two, cwd=tmp_path)
+    resumed = launch_here(*two, cwd=tmp_path)
     assert "resuming at step 10" in resumed.stdout, resumed.stderr
     assert json.loads((tmp_path / "two" / "results.json").read_text())["metrics"] == results["metrics"]

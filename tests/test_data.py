@@ -18,6 +18,7 @@ from jaxgen.data import (
     gather,
     load_dataset,
     padded_batches,
+    sources,
     tfds,
 )
 from jaxgen.data.pipeline import orders, permutation
@@ -132,6 +133,18 @@ def test_the_digits_come_in_three_stratified_splits(digits):
     for split in (digits.train, digits.validation, digits.test):
         assert np.abs(class_counts(split) - total * len(split.label) / 1797).max() <= 1
     np.testing.assert_array_equal(sum(class_counts(split) for split in digits[1:4]), total)
+
+
+def test_the_digits_are_kept_and_found_again_without_scikit_learn(digits, monkeypatch):
+    def not_reached():
+        raise AssertionError("the kept digits are read")
+
+    monkeypatch.setattr(sources, "_enlarged_digits", not_reached)
+    again = load_dataset(config(source="digits"))
+    assert again.identity == digits.identity
+    monkeypatch.setattr(sources, "ENLARGED", 0)  # as of another version
+    with pytest.raises(AssertionError, match="the kept digits are read"):
+        load_dataset(config(source="digits"))
 
 
 def test_the_splits_of_the_digits_are_disjoint(digits):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import COND_AAE, launch, read_config
+from helpers import COND_AAE, launch_here, read_config
 from PIL import Image
 
 from jaxgen import algorithms
@@ -524,7 +524,7 @@ def test_classes_of_colour_images_are_learnt_and_judged_end_to_end(tmp_path):
             save(tmp_path / "set" / name / f"{i}.png", pixels)
     source = ("--config.data.source=folder", "--config.data.path=set", "--config.data.size=8")
     small = ("--config.hidden=(16,16)", "--config.critic_hidden=(16,16)")
-    run = launch(f"{COND_AAE}:smoke", *source, *small, "--workdir=run", cwd=tmp_path)
+    run = launch_here(f"{COND_AAE}:smoke", *source, *small, "--workdir=run", cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     assert "(15 training images, each about 7 times a step)" in run.stdout
     results = json.loads((tmp_path / "run" / "results.json").read_text())

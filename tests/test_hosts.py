@@ -25,8 +25,9 @@ from jaxgen.workdir import read_results
 SMOKE = (f"{COND_AAE}:smoke", *SMALL)
 LONG = ("--config.steps=400", "--config.log_every=10", "--config.checkpoint_every=20", "--config.evaluate_every=400")
 THREADS = {"PJRT_NPROC": "16"}  # by how many a CPU's sums are shared out: the same in all, on any machine
-OPTIMISED = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "0"}  # compiled as a user's: measures are equal too, to the last bit
-TWO_DEVICES = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", **THREADS}
+# Compiled as a user's: measures are equal too, to the last bit.
+OPTIMISED = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "0", "XLA_FLAGS": ""}
+TWO_DEVICES = {"JAX_NUM_CPU_DEVICES": "2", **THREADS}
 MPIRUN = shutil.which("mpirun", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
 PATIENCE = 150  # seconds: jax gives a peer that says nothing 100
 
@@ -94,6 +95,8 @@ def test_two_processes_end_where_one_with_as_many_devices_does(tmp_path):
     assert [status for status, *_ in found] == [0, 0], found
     assert_same_run(tmp_path / "run", by_one_process(tmp_path, *SMOKE))
     lead, other = (stdout for _, stdout, _ in found)
+    for number, (_, _, said) in enumerate(found):
+        assert f"process {number} of 2 waits for the others at localhost:" in said
     assert "in 2 processes" in lead
     assert "style_leakage" in lead
     assert "style_leakage" not in other  # one writes

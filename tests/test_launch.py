@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 from conftest import CONFIGS
-from helpers import COND_AAE, REPOSITORY, SMALL, digits_tokens, launch, read_module
+from helpers import COND_AAE, REPOSITORY, SMALL, digits_tokens, launch, launch_here, read_module
 from PIL import Image
 
 import jaxgen
@@ -63,7 +63,8 @@ MISTAKES = [
     ),
     ((f"{COND_AAE}:anime_faces",), "the environment variable JAXGEN_FACES names, and any folder of images serves"),
     ((COND_AAE, "--config.latent_size=0"), "latent_size=0 must be at least 1"),
-    ((COND_AAE, "--config.rates.critic=-0.1"), "rates.critic=-0.1 must be at least 0"),
+    ((COND_AAE, "--config.rates.critic=-0.1"), "rates.critic=-0.1 must be a learning rate, at least 0"),
+    ((COND_AAE, "--config.rates.critic=nan"), "rates.critic=nan must be a learning rate, at least 0"),
     ((COND_AAE, "--config.dropout=1.5"), "dropout=1.5 must lie in [0, 1)"),
     ((COND_AAE, "--config.encoder_leak=-0.1"), "encoder_leak=-0.1 must lie in [0, 1)"),
     ((COND_AAE, "--config.hidden=(1000,0)"), "hidden=(1000, 0) must be widths, whole numbers"),
@@ -110,7 +111,7 @@ def test_ctrl_c_outside_of_the_steps_gets_one_line(tmp_path, monkeypatch, capsys
 
     monkeypatch.setattr(training, "run", stopped)
     assert read_module(REPOSITORY / "launch.py").act(None, tmp_path, "train", False, {}) == 130
-    assert capsys.readouterr().err == "SIGINT: stopped at once; checkpoints are kept, and the same command goes on\n"
+    assert capsys.readouterr().err == "SIGINT: stopped at once; what was saved is kept, and the same command goes on\n"
 
 
 def not_reached(*_):
@@ -149,7 +150,7 @@ SMOKE = [(name, ",".join(filter(None, (digits_tokens(name), "smoke")))) for name
 @pytest.mark.parametrize(("name", "tokens"), [*SMOKE, ("cond_aae", "tutorial,smoke"), ("vae", "conditional,smoke")])
 def test_every_config_runs_end_to_end(name, tokens, tmp_path):
     flags = (f"--config={REPOSITORY}/configs/{name}.py:{tokens}", "--workdir=run")
-    run = launch(*flags, cwd=tmp_path)
+    run = launch_here(*flags, cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert set(results) >= {"config", "dataset", "step", "seconds", "metrics", "versions"}
@@ -186,7 +187,7 @@ def test_a_finished_run_says_so(finished):
 
 def test_another_config_in_a_runs_folder_is_refused_with_what_differs(finished):
     before = (finished / "run" / "config.json").read_bytes()
-    run = launch(f"{COND_AAE}:smoke", *SMALL, "--workdir=run", "--config.latent_size=3", cwd=finished)
+    run = launch_here(f"{COND_AAE}:smoke", *SMALL, "--workdir=run", "--config.latent_size=3", cwd=finished)
     assert run.returncode == 2
     assert "latent_size: 15 there, 3 here" in run.stderr
     assert (finished / "run" / "config.json").read_bytes() == before
@@ -195,7 +196,7 @@ def test_another_config_in_a_runs_folder_is_refused_with_what_differs(finished):
 def test_evaluating_again_finds_the_same_numbers(finished):
     path = finished / "run" / "results.json"
     before = numbers_of(path)
-    run = launch(f"{COND_AAE}:smoke", *SMALL, "--workdir=run", "--mode=evaluate", cwd=finished)
+    run = launch_here(f"{COND_AAE}:smoke", *SMALL, "--workdir=run", "--mode=evaluate", cwd=finished)
     assert run.returncode == 0, run.stderr
     assert numbers_of(path) == pytest.approx(before, rel=1e-5)
 
@@ -203,7 +204,7 @@ def test_evaluating_again_finds_the_same_numbers(finished):
 def test_a_run_can_be_judged_by_the_validation_split(finished):
     path, flags = finished / "run" / "results.json", (f"{COND_AAE}:smoke", *SMALL, "--workdir=run", "--mode=evaluate")
     test = json.loads(path.read_text())
-    run = launch(*flags, "--config.evaluation.split=validation", cwd=finished)
+    run = launch_here(*flags, "--config.evaluation.split=validation", cwd=finished)
     assert run.returncode == 0, run.stderr
     assert "digits, validation split, step 20" in run.stdout + run.stderr
     validation = json.loads(path.read_text())
@@ -212,12 +213,12 @@ def test_a_run_can_be_judged_by_the_validation_split(finished):
     history = [json.loads(line) for line in (finished / "run" / "metrics.jsonl").open()]
     of_run = [row for row in history if row.get("split") == "validation" and row["step"] == 20]
     assert of_run[0]["nll"] == pytest.approx(validation["metrics"]["nll"], rel=1e-5)  # as seen in training
-    assert launch(*flags, cwd=finished).returncode == 0  # and back
+    assert launch_here(*flags, cwd=finished).returncode == 0  # and back
     assert numbers_of(path) == pytest.approx(single(test["metrics"]), rel=1e-5)
 
 
 def test_sampling_writes_a_grid_and_its_images_labels_and_codes(finished):
-    run = launch(f"{COND_AAE}:smoke", *SMALL, "--workdir=run", "--mode=sample", cwd=finished)
+    run = launch_here(f"{COND_AAE}:smoke", *SMALL, "--workdir=run", "--mode=sample", cwd=finished)
     assert run.returncode == 0, run.stderr
     assert (finished / "run" / "samples.png").stat().st_size > 1000
     with np.load(finished / "run" / "samples.npz") as samples:
@@ -228,14 +229,14 @@ def test_sampling_writes_a_grid_and_its_images_labels_and_codes(finished):
 
 def test_sampling_from_a_fitted_sampler_keeps_it_and_counts_what_is_asked_for(finished):
     flags = (f"{COND_AAE}:smoke", *SMALL, "--workdir=run", "--mode=sample", "--sampler=mixture", "--count=30")
-    run = launch(*flags, cwd=finished)
+    run = launch_here(*flags, cwd=finished)
     assert run.returncode == 0, run.stderr
     assert "fitting the sampler mixture to the codes of 1,400 training images" in run.stdout + run.stderr
     assert [path.name for path in (finished / "run" / "samplers").iterdir()] == ["mixture-20.npz"]
     with np.load(finished / "run" / "samples.npz") as samples:
         codes = samples["codes"]
         assert samples["images"].shape == (30, 28, 28, 1)
-    again = launch(*flags, cwd=finished)
+    again = launch_here(*flags, cwd=finished)
     assert "fitting" not in again.stdout + again.stderr
     with np.load(finished / "run" / "samples.npz") as samples:
         np.testing.assert_array_equal(samples["codes"], codes)
@@ -253,7 +254,7 @@ PICTURES_OF_A_GAN = {"real.png", "random_100.png", "drawn_interpolation.png", "e
 
 def test_a_generator_is_explored_by_drawn_codes_and_refuses_in_a_line_what_needs_an_encoder(tmp_path):
     flags = (f"--config={REPOSITORY}/configs/gan.py:smoke", "--workdir=run")
-    run = launch(*flags, cwd=tmp_path)
+    run = launch_here(*flags, cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     folder, results = tmp_path / "run", json.loads((tmp_path / "run" / "results.json").read_text())["metrics"]
     protocol = json.loads((folder / "results.json").read_text())["protocol"]
@@ -263,10 +264,10 @@ def test_a_generator_is_explored_by_drawn_codes_and_refuses_in_a_line_what_needs
     assert keys <= set(results)
     assert sum(results["class_shares"]) == pytest.approx(1)
     assert {path.name for path in (folder / "figures").iterdir()} >= PICTURES_OF_A_GAN
-    assert launch(*flags, "--mode=interpolate", cwd=tmp_path).returncode == 0
+    assert launch_here(*flags, "--mode=interpolate", cwd=tmp_path).returncode == 0
     assert {"interpolate_linear.png", "interpolate_spherical.png"} <= {path.name for path in folder.iterdir()}
     for refused in (("--mode=traverse",), ("--mode=sample", "--sampler=mixture")):
-        run = launch(*flags, *refused, cwd=tmp_path)
+        run = launch_here(*flags, *refused, cwd=tmp_path)
         assert run.returncode == 2
         assert "GAN encodes no images" in run.stderr
         assert "Traceback" not in run.stderr
@@ -274,7 +275,7 @@ def test_a_generator_is_explored_by_drawn_codes_and_refuses_in_a_line_what_needs
 
 @pytest.mark.parametrize("mode", EXPLORING)
 def test_every_mode_makes_what_it_says(mode, finished):
-    run = launch(f"{COND_AAE}:smoke", *SMALL, "--workdir=run", f"--mode={mode}", cwd=finished)
+    run = launch_here(f"{COND_AAE}:smoke", *SMALL, "--workdir=run", f"--mode={mode}", cwd=finished)
     assert run.returncode == 0, run.stderr
     said = run.stdout.removeprefix("wrote ").strip().split(", ")
     assert {path.removeprefix("run/") for path in said} == EXPLORING[mode]
@@ -288,23 +289,23 @@ def test_every_mode_makes_what_it_says(mode, finished):
 
 def test_a_model_told_nothing_is_sampled_by_count_and_moved_towards_each_class(tmp_path, finished):
     flags = (f"--config={REPOSITORY}/configs/vae.py:smoke", "--config.hidden=(32,)", "--workdir=run")
-    assert launch(*flags, cwd=tmp_path).returncode == 0
-    assert launch(*flags, "--mode=sample", "--count=13", cwd=tmp_path).returncode == 0
+    assert launch_here(*flags, cwd=tmp_path).returncode == 0
+    assert launch_here(*flags, "--mode=sample", "--count=13", cwd=tmp_path).returncode == 0
     with np.load(tmp_path / "run" / "samples.npz") as samples:
         assert samples["images"].shape == (13, 28, 28, 1)
     for number in range(3):
         Image.new("L", (20, 20), 80 * number).save(tmp_path / f"{number}.png")
     own = (*flags, "--mode=reconstruct", "--images=0.png,1.png,2.png")
     for count, expected in (((), 3), (("--count=2",), 2)):
-        assert launch(*own, *count, cwd=tmp_path).returncode == 0
+        assert launch_here(*own, *count, cwd=tmp_path).returncode == 0
         with np.load(tmp_path / "run" / "reconstruct.npz") as arrays:
             np.testing.assert_allclose(arrays["images"][:, 0, 0, 0] * 255, 80 * np.arange(expected), atol=1e-3)
-    assert launch(*flags, "--mode=attributes", cwd=tmp_path).returncode == 0
+    assert launch_here(*flags, "--mode=attributes", cwd=tmp_path).returncode == 0
     assert (tmp_path / "run" / "attributes.png").stat().st_size > 1000
-    told = launch(f"{COND_AAE}:smoke", *SMALL, "--workdir=run", "--mode=attributes", cwd=finished)
+    told = launch_here(f"{COND_AAE}:smoke", *SMALL, "--workdir=run", "--mode=attributes", cwd=finished)
     assert told.returncode == 2
     assert "the codes of ConditionalAAE are without the class" in told.stderr
-    other = launch(f"{COND_AAE}:smoke", "--workdir=run", "--mode=sample", cwd=tmp_path)
+    other = launch_here(f"{COND_AAE}:smoke", "--workdir=run", "--mode=sample", cwd=tmp_path)
     assert other.returncode == 2
     assert "holds a run of algorithm=vae.VAE, and --config says aae.ConditionalAAE" in other.stderr
 
@@ -316,18 +317,18 @@ def test_a_vaegan_shows_reconstructions_samples_interpolations_and_attributes(tm
         "--config.standardised=true",
         "--workdir=run",
     )
-    assert launch(*flags, cwd=tmp_path).returncode == 0
+    assert launch_here(*flags, cwd=tmp_path).returncode == 0
     figures = {path.name for path in (tmp_path / "run" / "figures").iterdir()}
     assert figures >= {"reconstructions_18.png", "random_100.png", "interpolation.png", "traversal.png"}
     for mode in ("sample", "interpolate", "attributes"):
-        assert launch(*flags, f"--mode={mode}", cwd=tmp_path).returncode == 0
+        assert launch_here(*flags, f"--mode={mode}", cwd=tmp_path).returncode == 0
     made = {path.name for path in (tmp_path / "run").iterdir()}
     assert made >= {"samples.png", "interpolate_linear.png", "interpolate_spherical.png", "attributes.png"}
 
 
 def test_reconstructions_are_those_of_the_held_out_images(finished):
     flags = (f"{COND_AAE}:smoke", *SMALL, "--workdir=run", "--mode=reconstruct", "--count=13")
-    run = launch(*flags, cwd=finished)
+    run = launch_here(*flags, cwd=finished)
     assert run.returncode == 0, run.stderr
     test = load_dataset(common("aae.AAE").data).test
     with np.load(finished / "run" / "reconstruct.npz") as arrays:
@@ -341,7 +342,7 @@ def test_reconstructions_are_those_of_the_held_out_images(finished):
 def test_own_images_without_labels_are_refused_where_the_decoder_needs_them(finished):
     Image.new("L", (30, 30), 90).save(finished / "mine.png")
     flags = (f"{COND_AAE}:smoke", *SMALL, "--workdir=run", "--mode=reconstruct", "--images=mine.png")
-    run = launch(*flags, cwd=finished)
+    run = launch_here(*flags, cwd=finished)
     assert run.returncode == 2
     assert "error: images=mine.png have no labels, which ConditionalAAE decodes under" in run.stderr
     assert "Traceback" not in run.stderr
@@ -362,7 +363,7 @@ def test_a_device_without_room_ends_the_run_in_one_line(said, monkeypatch, capsy
     launcher = read_module(REPOSITORY / "launch.py")
     assert launcher.act(None, "run", "train", False, {}) == 1
     error = capsys.readouterr().err
-    assert error.startswith(f"error: a device's memory is full ({said.splitlines()[0]}); checkpoints are kept: try")
+    assert error.startswith(f"error: a device's memory is full ({said.splitlines()[0]}); what was saved is kept: try")
     assert len(error.splitlines()) == 1
 
 

@@ -29,7 +29,7 @@ def differences(repository):
         [sys.executable, str(Path(__file__).with_name("parallel_steps.py"))],
         env={
             **os.environ,
-            "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+            "JAX_NUM_CPU_DEVICES": "8",
             "PJRT_NPROC": "16",
             "PYTHONPATH": os.pathsep.join([str(repository), str(repository / "tests")]),
         },

@@ -6,7 +6,7 @@ import shutil
 import jax
 import numpy as np
 import pytest
-from helpers import REPOSITORY, launch, read_config, same, tiny_algorithm, tiny_data
+from helpers import REPOSITORY, launch_here, read_config, same, tiny_algorithm, tiny_data
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -145,7 +145,7 @@ def test_a_streamed_run_ends_as_one_in_memory(folder, tmp_path):
         *("--config.steps=6", "--config.log_every=2", "--config.evaluate_every=2", "--config.checkpoint_every=2"),
     )
     for name, more in (("memory", ()), ("streamed", ("--config.data.budget=0",))):
-        run = launch(*command, *more, f"--workdir={tmp_path / name}", cwd=tmp_path)
+        run = launch_here(*command, *more, f"--workdir={tmp_path / name}", cwd=tmp_path)
         assert run.returncode == 0, run.stderr
     for name in ("memory", "streamed"):
         model = jaxgen.load(tmp_path / name)
