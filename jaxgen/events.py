@@ -8,9 +8,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from jaxtyping import UInt8
-
 
 class Events:
     """What TensorBoard shows of a run, each at its step.
@@ -37,8 +34,11 @@ class Events:
     def scalar(self, name: str, value: float, step: int) -> None:
         self._write(step=step, summary=self._summary.scalar(name, value))
 
-    def image(self, name: str, image: UInt8[np.ndarray, "Y X 3"], step: int) -> None:
-        self._write(step=step, summary=self._summary.image(name, image, dataformats="HWC"))
+    def image(self, name: str, png: bytes, shape: tuple[int, int], step: int) -> None:
+        """A colour image, as a PNG file holds it, of so many rows and columns."""
+        high, wide = shape
+        image = {"height": high, "width": wide, "colorspace": 3, "encoded_image_string": png}
+        self._write(step=step, summary={"value": [{"tag": name, "image": image}]})
 
     def text(self, name: str, text: str, step: int) -> None:
         self._write(step=step, summary=self._summary.text(name, text))

@@ -89,8 +89,8 @@ class Telemetry:
 
     def figure(self, step: int, name: str, image: UInt8[np.ndarray, "Y X 3"]) -> None:
         """Writes figures/{name}.png, the newest replacing the one before, and adds it to TensorBoard's history."""
-        write_png(self.workdir / "figures" / f"{name}.png", image)
-        self._tensorboard.image(f"figures/{name}", image, step)
+        png = write_png(self.workdir / "figures" / f"{name}.png", image)
+        self._tensorboard.image(f"figures/{name}", png, image.shape[:2], step)
 
     def message(self, text: str) -> None:
         """Says something: on the screen, above the bar, and in log.txt."""

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from jaxgen import figures
+from jaxgen.figures.histograms import histograms
 
 R, K, H, W, PADDING = 3, 4, 8, 10, 2
 
@@ -143,6 +144,29 @@ def test_codes_against_prior_draws_any_number_of_dimensions_and_labels(rng, size
     assert picture.ndim == 3
     assert not dark(picture)[[0, -1]].any()  # nothing is cut off
     assert not dark(picture)[:, [0, -1]].any()
+
+
+def test_each_dimension_has_its_density_in_a_cell_of_its_own_all_on_one_scale():
+    from matplotlib.figure import Figure
+
+    axes, even = Figure().subplots(), np.linspace(-1, 1, 20_001)[:, None]
+    values = even * [1, 0.5, 0.25]  # densities of .5, 1 and 2 everywhere
+    histograms(axes, [(values, {"facecolor": "grey"})], ["a", "b", "c"], rows=2, columns=2)
+    densities, frames = axes.collections
+    places = [[0, 1], [1, 1], [0, 0]]  # a and b above, c below
+    outlines = [path.vertices - place for path, place in zip(densities.get_paths(), places, strict=True)]
+    heights = [outline[:, 1].max() for outline in outlines]
+    np.testing.assert_allclose([heights[1] / heights[0], heights[2] / heights[1]], 2, rtol=0.1)
+    for outline, frame, place in zip(outlines, frames.get_paths(), places, strict=True):
+        low, high = (at(frame.vertices, axis=0) - place for at in (np.min, np.max))
+        assert (low >= 0).all()
+        assert (high <= 1).all()
+        assert (outline >= low - 1e-9).all()
+        assert (outline <= high + 1e-9).all()
+    assert {text.get_text() for text in axes.texts} == {"a", "b", "c", "-0.5", "0", "0.5"}
+    zeros = np.array(sorted(text.get_position() for text in axes.texts if text.get_text() == "0"))
+    np.testing.assert_allclose(zeros[:, 0], [0.5, 1.5], atol=0.02)  # below the lowest panel of each column: c, b
+    np.testing.assert_allclose(np.ceil(zeros[:, 1]), [0, 1])
 
 
 def test_codes_that_do_not_fit_the_prior_or_diverged_are_refused(rng):

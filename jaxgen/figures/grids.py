@@ -136,13 +136,15 @@ def titled(picture: Picture, title: str) -> Picture:
     return np.array(canvas)
 
 
-def write_png(path: str | os.PathLike, image: Picture) -> None:
-    """Writes the picture so that a reader finds the old file or the new one, never half of one."""
+def write_png(path: str | os.PathLike, image: Picture) -> bytes:
+    """Writes the picture so that a reader finds the old file or the new one, never half of one; what the file holds."""
     from PIL import Image
 
-    png = io.BytesIO()
-    Image.fromarray(image).save(png, format="PNG")
-    write_atomically(path, png.getvalue())
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, format="PNG")
+    png = file.getvalue()
+    write_atomically(path, png)
+    return png
 
 
 def _checked(name: str, images: ArrayLike, shape: str) -> Float[np.ndarray, "..."]:

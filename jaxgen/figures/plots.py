@@ -8,6 +8,7 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from jaxgen.figures.grids import Picture, same_shape
+from jaxgen.figures.histograms import histograms
 
 History = dict[str, list[tuple[int, float]]]
 
@@ -193,20 +194,12 @@ def _histograms(
     size, shown = codes.shape[1], min(codes.shape[1], MAX_DIMENSIONS)
     of = f"the first {shown} of {size} dimensions" if shown < size else "every dimension"
     figure.suptitle(f"density of {of}: codes (line), prior (grey)", fontsize=12)
-    low, high = np.percentile(np.concatenate([codes[:, :shown], prior[:, :shown]]), [0.1, 99.9])
-    edges = np.linspace(low - 1e-3, high + 1e-3, 31)
-    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat
-    for z, panel in enumerate(panels):
-        if z >= shown:
-            panel.set_axis_off()
-            continue
-        panel.stairs(_density(prior[:, z], edges), edges, fill=True, color=PRIOR_GREY)
-        panel.stairs(_density(codes[:, z], edges), edges, color=PALETTE[0], linewidth=1.3)
-        panel.set_title(f"{z}:  std {codes[:, z].std():.2f}", fontsize=8, pad=3)
-        panel.set_yticks([])
-        panel.tick_params(labelsize=8)
     figure.supxlabel(f"code value ({len(prior)} draws of the prior have a std of {prior.std():.2f})", fontsize=10)
     figure.supylabel("density", fontsize=10)
+    line = {"facecolor": "none", "edgecolor": PALETTE[0], "linewidth": 1.3}
+    sets = ((prior[:, :shown], {"facecolor": PRIOR_GREY}), (codes[:, :shown], line))
+    titles = [f"{z}:  std {std:.2f}" for z, std in enumerate(codes[:, :shown].std(axis=0))]
+    histograms(figure.subplots(), sets, titles, rows, columns)
 
 
 def new_figure(width: float, height: float) -> Any:
@@ -232,10 +225,6 @@ def _without_split(name: str) -> tuple[str, str]:
 
 def _thinned(count: int) -> np.ndarray:
     return np.unique(np.linspace(0, count - 1, min(count, MAX_POINTS)).astype(int))
-
-
-def _density(values: Float[np.ndarray, " N"], edges: Float[np.ndarray, " E"]) -> Float[np.ndarray, " bins"]:
-    return np.histogram(values, edges)[0] / (len(values) * (edges[1] - edges[0]))
 
 
 def _panels(count: int) -> tuple[int, int]:
