@@ -73,7 +73,13 @@ def run(options: argparse.Namespace) -> list[dict]:
     models = {folder: jaxgen.load(folder) for folder in options.runs}
     dataset = dataset_of(models)
     points = [*of_models(models, dataset, options.split), *baselines(dataset, options.split)]
-    common = {"dataset": dataset.name, "split": options.split, **records.provenance(jax.devices()[0])}
+    trained = {Path(run).name: model.step for run, model in models.items()}
+    common = {
+        "dataset": dataset.name,
+        "split": options.split,
+        "trained": trained,
+        **records.provenance(jax.devices()[0]),
+    }
     rows = [point._asdict() | common for point in points]
     for row in rows:
         records.append(options.out, row)

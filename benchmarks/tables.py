@@ -32,17 +32,17 @@ class Row(NamedTuple):
     apart: bool = False  # every seed is a run of its own: convolutions of copies side by side are slow on a CPU
 
 
-def parse(program: str, doc: str, tables: Iterable[str], argv: Sequence[str] | None) -> argparse.Namespace:
+def parse(program: str, doc: str, tables: Mapping[str, Sequence], argv: Sequence[str] | None) -> argparse.Namespace:
     """The options of `python -m benchmarks.PROGRAM`.
 
     Raises:
-      ValueError: a table is unknown, or an override is no KEY=VALUE.
+      ValueError: a table is unknown, --only names none of its rows, or an override is no KEY=VALUE.
     """
     parser = records.parser(program, doc)
     add = parser.add_argument
     add("tables", nargs="*", default=list(tables), metavar="TABLE", help=f"of {', '.join(tables)}; default: all")
     add("--budget", choices=BUDGETS, default="cpu")
-    add("--seeds", type=int, default=3, metavar="N")
+    add("--seeds", type=records.count, default=3, metavar="N")
     add("--only", default="*", metavar="PATTERN", help="of the tables, only the rows of such names: vae*, *conv*")
     add(
         "--override",
@@ -60,6 +60,9 @@ def parse(program: str, doc: str, tables: Iterable[str], argv: Sequence[str] | N
         raise ValueError(
             f'table "{unknown[0]}" is unknown{did_you_mean(unknown[0], tables)}; choose from {", ".join(tables)}'
         )
+    names = list(dict.fromkeys(row.name for table in options.tables for row in tables[table]))
+    if not any(fnmatch(name, options.only) for name in names):
+        raise ValueError(f"only={options.only} names no row of {', '.join(options.tables)}; choose from {names}")
     return options
 
 

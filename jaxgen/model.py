@@ -42,6 +42,7 @@ class Model:
         self._decode = jax.jit(algorithm.decode)
         self._categorise = jax.jit(algorithm.categorise)
         self._colour = jax.jit(algorithm.colour)
+        self._sample_code = jax.jit(algorithm.sample_code, static_argnums=1)
 
     def encode(self, images: ArrayLike, labels: Labels = None, seed: int = 0) -> Float[np.ndarray, "N Z"]:
         """The codes of images [N, H, W, C] in [0, 1]; `seed` fixes the draw of an encoder that is stochastic.
@@ -188,10 +189,12 @@ class Model:
     def prior_codes(self, count: int, seed: int = 0) -> Float[np.ndarray, "{count} Z"]:
         """Codes drawn from the prior."""
         self._needs_code()
-        return np.asarray(self.algorithm.sample_code(jax.random.key(seed), count))
+        return np.asarray(self._sample_code(jax.random.key(seed), count))
 
     def draw_codes(self, count: int, seed: int = 0, sampler: Any = None) -> Float[np.ndarray, "{count} Z"]:
         """Codes drawn by a sampler of `jaxgen.samplers`; from the prior without one."""
+        if count < 0:
+            raise ValueError(f"count={count} must be at least 0, the number of codes to draw")
         return self.prior_codes(count, seed) if sampler is None else sampler.sample(count, seed)
 
     def labels_of(self, images: ArrayLike, labels: Labels = None) -> Labels:

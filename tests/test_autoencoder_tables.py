@@ -87,6 +87,22 @@ def test_an_override_without_a_value_is_refused_in_one_line(capsys):
     assert capsys.readouterr().err == "error: override=steps must be KEY=VALUE; try --override=steps=100\n"
 
 
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("--only=vea*", "only=vea* names no row of faces; choose from ['anime_vae"),
+        ("--seeds=0", "must be a whole number"),
+    ],
+)
+def test_what_leaves_nothing_to_run_is_refused(argument, said, capsys):
+    try:
+        status = autoencoder_tables.main(["faces", argument])
+    except SystemExit as ended:
+        status = ended.code
+    assert status == 2
+    assert said in capsys.readouterr().err.splitlines()[-1]
+
+
 def test_principal_components_lose_nothing_of_images_that_they_span():
     rng = np.random.default_rng(0)
     span, mean = rng.normal(size=(3, 12)) / 40, 0.5

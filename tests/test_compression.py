@@ -19,6 +19,7 @@ class Grey(Model):
 
     def __init__(self, name="tiny"):
         self.config = {"data": {"source": "tfds", "name": name}}
+        self.step = 20
 
     def encode(self, images, labels=None, seed=0):
         return (images.reshape(len(images), -1)[:, :BITS] > 0.5).astype(np.float32)
@@ -106,6 +107,7 @@ def test_the_command_records_a_row_a_point_prints_and_draws_them(tmp_path, capsy
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     assert [row["setting"] for row in rows if row["codec"] == "autoencoder"] == ["a", "b"]
     assert len(rows) == 2 + 2 * len(compression.QUALITIES) + 5
+    assert all(row["trained"] == {"a": 20, "b": 20} for row in rows)  # steps: a run of seconds is told from a real one
     assert {"dataset", "split", "device", "versions", "date", "bytes", "psnr", "ssim"} < set(rows[0])
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) == 1 + len(rows) + 1

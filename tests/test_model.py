@@ -91,6 +91,12 @@ def test_codes_of_another_size_are_refused(model):
         model.decode(np.zeros((2, 3)), 0)
 
 
+def test_fewer_codes_than_none_are_refused(model):
+    assert model.draw_codes(0).shape == (0, model.algorithm.latent_size)
+    with pytest.raises(ValueError, match="count=-1 must be at least 0"):
+        model.sample(-1, labels=0)
+
+
 def test_loading_a_folder_that_is_no_run_says_how_to_make_one(tmp_path):
     with pytest.raises(ValueError, match=r"is no run: it has no config.json; make one: python launch.py"):
         jaxgen.load(tmp_path)
