@@ -42,9 +42,11 @@ def free_port() -> int:
         return found.getsockname()[1]
 
 
-def start(folder: Path, *arguments: str, own: tuple[tuple[str, ...], ...] = ((), ())) -> list[subprocess.Popen]:
+def start(
+    folder: Path, *arguments: str, own: tuple[tuple[str, ...], ...] = ((), ()), **environment: str
+) -> list[subprocess.Popen]:
     """A run of two processes, its workdir `folder/run`; `own` is what each is told beside."""
-    port, environment = free_port(), {**os.environ, "PYTHONPATH": str(REPOSITORY), **THREADS}
+    port, environment = free_port(), {**os.environ, "PYTHONPATH": str(REPOSITORY), **THREADS, **environment}
     command = [sys.executable, str(REPOSITORY / "launch.py"), *arguments, "--workdir=run"]
     return [
         subprocess.Popen(
@@ -129,9 +131,9 @@ def test_two_processes_that_stream_end_where_one_does_that_has_all_in_memory(tmp
         *(f"--config.data.path={tmp_path / 'images'}", "--config.steps=6", "--config.log_every=2"),
         *("--config.evaluate_every=2", "--config.checkpoint_every=2"),
     )
-    found = ended(start(tmp_path, *command, "--config.data.budget=0"))
+    found = ended(start(tmp_path, *command, "--config.data.budget=0", **OPTIMISED))
     assert [status for status, *_ in found] == [0, 0], found
-    assert_same_parameters(by_one_process(tmp_path, *command), tmp_path / "run")
+    assert_same_parameters(by_one_process(tmp_path, *command, **OPTIMISED), tmp_path / "run")
 
 
 def test_a_run_of_two_that_is_stopped_and_then_loses_one_resumes_to_the_same_end(tmp_path):
