@@ -255,15 +255,15 @@ def test_own_images_become_what_those_of_a_training_folder_do(tmp_path):
 
 def test_own_images_of_16_bits_a_channel_are_refused(tmp_path):
     Image.fromarray(np.full((6, 12), 40_000, np.uint16)).save(tmp_path / "a.png")
-    with pytest.raises(ValueError, match=r"a.png can't be used: of mode I;16, not of 8 bits a channel; name a folder"):
+    with pytest.raises(ValueError, match=r"a.png can't be used: of mode I;16, not of 8 bits a channel; leave it out"):
         read_images(str(tmp_path), (6, 12, 1))
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("none.png", "there is no such file"),
-        ("folder,", "there is no such file"),
+        ("none.png", "none.png does not exist; name one folder"),
+        ("folder,", "folder is a folder among files; name one folder"),
         ("a.png", "no PNG, JPEG, WebP, BMP, GIF or TIFF image"),
         ("cut.png", "truncated or damaged"),
         ("", "no image file"),

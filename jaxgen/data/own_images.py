@@ -9,7 +9,6 @@ from jaxgen.data.image_files import FORMATS, BadImageError, converted, opened, q
 
 ALL_FORMATS = (*FORMATS, "BMP", "GIF", "TIFF")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
-WAY_OUT = "name a folder, or files with commas between"
 
 
 def read_images(where: str, image_shape: tuple[int, int, int]) -> Float[np.ndarray, "N H W C"]:
@@ -19,7 +18,7 @@ def read_images(where: str, image_shape: tuple[int, int, int]) -> Float[np.ndarr
     on, and is resized to H × W, whatever its own proportions.
 
     Raises:
-      ValueError: there is no such file, a folder holds none, or one can't be used.
+      ValueError: a file does not exist, a folder holds none, or one can't be used.
     """
     folder = Path(where)
     if folder.is_dir():
@@ -36,10 +35,11 @@ def _read(path: Path, image_shape: tuple[int, int, int]) -> Float[np.ndarray, "H
 
     height, width, channels = image_shape
     if not path.is_file():
-        raise ValueError(f"images={path}: there is no such file; {WAY_OUT}")
+        what = "is a folder among files" if path.is_dir() else "does not exist"
+        raise ValueError(f"images={path} {what}; name one folder, or files with commas between")
     try:
         with quiet_pillow(), opened(path, ALL_FORMATS) as file:
             image = converted(file, channels).resize((width, height), Image.Resampling.BILINEAR)
     except BadImageError as error:
-        raise ValueError(f"images={path} can't be used: {error}; {WAY_OUT}") from error
+        raise ValueError(f"images={path} can't be used: {error}; leave it out") from error
     return (np.asarray(image, np.float32) / 255).reshape(height, width, channels)
