@@ -1,7 +1,6 @@
 """The command line, as a user meets it: one line and exit code 2 for a mistake, a whole run, what follows it."""
 
 import json
-import sys
 import time
 
 import jax
@@ -92,16 +91,13 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("arguments", "message"), MISTAKES)
-def test_a_mistake_gets_one_line_and_exit_code_2(arguments, message, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("JAXGEN_FACES", "")
+def test_a_mistake_gets_one_line_and_exit_code_2(arguments, message, tmp_path, monkeypatch):
     monkeypatch.setattr(parallel, "compile_init", not_reached)
-    monkeypatch.setattr(sys, "argv", ["launch.py", *arguments])  # where ml_collections looks for --config.KEY
-    assert read_module(REPOSITORY / "launch.py").main(sys.argv) == 2
-    error = capsys.readouterr().err
-    assert message in error
-    assert "Traceback" not in error
-    assert error.startswith("error: ")
+    run = launch_here(*arguments, cwd=tmp_path)
+    assert run.returncode == 2
+    assert message in run.stderr
+    assert "Traceback" not in run.stderr
+    assert run.stderr.startswith("error: ")
     assert not list(tmp_path.iterdir())  # nothing was made
 
 

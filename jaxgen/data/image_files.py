@@ -93,13 +93,11 @@ def opened(path: Path, formats: Sequence[str]) -> Iterator:
 
 def shape_by_header(path: Path, options: Options) -> tuple[int, int, int] | None:
     """H, W, C that `decode` would give, or nearly, without the pixels; None where the file can't be read."""
-    from PIL import Image
-
     try:
-        with Image.open(path) as image:
+        with opened(path, FORMATS) as image:
             wide, high = (options.size,) * 2 if options.size else image.size
             return high, wide, options.channels or (1 if image.mode in ("1", "L", "LA") else 3)
-    except Exception:  # each of Pillow's decoders raises what it likes
+    except BadImageError:
         return None
 
 

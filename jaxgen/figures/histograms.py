@@ -11,8 +11,6 @@ WIDE = 0.9  # of a panel, in its cell of 1 × 1
 LINES = 22  # of text that the rows together are high, nearly
 FRAME = {"facecolor": "none", "edgecolor": "black", "linewidth": 0.8}
 
-Corners = Float[np.ndarray, "D 2"]
-
 
 def histograms(
     axes: Any, sets: Sequence[tuple[Float[np.ndarray, "_ D"], dict]], titles: Sequence[str], rows: int, columns: int
