@@ -19,7 +19,8 @@ Flags:
                            walk: through drawn codes and back: walk.gif, .png
                            attributes: from the other classes to each, where codes hold the class: attributes.png
   --sampler=NAME           what sample and walk draw codes from: the prior (default), or what is fitted to the codes of
-                           the training images: mixture (of Gaussians), two_stage (a second VAE); kept in samplers/
+                           the training images: mixture (of Gaussians), two_stage (a second VAE); kept in samplers/;
+                           files then bear its name: samples_mixture.png
   --images=DIR             your own images, or files with commas between, to reconstruct, interpolate or traverse
   --count=N                how many images to sample (under labels: rounded up to whole styles) or to reconstruct, pairs
                            to interpolate, dimensions to traverse, codes to walk through

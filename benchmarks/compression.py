@@ -58,7 +58,6 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("runs", nargs="+", metavar="RUN", help="workdirs of trained models")
     add("--split", choices=("test", "validation"), default="test", help="whose images are stored")
-    add("--out", type=Path, default=records.RESULTS / "compression.jsonl", metavar="FILE")
     add("--draw", type=Path, metavar="FILE", help="a picture of the rows as well")
     return parser.parse_args(argv)
 

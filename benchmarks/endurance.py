@@ -65,7 +65,6 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--kills", type=records.count, default=100, metavar="N", help="(default: 100)")
     add("--seed", type=int, default=0, metavar="N", help="of the moments (default: 0)")
-    add("--out", type=Path, default=records.RESULTS / "endurance.jsonl", metavar="FILE")
     return parser.parse_args(argv)
 
 

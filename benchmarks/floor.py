@@ -20,7 +20,6 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -65,8 +64,6 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--tokens", type=words, default=[""], metavar="A,B+C", help="as of step_throughput")
     add("--steps", type=count, default=100, metavar="N", help="steps a dispatch (default: 100)")
     add("--repeats", type=count, default=5, metavar="N", help="timed dispatches (default: 5)")
-    add("--out", type=Path, default=records.RESULTS / "floor.jsonl", metavar="FILE",
-        help="the JSON lines to add to (default: %(default)s)")  # fmt: skip
     return parser.parse_args(argv)
 
 

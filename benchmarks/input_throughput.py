@@ -53,7 +53,6 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--batch_size", type=records.count, default=64, metavar="B", help="(default: 64)")
     add("--steps", type=records.count, default=20, metavar="N", help="a turn (default: 20)")
     add("--repeats", type=records.count, default=7, metavar="N", help="turns (default: 7)")
-    add("--out", type=Path, default=records.RESULTS / "input_throughput.jsonl", metavar="FILE")
     return parser.parse_args(argv)
 
 

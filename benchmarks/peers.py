@@ -23,7 +23,6 @@ import statistics
 import sys
 from collections.abc import Callable, Sequence
 from functools import cache, partial
-from pathlib import Path
 from unittest import mock
 
 import jax
@@ -57,7 +56,6 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--configs", default=",".join(CASES), metavar="A,B", help="which cases (default: %(default)s)")
     add("--steps", type=records.count, metavar="N", help="a turn (default: those of a second, 10 at least)")
     add("--repeats", type=records.count, default=7, metavar="N", help="turns (default: 7)")
-    add("--out", type=Path, default=records.RESULTS / "peers.jsonl", metavar="FILE")
     return parser.parse_args(argv)
 
 

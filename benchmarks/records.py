@@ -94,11 +94,14 @@ def processor(cpuinfo: str) -> str:
 
 
 def parser(benchmark: str, doc: str, **options) -> argparse.ArgumentParser:
-    """What reads a benchmark's command line; its --help is the module's docstring as it stands."""
+    """What reads a benchmark's command line, --out already; its --help is the module's docstring as it stands."""
     form = argparse.RawDescriptionHelpFormatter
-    return argparse.ArgumentParser(
+    made = argparse.ArgumentParser(
         prog=f"python -m benchmarks.{benchmark}", description=doc, formatter_class=form, **options
     )
+    rows = "the JSON lines to add to (default: %(default)s)"
+    made.add_argument("--out", type=Path, default=RESULTS / f"{benchmark}.jsonl", metavar="FILE", help=rows)
+    return made
 
 
 def words(text: str) -> list[str]:

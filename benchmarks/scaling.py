@@ -22,7 +22,6 @@ import re
 import statistics
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -77,7 +76,6 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--simulate", type=count, metavar="N", help="simulate N CPU devices; the rows say so")
     add("--steps", type=count, default=20, metavar="N", help="a turn (default: 20)")
     add("--repeats", type=count, default=7, metavar="N", help="turns (default: 7)")
-    add("--out", type=Path, default=records.RESULTS / "scaling.jsonl", metavar="FILE")
     return parser.parse_args(argv)
 
 

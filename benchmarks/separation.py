@@ -46,7 +46,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--seeds", type=words, default=["0", "1", "2"], metavar="0,1,2")
     add("--split", choices=("test", "validation"), default="test", help="which the runs are judged by")
     add("--workdir", type=Path, default=Path("runs/separation"), metavar="DIR")
-    add("--out", type=Path, default=records.RESULTS / "separation.jsonl", metavar="FILE")
     add("--draw", type=Path, metavar="FILE", help="trains nothing: draws the trade-off of all rows in --out")
     options = parser.parse_args(argv)
     if options.draw:

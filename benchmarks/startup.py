@@ -45,7 +45,6 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--config", default="cond_aae", metavar="NAME[:TOKENS]", help="which recipe (default: %(default)s)")
     add("--repeats", type=records.count, default=5, metavar="N", help="starts after the first (default: 5)")
-    add("--out", type=Path, default=records.RESULTS / "startup.jsonl", metavar="FILE")
     return parser.parse_args(argv)
 
 

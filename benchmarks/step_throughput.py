@@ -96,8 +96,6 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--steps", type=count, default=100, metavar="N", help="steps a dispatch (default: 100)")
     add("--repeats", type=count, default=5, metavar="N", help="timed dispatches (default: 5)")
     add("--batch_size", type=count, metavar="N", help="images a step, all devices together (default: the config's)")
-    add("--out", type=Path, default=records.RESULTS / "step_throughput.jsonl", metavar="FILE",
-        help="the JSON lines to add to (default: %(default)s)")  # fmt: skip
     return parser.parse_args(argv)
 
 

@@ -52,7 +52,6 @@ def parse(program: str, doc: str, tables: Mapping[str, Sequence], argv: Sequence
         help="a value of every recipe, such as steps=100",
     )
     add("--workdir", type=Path, default=Path("runs") / program, metavar="DIR")
-    add("--out", type=Path, default=records.RESULTS / f"{program}.jsonl", metavar="FILE")
     options = parser.parse_args(argv)
     if bare := [each for each in options.override if "=" not in each]:
         raise ValueError(f"override={bare[0]} must be KEY=VALUE; try --override=steps=100")

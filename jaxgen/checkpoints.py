@@ -10,6 +10,7 @@ import math
 import os
 import re
 import shutil
+import textwrap
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -252,7 +253,7 @@ class Checkpoints:
         except (MemoryError, PermissionError, jax.errors.JaxRuntimeError):
             raise  # trouble of this machine, not of the checkpoint
         except Exception as error:  # a broken file may make Orbax raise anything
-            reason = " ".join(str(error).split())[:160]
+            reason = textwrap.shorten(str(error), 160, placeholder=" …")
             raise _DamagedError(f"cannot be read ({type(error).__name__}: {reason})") from error
         if meta.get("step") != step:
             raise _DamagedError(f"says that it is step {meta.get('step')}")

@@ -20,7 +20,7 @@ from jaxgen.files import write_arrays
 from jaxgen.model import Model
 from jaxgen.samplers import MOST_CODES
 from jaxgen.types import Data
-from jaxgen.using import DEFAULTS, Options, dataset_of, open_model, sample, sampler_of
+from jaxgen.using import DEFAULTS, Options, dataset_of, named, open_model, sample, sampler_of
 
 FRAME_MS = 80
 RECONSTRUCTED, WALKS, ANCHORS, BETWEEN = 40, 8, 5, 11
@@ -107,10 +107,9 @@ def walk(config, workdir: str | Path, options: Options = DEFAULTS) -> list[Path]
         [model.walk(anchors, BETWEEN, label, seed, sampler) for label, seed in zip(labels, seeds, strict=True)]
     )
     shown = walks[:, np.linspace(0, walks.shape[1], SHOWN_FRAMES, endpoint=False).astype(int)]
-    still = workdir / "walk.png"
+    still, moving = (workdir / f"{named('walk', options.sampler)}.{kind}" for kind in ("png", "gif"))
     marks = [str(label) for label in labels] if model.algorithm.decoder_needs_label else None
     figures.write_png(still, figures.captioned(shown, marks=marks))
-    moving = workdir / "walk.gif"
     figures.write_gif(moving, [_tiled(frame) for frame in walks.swapaxes(0, 1)], FRAME_MS)
     return _said([still, moving])
 

@@ -239,13 +239,13 @@ class Model:
                 raise ValueError(f"labels are missing: {type(self.algorithm).__name__} decodes a code under a label")
             return np.full(count, -1, np.int32)
         labels = np.asarray(labels)
-        if not np.issubdtype(labels.dtype, np.integer):
+        if labels.size and not np.issubdtype(labels.dtype, np.integer):
             raise ValueError(f"labels of dtype {labels.dtype} must be integers in [0, {classes})")
+        if (wrong := labels[(labels < 0) | (labels >= classes)]).size:
+            raise ValueError(f"label {wrong[0]} must lie in [0, {classes})")
         labels = np.broadcast_to(labels, (count,)) if labels.ndim == 0 else labels
         if labels.shape != (count,):
             raise ValueError(f"labels of shape {labels.shape} must be [{count}], one for each example")
-        if count and (labels.min() < 0 or labels.max() >= classes):
-            raise ValueError(f"labels in [{labels.min()}, {labels.max()}] must lie in [0, {classes})")
         return labels.astype(np.int32)
 
     def _in_chunks(self, compiled: Callable, first: np.ndarray, labels: np.ndarray, rng=None) -> np.ndarray:

@@ -76,7 +76,7 @@ def open_model(config, workdir: str | Path) -> Model:
 
 
 def sample(config, workdir: str | Path, options: Options = DEFAULTS) -> Path:
-    """Draws codes and decodes them: `samples.png`, and `samples.npz` with images, labels, codes.
+    """Draws codes and decodes them: `samples.png`, and `samples.npz` with images, labels, codes; see `named`.
 
     Where the decoder needs a label, every label in ten styles, or in as many as `count` images take; else a hundred
     images, or `count`, labelled -1. Without a fitted sampler the data set need not be at hand.
@@ -95,14 +95,20 @@ def sample(config, workdir: str | Path, options: Options = DEFAULTS) -> Path:
     labels = np.tile(np.arange(classes, dtype=np.int32), rows) if needs_label else None
     images = model.decode(codes, labels)
     stored = np.full(len(codes), -1, np.int32) if labels is None else labels
-    write_arrays(workdir / "samples.npz", images=images, labels=stored, codes=codes)
+    still, arrays = (workdir / f"{named('samples', options.sampler)}.{kind}" for kind in ("png", "npz"))
+    write_arrays(arrays, images=images, labels=stored, codes=codes)
     if needs_label:
         picture = figures.style_grid(images.reshape(rows, classes, *images.shape[1:]))
     else:
         picture = figures.tiled(images, min(count, COLUMNS))
-    figures.write_png(workdir / "samples.png", picture)
-    print(f"wrote {workdir / 'samples.png'} and {workdir / 'samples.npz'} ({len(images)} images)")
-    return workdir / "samples.png"
+    figures.write_png(still, picture)
+    print(f"wrote {still} and {arrays} ({len(images)} images)")
+    return still
+
+
+def named(what: str, sampler: str) -> str:
+    """What a sampler other than the prior has drawn bears its name: `samples_mixture`."""
+    return what if sampler == samplers.PRIOR else f"{what}_{sampler}"
 
 
 def sampler_of(model: Model, config, workdir: Path, name: str) -> samplers.Sampler | None:

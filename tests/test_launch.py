@@ -229,12 +229,12 @@ def test_sampling_from_a_fitted_sampler_keeps_it_and_counts_what_is_asked_for(fi
     assert run.returncode == 0, run.stderr
     assert "fitting the sampler mixture to the codes of 1,400 training images" in run.stdout + run.stderr
     assert [path.name for path in (finished / "run" / "samplers").iterdir()] == ["mixture-20.npz"]
-    with np.load(finished / "run" / "samples.npz") as samples:
+    with np.load(finished / "run" / "samples_mixture.npz") as samples:
         codes = samples["codes"]
         assert samples["images"].shape == (30, 28, 28, 1)
     again = launch_here(*flags, cwd=finished)
     assert "fitting" not in again.stdout + again.stderr
-    with np.load(finished / "run" / "samples.npz") as samples:
+    with np.load(finished / "run" / "samples_mixture.npz") as samples:
         np.testing.assert_array_equal(samples["codes"], codes)
 
 

@@ -77,13 +77,17 @@ def test_images_of_a_wrong_shape_range_or_dtype_are_refused(model, images, label
     [
         (None, "labels are missing: ConditionalAAE decodes a code under a label"),
         ([0, 1], r"labels of shape \(2,\) must be \[7\]"),
-        ([9] * 7, r"labels in \[9, 9\] must lie in \[0, 4\)"),
+        ([1, 9, 1, 1, 1, 1, 1], r"label 9 must lie in \[0, 4\)"),
         ([0.5] * 7, "labels of dtype float64 must be integers"),
     ],
 )
 def test_labels_that_do_not_fit_are_refused(model, images, labels, message):
     with pytest.raises(ValueError, match=message):
         model.reconstruct(images, labels)
+
+
+def test_no_codes_take_no_labels(model):
+    assert model.decode(np.zeros((0, 15)), []).shape == (0, H, W, C)
 
 
 def test_codes_of_another_size_are_refused(model):

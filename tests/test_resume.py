@@ -201,7 +201,7 @@ def test_a_disk_that_fails_ends_the_run_in_one_line_and_the_same_command_resumes
 
 def test_a_run_goes_on_from_one_device_to_eight_and_back(tmp_path):
     arguments = (*LONG, "--config.batch_size=104")
-    eight = {"JAX_NUM_CPU_DEVICES": "8", "PJRT_NPROC": "16"}
+    eight = {"JAX_NUM_CPU_DEVICES": "8"}
     for environment in ({}, eight):
         assert stopped_after(3, signal.SIGTERM, tmp_path, arguments, **environment) == 128 + signal.SIGTERM
     for folder in ("run", "alone"):
