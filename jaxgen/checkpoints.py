@@ -253,8 +253,7 @@ class Checkpoints:
         except (MemoryError, PermissionError, jax.errors.JaxRuntimeError):
             raise  # trouble of this machine, not of the checkpoint
         except Exception as error:  # a broken file may make Orbax raise anything
-            reason = textwrap.shorten(str(error), 160, placeholder=" …")
-            raise _DamagedError(f"cannot be read ({type(error).__name__}: {reason})") from error
+            raise _DamagedError(f"cannot be read ({type(error).__name__}: {_shortened(error)})") from error
         if meta.get("step") != step:
             raise _DamagedError(f"says that it is step {meta.get('step')}")
         if (computed := checksum(leaves, meta)) != meta.get("checksum"):
@@ -291,7 +290,11 @@ class _Best:
 
 def _reason(error: OSError | ValueError) -> str:
     """What the system said of a save; Orbax's own errors have its number somewhere among paths and settings."""
-    text = " ".join(str(error).split())
-    if number := re.search(r"os_error_code='?(\d+)", text):
+    if number := re.search(r"os_error_code='?(\d+)", str(error)):
         return os.strerror(int(number[1]))
-    return getattr(error, "strerror", None) or text[:160]
+    return getattr(error, "strerror", None) or _shortened(error)
+
+
+def _shortened(error: Exception) -> str:
+    """An error's text in one line, of whole words; Orbax's fill a page."""
+    return textwrap.shorten(str(error), 160, placeholder=" …")

@@ -107,7 +107,8 @@ def walk(config, workdir: str | Path, options: Options = DEFAULTS) -> list[Path]
         [model.walk(anchors, BETWEEN, label, seed, sampler) for label, seed in zip(labels, seeds, strict=True)]
     )
     shown = walks[:, np.linspace(0, walks.shape[1], SHOWN_FRAMES, endpoint=False).astype(int)]
-    still, moving = (workdir / f"{named('walk', options.sampler)}.{kind}" for kind in ("png", "gif"))
+    name = named("walk", options.sampler)
+    still, moving = workdir / f"{name}.png", workdir / f"{name}.gif"
     marks = [str(label) for label in labels] if model.algorithm.decoder_needs_label else None
     figures.write_png(still, figures.captioned(shown, marks=marks))
     figures.write_gif(moving, [_tiled(frame) for frame in walks.swapaxes(0, 1)], FRAME_MS)

@@ -95,7 +95,8 @@ def sample(config, workdir: str | Path, options: Options = DEFAULTS) -> Path:
     labels = np.tile(np.arange(classes, dtype=np.int32), rows) if needs_label else None
     images = model.decode(codes, labels)
     stored = np.full(len(codes), -1, np.int32) if labels is None else labels
-    still, arrays = (workdir / f"{named('samples', options.sampler)}.{kind}" for kind in ("png", "npz"))
+    name = named("samples", options.sampler)
+    still, arrays = workdir / f"{name}.png", workdir / f"{name}.npz"
     write_arrays(arrays, images=images, labels=stored, codes=codes)
     if needs_label:
         picture = figures.style_grid(images.reshape(rows, classes, *images.shape[1:]))
