@@ -1,8 +1,8 @@
 """Tables of the laboratory notes: earlier recipes, by the commits that their rows were measured at."""
 
-from benchmarks.pages.lines import comparison
+from benchmarks.pages.lines import Result, Target, comparison
 from benchmarks.pages.markdown import PROVENANCE, Table
-from benchmarks.pages.quality import aae_paper, gan
+from benchmarks.pages.quality import aae_paper, gan, result_table, style_content
 from benchmarks.pages.rows import Source
 
 TRADE_OFF = ("content_accuracy", "swap_accuracy", "style_leakage", "style_consistency", "mse")
@@ -50,6 +50,31 @@ HISTORY = (
         "--overrides=steps=2500,learning_rates.adversarial=RATE",
         "separation",
         "`cond_aae:mnist`, 2,500 steps, validation split, seed 0.",
+    ),
+    Table(
+        "cond_aae_rounding",
+        columns("`cond_aae`, digits", TRADE_OFF),
+        comparison(
+            {
+                commit: [style_content(metric, "", overrides="", commit=commit) for metric in TRADE_OFF]
+                for commit in ("daae621", "e54aa79")
+            }
+        ),
+        "python -m benchmarks.quality.style_content --presets=",
+        "separation",
+        "Test split, mean ± standard deviation over the seeds.",
+    ),
+    result_table(
+        "semi_supervised",
+        [
+            Result("100 labels", aae_paper("AAE, 100 labels", "test_error"), Target("≤", 8)),
+            Result("1,000 labels", aae_paper("AAE, 1,000 labels", "test_error"), Target("≤", 3)),
+            Result("all labels", aae_paper("AAE, all labels", "test_error"), "no aim"),
+            Result("`plain`, 100 labels", aae_paper("plain net, 100 labels", "test_error"), "baseline"),
+            Result("`plain`, 1,000 labels", aae_paper("plain net, 1,000 labels", "test_error"), "baseline"),
+        ],
+        "python -m benchmarks.quality.aae_paper semi_supervised",
+        "MNIST's test split, mean ± standard deviation over the seeds. Targets are the project's own aims.",
     ),
     Table(
         "clustering_history",

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from benchmarks.pages.markdown import Lines, Table
+from benchmarks.pages.numbers import format_number
 from benchmarks.pages.rows import Row, Rows, commit_of
 from benchmarks.pages.speed import provenance, spread
 
@@ -43,6 +44,18 @@ def ratio_cell(row: Row | None) -> str:
     target = RATIO_TARGETS.get(row["config"], 1.5)
     missed = " **missed**" if target and row["ratio"] < target else ""
     return f"{spread(row, 'ratio')}{missed}, {commit_of(row)}"
+
+
+def missed_lines(rows: Rows) -> Lines:
+    """Returns a line for each CPU and target, with the cases that miss the target."""
+    newest = [row for row in rows.newest_by("peers", ("config", "device")) if row["device"] != H100]
+    missed: dict[tuple[str, str], list[str]] = {}
+    for row in newest:
+        target = RATIO_TARGETS.get(row["config"], 1.5)
+        if target and row["ratio"] < target:
+            key = (CPUS.get(row["device"], row["device"]), target_text(row["config"]))
+            missed.setdefault(key, []).append(f"`{row['config']}` {format_number(row['ratio'], 3)}")
+    return [[*key, ", ".join(cases)] for key, cases in sorted(missed.items())]
 
 
 def gpu_lines(rows: Rows) -> Lines:
@@ -104,6 +117,14 @@ PYTORCH = (
         COMMAND,
         "peers",
         f"{NOTE}: median, least and most of the turns, then the commit. Two cores of each CPU.",
+    ),
+    Table(
+        "pytorch_missed",
+        ("CPU", "Target", "Cases that miss it"),
+        missed_lines,
+        COMMAND,
+        "peers",
+        f"{NOTE}, newest row of each case and CPU.",
     ),
     Table(
         "pytorch_gpu",

@@ -66,7 +66,7 @@ def roofline_history(rows: Rows) -> Lines:
 
 
 def scaling_lines(rows: Rows) -> Lines:
-    """Returns a line for each recipe, growth, way of compiling and number of devices."""
+    """Returns a line for each recipe, growth, way of compiling and number of devices above 1."""
     keys = ("config", "presets", "growth", "way", "devices", "device")
     return [
         [
@@ -76,6 +76,7 @@ def scaling_lines(rows: Rows) -> Lines:
             *(f"{row['collective_bytes']:,}" if row["collective_bytes"] is not None else "", *provenance(row)),
         ]
         for row in rows.newest_by("scaling", keys)
+        if row["devices"] > 1
     ]
 
 
