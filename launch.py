@@ -2,7 +2,7 @@
 
     python launch.py --config=configs/cond_aae.py                    train it on the bundled digits
     python launch.py --config=configs/cond_aae.py:mnist              the same on MNIST
-    python launch.py --config=configs/cond_aae.py --config.steps=500 --config.rates.critic=0.001 --workdir=runs/mine
+    python launch.py --config=configs/cond_aae.py --config.steps=500 --config.learning_rates.critic=0.001 --workdir=runs/mine
     python launch.py --config=configs/cond_aae.py --mode=sample      draw from the trained model
 
 Flags:
@@ -41,7 +41,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from jaxgen.config import SAMPLERS, did_you_mean
+from jaxgen.config.base import SAMPLERS, suggest
 
 MODES = ("train", "evaluate", "sample", "reconstruct", "interpolate", "traverse", "walk", "attributes")
 PLACE = ("coordinator", "processes", "process")  # see hosts.Place
@@ -142,7 +142,7 @@ def check_config_path(arguments: list[str]) -> None:
     if not Path(path).is_file():
         if here := ours.get(Path(path).name):
             raise ValueError(f"--config={path} does not exist, seen from {Path.cwd()}; try --config={here}")
-        near = did_you_mean(Path(path).name, ours)
+        near = suggest(Path(path).name, ours)
         raise ValueError(f"--config={path} does not exist{near}; the recipes are:\n{list_configs()}")
     if Path(path).suffix != ".py":
         raise ValueError(f"--config={path} must be a recipe, a Python file; for example --config=configs/cond_aae.py")
@@ -175,25 +175,25 @@ def one_line(error: BaseException) -> str:
 
 def hand_over(config, workdir: str, mode: str, options: dict) -> int:
     """Starts jax, joins the other processes if there are any, and does what `mode` says."""
-    from jaxgen import hosts, parallel
+    from jaxgen.distributed import devices, launchers, processes
 
-    parallel.prepare()
+    devices.configure_jax()
     logging.getLogger("jaxgen").setLevel(logging.INFO)
-    place = hosts.Place(*(options.pop(name) for name in PLACE))
+    place = launchers.ProcessSpec(*(options.pop(name) for name in PLACE))
     distributed, profile = options.pop("distributed"), options.pop("profile")
     try:
-        if mode == "train" and (hosts.launched() if distributed is None else distributed):
-            hosts.join(place)
+        if mode == "train" and (launchers.launcher_detected() if distributed is None else distributed):
+            processes.initialize(place)
         status = act(config, workdir, mode, profile, options)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         status = 2
     except Exception:  # ours; alone it may end the process, among peers it must not wait for them
-        if not hosts.several():
+        if not processes.is_multiprocess():
             raise
         traceback.print_exc()
         status = 1
-    hosts.leave(status)
+    processes.exit_process(status)
     return status
 
 
@@ -201,27 +201,29 @@ def act(config, workdir: str, mode: str, profile: bool, options: dict) -> int:
     """Does what `mode` says; returns the exit status."""
     import jax
 
-    from jaxgen import exploring, hosts, reports, training, using
+    from jaxgen.cli import commands, explore
+    from jaxgen.distributed import processes
+    from jaxgen.training import deferred_metrics, loop, signals
 
     try:
-        if mode in exploring.MODES:
-            exploring.MODES[mode](config, workdir, using.Options(**options))
+        if mode in explore.MODES:
+            explore.MODES[mode](config, workdir, commands.ModeOptions(**options))
         elif mode == "evaluate":
-            using.evaluate(config, workdir)
+            commands.evaluate_run(config, workdir)
         else:
-            training.run(config, workdir, profile)
-    except (reports.NonFiniteLossError, hosts.LostPeerError) as error:
+            loop.train_and_evaluate(config, workdir, profile)
+    except (deferred_metrics.NonFiniteLossError, processes.LostPeerError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except OSError as error:
         print(f"error: {unwritten(error)}", file=sys.stderr)
         return 1
     except jax.errors.JaxRuntimeError as error:
-        if not hosts.out_of_memory(error):
+        if not processes.is_out_of_memory(error):
             raise
         print(f"error: {too_full(error)}", file=sys.stderr)
         return 1
-    except training.Interrupted as stopped:
+    except signals.Interrupted as stopped:
         print(stopped, file=sys.stderr)
         return 128 + stopped.signum
     except KeyboardInterrupt:

@@ -10,55 +10,56 @@ mixture, swiss_roll; Gaussian without); labelled; likelihood; tutorial; smoke.
 
 from functools import partial
 
-from jaxgen.config import common, smoke, with_tokens
+from jaxgen.config.base import base_config
+from jaxgen.config.presets import apply_presets, smoke_test
 
 
 def get_config(tokens: str = ""):
     """The recipe, for a comma-separated list of tokens."""
-    config = common("aae.AAE")
+    config = base_config("aae.AAE")
     config.steps = 3000
-    config.evaluate_every = config.checkpoint_every = 1000
+    config.eval_every = config.checkpoint_every = 1000
 
     config.latent_size = 2
     config.prior, config.prior_std = "gaussian", 1.0
-    config.hidden = (500, 500)
-    config.critic_hidden = (500, 500)
-    config.dropout = 0.0
-    config.critic_dropout = 0.0
-    config.decoder_linear = ()  # hidden layers of the decoder that leave out the ReLU
+    config.hidden_sizes = (500, 500)
+    config.critic_hidden_sizes = (500, 500)
+    config.dropout_rate = 0.0
+    config.critic_dropout_rate = 0.0
+    config.decoder_linear_layers = ()  # hidden layers of the decoder that leave out the ReLU
     config.kernel_init = "he_normal"
-    config.encoder_leak = 0.0  # the slope of the encoder's hidden units below 0
-    config.critic_sees_label = False
-    config.label_products = ()
-    config.label_modulates_decoder = False
+    config.encoder_negative_slope = 0.0  # the slope of the encoder's hidden units below 0
+    config.conditional_critic = False
+    config.bilinear_label_networks = ()
+    config.decoder_film = False
     config.gaussian_posterior = False
     config.kl_weight = 0.0
-    config.game_moves_spread = True
-    config.gradient_penalty = 2.0
+    config.adversarial_loss_trains_std = True
+    config.r1_r2_weight = 2.0
 
-    config.schedule = "simultaneous"
-    config.rates = {  # Adam; kl 0: no player
+    config.update_order = "simultaneous"
+    config.learning_rates = {  # Adam; kl 0: no player
         "reconstruction": 1e-3,
         "critic": 2e-3,
-        "encoder": 5e-4,
+        "adversarial": 5e-4,
         "kl": 0.0,
-        "smoothness": 1e-3,
+        "vat": 1e-3,
     }
-    config.b1 = {"reconstruction": 0.9, "critic": 0.5, "encoder": 0.9, "kl": 0.9, "smoothness": 0.9}
-    config.decay = "cosine"
-    config.mean_over_pixels = False
-    config.log_eps = 0.0
-    config.perturbation = 0.0
+    config.b1 = {"reconstruction": 0.9, "critic": 0.5, "adversarial": 0.9, "kl": 0.9, "vat": 0.9}
+    config.lr_schedule = "cosine"
+    config.average_pixel_nll = False
+    config.log_sigmoid_eps = 0.0
+    config.vat_epsilon = 0.0
 
     presets = {name: partial(prior, name=name) for name in ("uniform", "mixture", "swiss_roll")}
-    presets |= {"labelled": labelled, "likelihood": likelihood, "tutorial": tutorial, "smoke": smoke}
-    return with_tokens(config, tokens, {"mnist": mnist, **presets})
+    presets |= {"labelled": labelled, "likelihood": likelihood, "tutorial": tutorial, "smoke": smoke_test}
+    return apply_presets(config, tokens, {"mnist": mnist, **presets})
 
 
 def mnist(config):
-    """Half the published width, at three times the steps a minute; --config.hidden="(1000,1000)" is all of it."""
+    """Half the published width, at three times the steps a minute; --config.hidden_sizes="(1000,1000)" is all of it."""
     config.steps = 12_000
-    config.evaluate_every = config.checkpoint_every = 3000
+    config.eval_every = config.checkpoint_every = 3000
 
 
 def prior(config, name: str):
@@ -68,8 +69,8 @@ def prior(config, name: str):
     87.0% at 10.
     """
     config.prior, config.prior_std = name, 5.0
-    config.gradient_penalty = 0.02
-    config.rates.encoder = 1e-3
+    config.r1_r2_weight = 0.02
+    config.learning_rates.adversarial = 1e-3
 
 
 def labelled(config):
@@ -81,16 +82,16 @@ def labelled(config):
     too hard; reconstruction at a rate of 2e-4, 96.7%, changes nothing. On the roll the dropped units cost one seed of
     three, 20%; that seed has 94.6% without them.
     """
-    config.labels = 10_000
+    config.num_labeled = 10_000
     if config.data.name == "digits":
-        config.labels, config.steps = 700, 2000
-        config.evaluate_every = config.checkpoint_every = 1000
-    config.labelled_every = 2
-    config.shift, config.perturbation = 1, 1.0
-    config.dropout = 0.1 if config.prior == "mixture" else 0.0
-    config.hidden = (*config.hidden, *config.hidden)
-    config.rates.reconstruction, config.rates.smoothness = 5e-4, 3e-4
-    config.critic_sees_label, config.label_products = True, ("critic",)
+        config.num_labeled, config.steps = 700, 2000
+        config.eval_every = config.checkpoint_every = 1000
+    config.labeled_every_n = 2
+    config.random_shift, config.vat_epsilon = 1, 1.0
+    config.dropout_rate = 0.1 if config.prior == "mixture" else 0.0
+    config.hidden_sizes = (*config.hidden_sizes, *config.hidden_sizes)
+    config.learning_rates.reconstruction, config.learning_rates.vat = 5e-4, 3e-4
+    config.conditional_critic, config.bilinear_label_networks = True, ("critic",)
 
 
 def likelihood(config):
@@ -100,13 +101,13 @@ def likelihood(config):
 
 def tutorial(config):
     """The tutorials' recipe: Adam at one rate each, mean losses through log(sigmoid + eps), prior N(0, 5²)."""
-    config.hidden = config.critic_hidden = (1000, 1000)
+    config.hidden_sizes = config.critic_hidden_sizes = (1000, 1000)
     config.prior_std = 5.0
     config.kernel_init = "torch"
-    config.gradient_penalty = 0.0
-    config.schedule = "alternating"
-    config.rates.update({"reconstruction": 1e-3, "critic": 1e-3, "encoder": 1e-3})
+    config.r1_r2_weight = 0.0
+    config.update_order = "alternating"
+    config.learning_rates.update({"reconstruction": 1e-3, "critic": 1e-3, "adversarial": 1e-3})
     config.b1.update({"critic": 0.9})
-    config.decay = "none"
-    config.mean_over_pixels = True
-    config.log_eps = 1e-15
+    config.lr_schedule = "constant"
+    config.average_pixel_nll = True
+    config.log_sigmoid_eps = 1e-15

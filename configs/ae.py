@@ -7,30 +7,31 @@
 Tokens: a data set (digits, mnist, …), tutorial, smoke.
 """
 
-from jaxgen.config import autoencoder, smoke, with_tokens
+from jaxgen.config.families import autoencoder_config
+from jaxgen.config.presets import apply_presets, smoke_test
 
 
 def get_config(tokens: str = ""):
     """The recipe, for a comma-separated list of tokens."""
-    config = autoencoder("autoencoder.Autoencoder")
-    config.hidden, config.latent_size = (500, 500), 2
-    config.noise = 0.1  # what keeps the encoder from learning the training images by heart
-    return with_tokens(config, tokens, {"mnist": mnist, "tutorial": tutorial, "smoke": smoke})
+    config = autoencoder_config("autoencoder.Autoencoder")
+    config.hidden_sizes, config.latent_size = (500, 500), 2
+    config.input_noise_std = 0.1  # what keeps the encoder from learning the training images by heart
+    return apply_presets(config, tokens, {"mnist": mnist, "tutorial": tutorial, "smoke": smoke_test})
 
 
 def mnist(config):
     """The published width; 20 of the tutorials' 200 epochs."""
-    config.hidden = (1000, 1000)
-    config.noise = 0.0  # 55,000 images are not learnt by heart
+    config.hidden_sizes = (1000, 1000)
+    config.input_noise_std = 0.0  # 55,000 images are not learnt by heart
     config.batch_size, config.steps = 50, 22_000
-    config.evaluate_every = config.checkpoint_every = 2000
+    config.eval_every = config.checkpoint_every = 2000
 
 
 def tutorial(config):
     """784-1000-1000-2 and back, ReLU, sigmoid, mean squared error, Adam at 1e-3 throughout."""
-    config.hidden = (1000, 1000)
+    config.hidden_sizes = (1000, 1000)
     if config.data.name == "mnist":
         config.batch_size, config.steps = 100, 11_000
-        config.evaluate_every = config.checkpoint_every = 1000
-    config.pixel_loss, config.noise = "squared_error", 0.0
-    config.decay, config.kernel_init = "none", "torch"
+        config.eval_every = config.checkpoint_every = 1000
+    config.pixel_loss, config.input_noise_std = "mse", 0.0
+    config.lr_schedule, config.kernel_init = "constant", "torch"

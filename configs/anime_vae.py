@@ -4,50 +4,51 @@
     python launch.py --config=configs/anime_vae.py:conv --config.data.path=FACES     convolutional
     python launch.py --config=configs/anime_vae.py:digits                            the same on the bundled digits
 
-FACES is a folder of images, of any people, which become 30 × 30 (--config.data.size). Figures: 18 faces and their
+FACES is a folder of images, of any people, which become 30 × 30 (--config.data.image_size). Figures: 18 faces and their
 reconstructions, interpolations with 7 faces between, 25 and 100 random faces, a traversal of every dimension of the
 code around a face. Tokens: a data set (digits, anime_faces), conv, tutorial, smoke.
 """
 
-from jaxgen.config import smoke, variational, with_tokens
+from jaxgen.config.families import vae_config
+from jaxgen.config.presets import apply_presets, smoke_test
 
 
 def get_config(tokens: str = ""):
     """The recipe, for a comma-separated list of tokens."""
-    config = variational("vae.VAE")
+    config = vae_config("vae.VAE")
     config.data.update({"source": "folder", "name": "anime_faces", "channels": 1})
     config.steps = 4000
-    config.evaluate_every = config.checkpoint_every = 1000
+    config.eval_every = config.checkpoint_every = 1000
     config.best_metric = "mse"
     config.latent_size = 10
-    config.hidden = (256,)
-    config.shortcut = True  # 836 faces tell little more than principal components: ReLUs correct them
-    config.dropout = 0.6
+    config.hidden_sizes = (256,)
+    config.linear_skip = True  # 836 faces tell little more than principal components: ReLUs correct them
+    config.dropout_rate = 0.6
     config.likelihood = "gaussian"
-    config.pixel_std, config.learned_std = 1.0, True  # beginning large, it lets the KL lay out the codes first
-    config.centred = True
-    config.mirror = True
-    config.input_noise = 0.15
-    presets = {"digits": upright, "mnist": upright, "conv": conv, "tutorial": tutorial, "smoke": smoke}
-    config = with_tokens(config, tokens, presets)
-    config.data.size = 30 if config.data.name == "anime_faces" else 0
+    config.decoder_std, config.learned_std = 1.0, True  # beginning large, it lets the KL lay out the codes first
+    config.subtract_learned_mean = True
+    config.random_flip = True
+    config.input_noise_std = 0.15
+    presets = {"digits": upright, "mnist": upright, "conv": conv, "tutorial": tutorial, "smoke": smoke_test}
+    config = apply_presets(config, tokens, presets)
+    config.data.image_size = 30 if config.data.name == "anime_faces" else 0
     return config
 
 
 def upright(config):
     """A digit in the mirror is none."""
-    config.mirror = False
+    config.random_flip = False
 
 
 def conv(config):
     """Convolutions correct the principal components; the last one only smooths what a dense layer draws."""
     config.encoder_layers = (
-        *(("fold", 2), ("conv", 16, 3, 2, 1), ("relu",)),
+        *(("space_to_depth", 2), ("conv", 16, 3, 2, 1), ("relu",)),
         *(("dense", 256), ("relu",), ("dropout", 0.6)),
     )
     config.decoder_layers = (
         *(("dense", 256), ("relu",), ("dropout", 0.6)),
-        *(("seed", 4, 16), ("conv", 16, 3, 1, 1), ("unfold", 4)),
+        *(("seed", 4, 16), ("conv", 16, 3, 1, 1), ("depth_to_space", 4)),
     )
 
 
@@ -65,8 +66,8 @@ def tutorial(config):
             *(("dense", 45), ("relu",), ("reshape", 3, 3, 5), ("conv_transpose", 10, 4, 2, 0), ("relu",)),
             *(("conv_transpose", 3, 6, 3, 0), ("relu",), ("conv_transpose", 1, 4, 1, 0)),
         )
-    config.hidden, config.shortcut, config.dropout = (512, 96, 25), False, 0.0
-    config.mirror, config.input_noise, config.centred = False, 0.0, False
-    config.pixel_std, config.learned_std = 0.83, False
+    config.hidden_sizes, config.linear_skip, config.dropout_rate = (512, 96, 25), False, 0.0
+    config.random_flip, config.input_noise_std, config.subtract_learned_mean = False, 0.0, False
+    config.decoder_std, config.learned_std = 0.83, False
     config.steps = 10_400
-    config.rates.elbo, config.decay, config.kernel_init = 1e-4, "none", "torch"
+    config.learning_rates.elbo, config.lr_schedule, config.kernel_init = 1e-4, "constant", "torch"

@@ -2,59 +2,61 @@
 
     python launch.py --config=configs/cluster_aae.py                           bundled digits, 16 heads
     python launch.py --config=configs/cluster_aae.py:mnist                     MNIST, 30 heads
-    python launch.py --config=configs/cluster_aae.py:mnist --config.heads=16
+    python launch.py --config=configs/cluster_aae.py:mnist --config.num_clusters=16
 
 Makhzani et al. 2016, section 5 and figure 9. Tokens: a data set (digits, mnist, …), plane, tutorial, smoke.
 """
 
-from jaxgen.config import common, smoke, with_tokens
+from jaxgen.config.base import base_config
+from jaxgen.config.presets import apply_presets, smoke_test
 
 
 def get_config(tokens: str = ""):
     """The recipe, for a comma-separated list of tokens."""
-    config = common("cluster.ClusterAAE")
+    config = base_config("clustering_aae.ClusteringAAE")
     config.steps = 2000
-    config.evaluate_every = config.checkpoint_every = 1000
-    config.labels = 0
+    config.eval_every = config.checkpoint_every = 1000
+    config.num_labeled = 0
 
-    config.heads = 16
+    config.num_clusters = 16
     config.latent_size = 5
     config.prior_std = 1.0
-    config.hidden = config.critic_hidden = (500, 500)
-    config.dropout = 0.0
+    config.hidden_sizes = config.critic_hidden_sizes = (500, 500)
+    config.dropout_rate = 0.0
     config.kernel_init = "he_normal"
-    config.input_noise = 0.0
-    config.perturbation = 1.25
-    config.information = 0.3
-    config.reconstruction_moves_category = False
-    config.hard_category = False
-    config.head_distance = 0.0
+    config.input_noise_std = 0.0
+    config.vat_epsilon = 1.25
+    config.mutual_information_weight = 0.3
+    config.reconstruction_trains_category = False
+    config.straight_through_category = False
+    config.min_head_distance = 0.0
 
-    config.schedule = "simultaneous"
+    config.update_order = "simultaneous"
     config.optimizer = "adam"  # or "sgd"
-    config.rates = {
+    config.learning_rates = {
         "reconstruction": 1e-3,
         "category_critic": 1e-3,
         "style_critic": 1e-3,
-        "encoder": 3e-4,
-        "smoothness": 1e-3,
-        "distance": 1e-2,
+        "adversarial": 3e-4,
+        "vat": 1e-3,
+        "head_separation": 1e-2,
     }
-    config.momentum = {  # Adam's b1
+    config.b1 = {  # Adam
         "reconstruction": 0.9,
         "category_critic": 0.5,
         "style_critic": 0.5,
-        "encoder": 0.9,
-        "smoothness": 0.9,
-        "distance": 0.9,
+        "adversarial": 0.9,
+        "vat": 0.9,
+        "head_separation": 0.9,
     }
-    config.decay = "cosine"  # or "drops", at rate_drops, or "none"
-    config.rate_drops = ()
-    config.squared_error = False
-    config.style_critic_sees_category = True
-    config.gradient_penalty = 1.0
+    config.momentum = dict.fromkeys(config.b1, 0.0)  # SGD or RMSProp
+    config.lr_schedule = "cosine"  # or "step", at lr_boundaries, or "constant"
+    config.lr_boundaries = ()
+    config.pixel_loss = "bce"  # or "mse", the half squared error of the paper
+    config.conditional_style_critic = True
+    config.r1_r2_weight = 1.0
 
-    return with_tokens(config, tokens, {"mnist": mnist, "plane": plane, "tutorial": tutorial, "smoke": smoke})
+    return apply_presets(config, tokens, {"mnist": mnist, "plane": plane, "tutorial": tutorial, "smoke": smoke_test})
 
 
 def mnist(config):
@@ -63,10 +65,10 @@ def mnist(config):
     Validation split, 30 heads, seed 0, wrong after 2,500 steps: 13.3%, where reconstruction moves the category 17.1%,
     with moved images 20.6%, with a third hidden layer 12.9%. After 5,000 steps: 11.6%, of seed 1 10.5%.
     """
-    config.heads = 30
+    config.num_clusters = 30
     config.latent_size = 3
     config.steps = 10_000
-    config.evaluate_every = config.checkpoint_every = 2500
+    config.eval_every = config.checkpoint_every = 2500
 
 
 def plane(config):
@@ -77,21 +79,21 @@ def plane(config):
     where reconstruction leaves the category alone 8.8%, but some heads draw another digit than their own.
     """
     config.latent_size = 2
-    config.head_distance = 6.0
-    config.hard_category = True
-    config.heads = 20
-    config.gradient_penalty = 0.3
-    config.rates.encoder = 1e-3
-    config.reconstruction_moves_category = True
+    config.min_head_distance = 6.0
+    config.straight_through_category = True
+    config.num_clusters = 20
+    config.r1_r2_weight = 0.3
+    config.learning_rates.adversarial = 1e-3
+    config.reconstruction_trains_category = True
 
 
 def tutorial(config):
     """The tutorials' recipe: Adam without decay, images as they are, nothing but the two games."""
-    config.hidden = config.critic_hidden = (1000, 1000)
-    config.schedule = "alternating"
-    config.style_critic_sees_category, config.gradient_penalty = False, 0.0
+    config.hidden_sizes = config.critic_hidden_sizes = (1000, 1000)
+    config.update_order = "alternating"
+    config.conditional_style_critic, config.r1_r2_weight = False, 0.0
     config.kernel_init = "torch"
-    config.perturbation = config.information = 0.0
-    config.reconstruction_moves_category = True
-    config.decay = "none"
-    config.rates.update(dict.fromkeys(config.rates, 1e-4))
+    config.vat_epsilon = config.mutual_information_weight = 0.0
+    config.reconstruction_trains_category = True
+    config.lr_schedule = "constant"
+    config.learning_rates.update(dict.fromkeys(config.learning_rates, 1e-4))

@@ -7,32 +7,33 @@
 Tokens: a data set (digits, mnist, …), tutorial, smoke.
 """
 
-from jaxgen.config import autoencoder, smoke, with_tokens
+from jaxgen.config.families import autoencoder_config
+from jaxgen.config.presets import apply_presets, smoke_test
 
 
 def get_config(tokens: str = ""):
     """The recipe, for a comma-separated list of tokens."""
-    config = autoencoder("autoencoder.Autoencoder")
+    config = autoencoder_config("autoencoder.Autoencoder")
     config.latent_size = 32
     config.batch_size = 128
-    config.steps, config.evaluate_every, config.checkpoint_every = 1500, 500, 500
-    config.hidden = ()
-    config.encoder_layers = (("fold", 4), ("conv", 32, 3, 1, 1), ("relu",), ("conv", 32, 3, 2, 1), ("relu",))
+    config.steps, config.eval_every, config.checkpoint_every = 1500, 500, 500
+    config.hidden_sizes = ()
+    config.encoder_layers = (("space_to_depth", 4), ("conv", 32, 3, 1, 1), ("relu",), ("conv", 32, 3, 2, 1), ("relu",))
     config.decoder_layers = (
         ("seed", 4, 32),
         ("relu",),
         ("conv", 32, 3, 1, 1),
         ("relu",),
         ("conv", 16, 3, 1, 1),
-        ("unfold", 4),
+        ("depth_to_space", 4),
     )
-    return with_tokens(config, tokens, {"mnist": mnist, "tutorial": tutorial, "smoke": smoke})
+    return apply_presets(config, tokens, {"mnist": mnist, "tutorial": tutorial, "smoke": smoke_test})
 
 
 def mnist(config):
     """10 of the tutorials' 100 epochs."""
     config.steps = 4300
-    config.evaluate_every = config.checkpoint_every = 1000
+    config.eval_every = config.checkpoint_every = 1000
 
 
 def tutorial(config):
@@ -45,5 +46,5 @@ def tutorial(config):
         *(("reshape", 2, 2, 8), ("conv_transpose", 16, 3, 2, 0), ("relu",)),
         *(("conv_transpose", 8, 5, 3, 1), ("relu",), ("conv_transpose", 1, 2, 2, 1)),
     )
-    config.pixel_loss, config.signed, config.weight_decay = "squared_error", True, 1e-5
-    config.decay, config.kernel_init = "none", "torch"
+    config.pixel_loss, config.pixel_range, config.weight_decay = "mse", "-1_1", 1e-5
+    config.lr_schedule, config.kernel_init = "constant", "torch"

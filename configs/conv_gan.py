@@ -11,13 +11,13 @@ a twentieth of the cost, with a dense layer at the other end of each that sees t
 """
 
 from configs import dcgan
-from jaxgen.config import smoke, with_tokens
+from jaxgen.config.presets import apply_presets, smoke_test
 
 
 def get_config(tokens: str = ""):
     """The recipe, for a comma-separated list of tokens."""
-    presets = {"mnist": dcgan.mnist, "conditional": dcgan.conditional, "tutorial": tutorial, "smoke": smoke}
-    return with_tokens(dcgan.digits(), tokens, presets)
+    presets = {"mnist": dcgan.mnist, "conditional": dcgan.conditional, "tutorial": tutorial, "smoke": smoke_test}
+    return apply_presets(dcgan.digits(), tokens, presets)
 
 
 def tutorial(config):
@@ -35,6 +35,6 @@ def tutorial(config):
     )
     config.batch_size = 128
     config.kernel_init, config.latent_size = "torch", 100
-    config.rates.update({"critic": 3e-4, "generator": 3e-4})
-    config.decay = "none"
-    config.schedule, config.momentum, config.average, config.r1 = "alternating", 0.9, 0.0, 0.0
+    config.learning_rates.update({"critic": 3e-4, "generator": 3e-4})
+    config.lr_schedule = "constant"
+    config.update_order, config.b1, config.ema_decay, config.r1_weight = "alternating", 0.9, 0.0, 0.0

@@ -6,41 +6,44 @@
     python launch.py --config=configs/gan.py:mnist,tutorial     the tutorial's recipe, at as many steps
 
 Goodfellow et al. 2014. Tokens: a data set (digits, mnist, …), conditional, tutorial, smoke. Other games:
---config.game=least_squares, hinge, or wasserstein with --config.slope_penalty=10; five moves of the critic to one of
-the generator: --config.critic_steps=5 --config.schedule=alternating --config.batch_size=320.
+--config.gan_loss=least_squares, hinge, or wasserstein with --config.wgan_gp_weight=10; five moves of the critic to one of
+the generator: --config.critic_steps=5 --config.update_order=alternating --config.batch_size=320.
 """
 
-from jaxgen.config import adversarial, smoke, with_tokens
+from jaxgen.config.families import gan_config
+from jaxgen.config.presets import apply_presets, smoke_test
 
 
 def get_config(tokens: str = ""):
     """The recipe, for a comma-separated list of tokens."""
-    config = adversarial("gan.GAN")
-    config.steps, config.evaluate_every, config.checkpoint_every = 4000, 1000, 1000
+    config = gan_config("gan.GAN")
+    config.steps, config.eval_every, config.checkpoint_every = 4000, 1000, 1000
     config.log_every = 20  # of 14 steps an epoch, so that pictures of an epoch are of its end
     config.generator_layers = (("dense", 256), ("batch_norm",), ("relu",)) * 2
     config.critic_layers = (("dense", 256), ("leaky_relu", 0.2)) * 2
     config.kernel_init = "he_normal"
     config.latent_size = 50
-    config.rates = {"critic": 2e-3, "generator": 2e-3}
-    config.momentum, config.decay = 0.0, "cosine"
-    config.r1 = 3.0  # of so few images, by less the critic learns each by heart
-    presets = {"mnist": mnist, "conditional": conditional, "tutorial": tutorial, "smoke": smoke}
-    return with_tokens(config, tokens, presets)
+    config.learning_rates = {"critic": 2e-3, "generator": 2e-3}
+    config.b1, config.lr_schedule = 0.0, "cosine"
+    config.r1_weight = 3.0  # of so few images, by less the critic learns each by heart
+    presets = {"mnist": mnist, "conditional": conditional, "tutorial": tutorial, "smoke": smoke_test}
+    return apply_presets(config, tokens, presets)
 
 
 def mnist(config):
     """100 epochs."""
     config.batch_size = 128
     config.steps = 43_000
-    config.log_every, config.evaluate_every, config.checkpoint_every = 100, 4300, 4300
-    config.rates.update({"critic": 1e-3, "generator": 1e-3})  # of 2e-3, rounding decides whether digits come out clear
-    config.r1 = 1.0
+    config.log_every, config.eval_every, config.checkpoint_every = 100, 4300, 4300
+    config.learning_rates.update(
+        {"critic": 1e-3, "generator": 1e-3}
+    )  # of 2e-3, rounding decides whether digits come out clear
+    config.r1_weight = 1.0
 
 
 def conditional(config):
     """Told the label."""
-    config.algorithm = "gan.ConditionalGAN"
+    config.model = "gan.ConditionalGAN"
 
 
 def tutorial(config):
@@ -49,6 +52,6 @@ def tutorial(config):
     config.critic_layers = (("dense", 256), ("leaky_relu", 0.2)) * 2
     config.batch_size = 128
     config.kernel_init, config.latent_size = "torch", 100
-    config.rates.update({"critic": 3e-4, "generator": 3e-4})
-    config.decay = "none"
-    config.schedule, config.momentum, config.average, config.r1 = "alternating", 0.9, 0.0, 0.0
+    config.learning_rates.update({"critic": 3e-4, "generator": 3e-4})
+    config.lr_schedule = "constant"
+    config.update_order, config.b1, config.ema_decay, config.r1_weight = "alternating", 0.9, 0.0, 0.0

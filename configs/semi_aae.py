@@ -2,114 +2,123 @@
 
     python launch.py --config=configs/semi_aae.py                                  bundled digits, 100 labels
     python launch.py --config=configs/semi_aae.py:mnist                            MNIST, 1,000 labels
-    python launch.py --config=configs/semi_aae.py:mnist --config.labels=100        the same with 100; -1 is all
+    python launch.py --config=configs/semi_aae.py:mnist --config.num_labeled=100        the same with 100; -1 is all
     python launch.py --config=configs/semi_aae.py:mnist,plain                      the same labels and trunk alone
 
 Makhzani et al. 2016, section 4 and figure 8. Tokens: a data set (digits, mnist, …), plain, plane, paper,
 tutorial, smoke.
 """
 
-from jaxgen.config import common, smoke, with_tokens
+from jaxgen.config.base import base_config
+from jaxgen.config.presets import apply_presets, smoke_test
 
 
 def get_config(tokens: str = ""):
     """The recipe, for a comma-separated list of tokens."""
-    config = common("semi.SemiAAE")
+    config = base_config("semi_supervised_aae.SemiSupervisedAAE")
     config.steps = 3000
-    config.evaluate_every = config.checkpoint_every = 1000
+    config.eval_every = config.checkpoint_every = 1000
     config.best_metric = "error"
-    config.labels = 100
-    config.labelled_every = 2
-    config.shift = 1
+    config.num_labeled = 100
+    config.labeled_every_n = 2
+    config.random_shift = 1
 
     config.latent_size = 10
     config.prior_std = 1.0
-    config.hidden = config.critic_hidden = (500, 500)
-    config.dropout = 0.0
+    config.hidden_sizes = config.critic_hidden_sizes = (500, 500)
+    config.dropout_rate = 0.0
     config.kernel_init = "he_normal"
-    config.input_noise = 0.0
-    config.perturbation = 2.0
-    config.hard_category = False
-    config.head_distance = 0.0
+    config.input_noise_std = 0.0
+    config.vat_epsilon = 2.0
+    config.straight_through_category = False
+    config.min_head_distance = 0.0
     config.supervised_only = False
 
-    config.schedule = "simultaneous"
+    config.update_order = "simultaneous"
     config.optimizer = "adam"  # or "sgd"
-    config.rates = {
+    config.learning_rates = {
         "reconstruction": 1e-3,
         "category_critic": 1e-3,
         "style_critic": 1e-3,
-        "encoder": 1e-3,
+        "adversarial": 1e-3,
         "classification": 1e-3,
-        "smoothness": 1e-3,
-        "distance": 1e-2,
+        "vat": 1e-3,
+        "head_separation": 1e-2,
     }
-    config.momentum = {  # Adam's b1
+    config.b1 = {  # Adam
         "reconstruction": 0.9,
         "category_critic": 0.5,
         "style_critic": 0.5,
-        "encoder": 0.9,
+        "adversarial": 0.9,
         "classification": 0.9,
-        "smoothness": 0.9,
-        "distance": 0.9,
+        "vat": 0.9,
+        "head_separation": 0.9,
     }
-    config.decay = "cosine"  # or "drops", at rate_drops, or "none"
-    config.rate_drops = ()
-    config.squared_error = False
-    config.style_critic_sees_category = True
-    config.gradient_penalty = 1.0
+    config.momentum = dict.fromkeys(config.b1, 0.0)  # SGD or RMSProp
+    config.lr_schedule = "cosine"  # or "step", at lr_boundaries, or "constant"
+    config.lr_boundaries = ()
+    config.pixel_loss = "bce"  # or "mse", the half squared error of the paper
+    config.conditional_style_critic = True
+    config.r1_r2_weight = 1.0
 
-    presets = {"mnist": mnist, "plain": plain, "plane": plane, "paper": paper, "tutorial": tutorial, "smoke": smoke}
-    return with_tokens(config, tokens, presets)
+    presets = {
+        "mnist": mnist,
+        "plain": plain,
+        "plane": plane,
+        "paper": paper,
+        "tutorial": tutorial,
+        "smoke": smoke_test,
+    }
+    return apply_presets(config, tokens, presets)
 
 
 def mnist(config):
     """Half the published width: 2.8% of the validation images wrong after 5,000 steps, 6.5 minutes of one core.
 
-    The published one, --config.hidden="(1000,1000)", has 2.8% after 3,000 steps and 12.5 minutes.
+    The published one, --config.hidden_sizes="(1000,1000)", has 2.8% after 3,000 steps and 12.5 minutes.
     """
-    config.labels = 1000
-    config.rates.encoder = 3e-4
+    config.num_labeled = 1000
+    config.learning_rates.adversarial = 3e-4
     config.steps = 10_000
-    config.evaluate_every = config.checkpoint_every = 2500
+    config.eval_every = config.checkpoint_every = 2500
 
 
 def plain(config):
     """The baseline: trunk and softmax on the labelled images alone, dropout on in training and off in evaluation."""
     config.supervised_only = True
-    config.labelled_every = 1
-    config.input_noise, config.shift = 0.0, 0
-    config.dropout = 0.25
+    config.labeled_every_n = 1
+    config.input_noise_std, config.random_shift = 0.0, 0
+    config.dropout_rate = 0.25
 
 
 def plane(config):
     """Style and category added up in two dimensions, one place for each category (section 6 and figure 10)."""
     config.latent_size = 2
-    config.head_distance = 6.0
+    config.min_head_distance = 6.0
 
 
 def paper(config):
     """The recipe of the paper's appendix, as recalled: SGD with momentum and two drops, input noise, 5,000 epochs."""
     epoch = 550  # 55,000 training images, 100 a batch
-    config.steps, config.rate_drops, config.decay = 5000 * epoch, (50 * epoch, 1000 * epoch), "drops"
-    config.evaluate_every = config.checkpoint_every = 50 * epoch
-    config.hidden = config.critic_hidden = (1000, 1000)
-    config.schedule = "alternating"
-    config.style_critic_sees_category, config.gradient_penalty = False, 0.0
-    config.optimizer, config.squared_error = "sgd", True
-    config.input_noise, config.shift, config.perturbation = 0.3, 0, 0.0
+    config.steps, config.lr_boundaries, config.lr_schedule = 5000 * epoch, (50 * epoch, 1000 * epoch), "step"
+    config.eval_every = config.checkpoint_every = 50 * epoch
+    config.hidden_sizes = config.critic_hidden_sizes = (1000, 1000)
+    config.update_order = "alternating"
+    config.conditional_style_critic, config.r1_r2_weight = False, 0.0
+    config.optimizer, config.pixel_loss = "sgd", "mse"
+    config.input_noise_std, config.random_shift, config.vat_epsilon = 0.3, 0, 0.0
     for name in ("reconstruction", "classification"):
-        config.rates[name], config.momentum[name] = 0.01 if name == "reconstruction" else 0.1, 0.9
-    for name in ("category_critic", "style_critic", "encoder"):
-        config.rates[name], config.momentum[name] = 0.1, 0.1
+        config.learning_rates[name], config.momentum[name] = 0.01 if name == "reconstruction" else 0.1, 0.9
+    for name in ("category_critic", "style_critic", "adversarial"):
+        config.learning_rates[name], config.momentum[name] = 0.1, 0.1
 
 
 def tutorial(config):
     """The tutorials' recipe: Adam without decay, images as they are, nothing but the two games and the labels."""
-    config.hidden = config.critic_hidden = (1000, 1000)
-    config.schedule = "alternating"
-    config.style_critic_sees_category, config.gradient_penalty = False, 0.0
+    config.hidden_sizes = config.critic_hidden_sizes = (1000, 1000)
+    config.update_order = "alternating"
+    config.conditional_style_critic, config.r1_r2_weight = False, 0.0
     config.kernel_init = "torch"
-    config.input_noise, config.shift, config.perturbation = 0.0, 0, 0.0
-    config.decay = "none"
-    config.rates.update(dict.fromkeys(config.rates, 1e-4))
+    config.input_noise_std, config.random_shift, config.vat_epsilon = 0.0, 0, 0.0
+    config.lr_schedule = "constant"
+    config.learning_rates.update(dict.fromkeys(config.learning_rates, 1e-4))

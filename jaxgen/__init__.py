@@ -4,12 +4,12 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from jaxgen.model import Model
+    from jaxgen.inference.trained_model import TrainedModel
 
 __version__ = "0.1.0"
 
 
-def load(workdir: str | os.PathLike, step: int | str | None = None, seed: int | None = None) -> "Model":
+def load(workdir: str | os.PathLike, step: int | str | None = None, seed: int | None = None) -> "TrainedModel":
     """Opens the model that a run left in its workdir.
 
     Args:
@@ -24,6 +24,6 @@ def load(workdir: str | os.PathLike, step: int | str | None = None, seed: int | 
     Raises:
       ValueError: the folder is no run, or holds no such checkpoint or seed.
     """
-    from jaxgen.loading import load_model  # late: `import jaxgen` stays fast and starts no device
+    from jaxgen.inference.loading import load_model
 
     return load_model(workdir, step, seed)

@@ -11,11 +11,11 @@ import jax
 import optax
 from jaxtyping import Array, Float, Int
 
-AXIS = "data"  # of a mesh of devices, and what the steps are mapped over under pmap
+DATA_AXIS = "data"  # of a mesh of devices, and what the steps are mapped over under pmap
 Params = Any  # a tree of arrays
 Stats = Any  # a tree of arrays: batch statistics, {} where a network keeps none
 Metrics = dict[str, jax.Array]  # scalars by name
-Measures = Mapping[str, float | list[float]]  # of an evaluation, by name; a list is one of each class
+EvaluationMetrics = Mapping[str, float | list[float]]  # of an evaluation, by name; a list is one of each class
 LossFn = Callable[..., tuple[jax.Array, tuple[Metrics, dict[str, Stats]]]]
 
 
@@ -27,14 +27,14 @@ class Batch(NamedTuple):
     mask: Float[Array, " B"]  # 1 real, 0 padding
 
 
-class Data(NamedTuple):
+class Split(NamedTuple):
     """A whole split as it lies on the devices."""
 
     image: Any  # uint8 [N, H, W, C]
     label: Any  # int32 [N], in [0, K), -1 where unknown
 
 
-class Info(NamedTuple):
+class DatasetSpec(NamedTuple):
     """What an algorithm has to know of a data set to build its networks."""
 
     name: str

@@ -15,14 +15,15 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxgen import algorithms, hosts
-from jaxgen.model import Model
-from jaxgen.types import Batch, Data, Info
+from jaxgen import models
+from jaxgen.distributed import processes
+from jaxgen.inference.trained_model import TrainedModel
+from jaxgen.types import Batch, DatasetSpec, Split
 
 B, H, W, C, K = 6, 8, 10, 1, 4
 REPOSITORY = Path(__file__).parents[1]
 COND_AAE = f"--config={REPOSITORY}/configs/cond_aae.py"
-SMALL = ("--config.hidden=(32,32)", "--config.critic_hidden=(32,32)")
+SMALL = ("--config.hidden_sizes=(32,32)", "--config.critic_hidden_sizes=(32,32)")
 
 
 def read_module(path: Path):
@@ -37,20 +38,20 @@ def read_config(name: str, tokens: str = "smoke") -> ConfigDict:
     return read_module(REPOSITORY / "configs" / f"{name}.py").get_config(tokens)
 
 
-def tiny_algorithm(name: str, tokens: str = "smoke", **changes):
+def tiny_model(name: str, tokens: str = "smoke", **changes):
     """The config's algorithm for images of 8×10 in 4 classes, every hidden layer 16 wide."""
     config = read_config(name, tokens)
-    for key in [key for key in config if key.endswith("hidden")]:
+    for key in [key for key in config if key.endswith("hidden_sizes")]:
         config[key] = (16,) * len(config[key])
     config.update(changes)
-    return algorithms.build(config, Info("tiny", (H, W, channels_of(name)), K))
+    return models.build_model(config, DatasetSpec("tiny", (H, W, channels_of(name)), K))
 
 
-def tiny_model(name: str, tokens: str = "smoke", seed: int = 0) -> Model:
+def tiny_trained_model(name: str, tokens: str = "smoke", seed: int = 0) -> TrainedModel:
     """The same, untrained, as a model to be used."""
-    algorithm = tiny_algorithm(name, tokens)
-    state = jax.jit(algorithm.init)(jax.random.key(seed))
-    return Model(algorithm, state.params, state.stats)
+    model = tiny_model(name, tokens)
+    state = jax.jit(model.init)(jax.random.key(seed))
+    return TrainedModel(model, state.params, state.stats)
 
 
 def channels_of(name: str) -> int:
@@ -63,10 +64,10 @@ def digits_tokens(name: str) -> str:
     return "" if read_config(name).data.source == "digits" else "digits"
 
 
-def tiny_data(count: int = 3 * B, channels: int = C) -> Data:
+def tiny_data(count: int = 3 * B, channels: int = C) -> Split:
     numbers = np.random.default_rng(0)
     image = numbers.integers(0, 256, (count, H, W, channels)).astype(np.uint8)
-    return Data(jnp.asarray(image), jnp.asarray(np.arange(count) % K, jnp.int32))
+    return Split(jnp.asarray(image), jnp.asarray(np.arange(count) % K, jnp.int32))
 
 
 def tiny_batch(channels: int = C) -> Batch:
@@ -105,7 +106,7 @@ def launch_here(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
         mock.patch.object(sys, "argv", argv),  # where ml_collections looks for --config.KEY
-        mock.patch.object(hosts, "leave"),  # which may end the process
+        mock.patch.object(processes, "leave"),  # which may end the process
         mock.patch.dict(os.environ, {"JAXGEN_FACES": ""}),
     ):
         try:

@@ -1,37 +1,38 @@
 """Data sets and the way their examples reach a step."""
 
-from jaxgen.data.augment import Augmentation
-from jaxgen.data.pipeline import (
-    as_batch,
-    as_images,
+from jaxgen.data.augmentation import Augmentation
+from jaxgen.data.batching import (
     batch_indices,
+    epoch_permutation,
     fingerprint,
-    gather,
-    hide_labels,
+    gather_batch,
+    insert_labeled_examples,
     padded_batches,
-    permutation,
-    with_labelled,
+    to_batch,
+    to_float_images,
 )
-from jaxgen.data.sources import Dataset, is_other, load_dataset
-from jaxgen.data.streaming import Stream, chunks, steps_of_chunk
-from jaxgen.data.tfds import find_tfds
+from jaxgen.data.dataset import Dataset, is_different_dataset
+from jaxgen.data.loading import load_dataset
+from jaxgen.data.sources.tfds import find_prepared_dataset
+from jaxgen.data.splits import keep_labels
+from jaxgen.data.streaming import ImageStream, steps_per_transfer, stream_batches
 
 __all__ = [
     "Augmentation",
     "Dataset",
-    "Stream",
-    "as_batch",
-    "as_images",
+    "ImageStream",
     "batch_indices",
-    "chunks",
-    "find_tfds",
+    "epoch_permutation",
+    "find_prepared_dataset",
     "fingerprint",
-    "gather",
-    "hide_labels",
-    "is_other",
+    "gather_batch",
+    "insert_labeled_examples",
+    "is_different_dataset",
+    "keep_labels",
     "load_dataset",
     "padded_batches",
-    "permutation",
-    "steps_of_chunk",
-    "with_labelled",
+    "steps_per_transfer",
+    "stream_batches",
+    "to_batch",
+    "to_float_images",
 ]

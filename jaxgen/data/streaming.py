@@ -14,15 +14,15 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from jaxtyping import Int, Int32, UInt8
 
-from jaxgen.data.parallel_reading import in_parallel
-from jaxgen.types import Data
+from jaxgen.data.thread_map import map_in_threads
+from jaxgen.types import Split
 
 CHUNK_BYTES = 64 * 2**20  # of images that go to the devices at a time, where a step's are not more
 CHUNKS_AHEAD = 2
 
 
 @dataclasses.dataclass(frozen=True)
-class Stream:
+class ImageStream:
     """Images on disk, decoded when they are asked for, one by one, from any thread.
 
     Attributes:
@@ -38,27 +38,27 @@ class Stream:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def part(self, index: Int[np.ndarray, " M"]) -> "Stream":
+    def subset(self, index: Int[np.ndarray, " M"]) -> "ImageStream":
         """Those at `index` alone."""
         read = self.read
         key = hashlib.blake2b(self.key.encode() + index.astype(np.int64).tobytes(), digest_size=16).hexdigest()
-        return Stream(lambda i: read(int(index[i])), (len(index), *self.shape[1:]), key)
+        return ImageStream(lambda i: read(int(index[i])), (len(index), *self.shape[1:]), key)
 
-    def take(self, index: Int[np.ndarray, "*I"]) -> UInt8[np.ndarray, "*I H W C"]:
+    def read_batch(self, index: Int[np.ndarray, "*I"]) -> UInt8[np.ndarray, "*I H W C"]:
         """The images at `index`, decoded here and now."""
         images = np.empty((index.size, *self.shape[1:]), np.uint8)
         for place, i in enumerate(index.flat):
             images[place] = self.read(int(i))
         return images.reshape(*index.shape, *self.shape[1:])
 
-    def in_memory(self) -> UInt8[np.ndarray, "N H W C"]:
+    def read_all(self) -> UInt8[np.ndarray, "N H W C"]:
         """All of them."""
-        return np.stack(list(in_parallel(self.read, range(len(self)), "decoding")))
+        return np.stack(list(map_in_threads(self.read, range(len(self)), "decoding")))
 
 
-def chunks(
-    data: Data, index: Callable[[int], Int32[np.ndarray, "B *seeds"]], of: range, steps: int, place: Callable
-) -> Iterator[Data]:
+def stream_batches(
+    data: Split, index: Callable[[int], Int32[np.ndarray, "B *seeds"]], of: range, steps: int, place: Callable
+) -> Iterator[Split]:
     """What training steps see, `steps` of them at a time: images [S, B, *seeds, H, W, C], labels [S, B, *seeds].
 
     Threads decode some steps ahead; a chunk is on the devices, by `place`, before it is asked for.
@@ -72,9 +72,9 @@ def chunks(
     """
     import grain
 
-    def examples(step: int) -> Data:
+    def examples(step: int) -> Split:
         at = index(int(step))
-        return Data(data.image.take(at), labels_at(data.label, at))
+        return Split(data.image.take(at), gather_labels(data.label, at))
 
     threads = os.cpu_count() or 1
     ahead = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads)
@@ -83,12 +83,14 @@ def chunks(
     return iter(grain.experimental.ThreadPrefetchIterDataset(placed, prefetch_buffer_size=CHUNKS_AHEAD))
 
 
-def labels_at(label: Int[np.ndarray, "*seeds N"], index: Int[np.ndarray, "B *seeds"]) -> Int[np.ndarray, "B *seeds"]:
+def gather_labels(
+    label: Int[np.ndarray, "*seeds N"], index: Int[np.ndarray, "B *seeds"]
+) -> Int[np.ndarray, "B *seeds"]:
     """The label of each example; every copy has its own labels."""
     return label[index] if label.ndim == 1 else label[np.arange(len(label)), index]
 
 
-def steps_of_chunk(log_every: int, bytes_of_step: int) -> int:
+def steps_per_transfer(log_every: int, bytes_of_step: int) -> int:
     """How many steps go to the devices at a time: as many as CHUNK_BYTES holds, and a divisor of `log_every`."""
     most = max(1, CHUNK_BYTES // bytes_of_step)
     return max(steps for steps in range(1, min(most, log_every) + 1) if log_every % steps == 0)

@@ -10,15 +10,13 @@ from jaxtyping import Float
 Features, Mean = Float[np.ndarray, "_ F"], Float[np.ndarray, " F"]
 Covariance = Float[np.ndarray, "F F"]
 
-CHUNK = 1000  # rows of the kernel matrix at once
-
 
 def frechet_distance(first: Features, second: Features) -> float:
     """Squared 2-Wasserstein distance of the Gaussians fitted to two sets of features (Heusel et al. 2017, eq. 6).
 
     Covariances are divided by n - 1. Biased upwards, the more the fewer images there are: compare at equal numbers.
     """
-    fits = [(each.mean(0), np.cov(each, rowvar=False)) for each in (_double(first), _double(second))]
+    fits = [(each.mean(0), np.cov(each, rowvar=False)) for each in (_to_float64(first), _to_float64(second))]
     return gaussian_frechet_distance(*fits[0], *fits[1])
 
 
@@ -36,28 +34,5 @@ def gaussian_frechet_distance(
     return float(np.square(first_mean - second_mean).sum() + traces)
 
 
-def kernel_distance_of_features(first: Features, second: Features) -> float:
-    """Squared maximum mean discrepancy under (x·y / F + 1)³, unbiased, so that it can fall below 0.
-
-    Over all pairs at once, not as a mean over blocks (Bińkowski et al. 2018, section 4); at least two of each.
-    """
-    first, second = _double(first), _double(second)
-    within = [_kernel_sum(each, each) - _kernel(each, each).sum() for each in (first, second)]
-    pairs = [len(each) * (len(each) - 1) for each in (first, second)]
-    across = _kernel_sum(first, second) / (len(first) * len(second))
-    return float(within[0] / pairs[0] + within[1] / pairs[1] - 2 * across)
-
-
-def _kernel(first: Features, second: Features) -> Float[np.ndarray, " _"]:
-    """The kernel of each row with the row beside it."""
-    return ((first * second).sum(1) / first.shape[1] + 1) ** 3
-
-
-def _kernel_sum(first: Features, second: Features) -> float:
-    """The kernel summed over all pairs of rows."""
-    parts = (first[start : start + CHUNK] @ second.T for start in range(0, len(first), CHUNK))
-    return float(sum(((part / first.shape[1] + 1) ** 3).sum() for part in parts))
-
-
-def _double(features: Features) -> Features:
+def _to_float64(features: Features) -> Features:
     return features.astype(np.float64)

@@ -15,25 +15,25 @@ STDS = tuple(float(std) for std in np.geomspace(0.08, 0.4, 12))  # that the kern
 CHUNK = 250  # images a call
 
 
-class Parzen(NamedTuple):
+class ParzenEstimate(NamedTuple):
     """The mean log density of the held-out images in nats, and the kernel's std."""
 
     log_likelihood: float
     std: float
 
 
-def parzen(
+def parzen_log_likelihood(
     samples: Float[np.ndarray, "N D"],
     validation: Float[np.ndarray, "M D"],
     held_out: Float[np.ndarray, "L D"],
     stds: Sequence[float] = STDS,
-) -> Parzen:
+) -> ParzenEstimate:
     """Fits normals of one std around the samples, the std that suits the validation images best; scores the held out.
 
     Pixels in [0, 1] (Breuleux et al. 2011; Goodfellow et al. 2014, section 5).
     """
     best = max(stds, key=dict(zip(stds, mean_log_density(samples, validation, stds), strict=True)).get)
-    return Parzen(float(mean_log_density(samples, held_out, [best])[0]), best)
+    return ParzenEstimate(float(mean_log_density(samples, held_out, [best])[0]), best)
 
 
 def mean_log_density(

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from flax.linen.initializers import he_normal, lecun_normal, normal, variance_scaling, zeros
 from jaxtyping import Array, Float
 
-from jaxgen.networks.dropout import Dropout
-from jaxgen.networks.linear import Dense, spread
+from jaxgen.kernels.dropout import Dropout
+from jaxgen.networks.dense import Dense, broadcast_float32_grad
 
 TORCH = variance_scaling(1 / 3, "fan_in", "uniform")  # what torch.nn.Linear draws its kernel from
 # By name: of the hidden layers, and of the last, which has no ReLU to make up for.
@@ -21,7 +21,7 @@ INITIALISERS = {
 }
 
 
-class Modulation(nn.Module):
+class FiLM(nn.Module):
     """Scales and shifts every unit by what a condition says: (1 + γ(c)) x + β(c) (FiLM, Perez et al. 2018, section 2).
 
     γ and β are linear and start at zero, so that an untrained one changes nothing.
@@ -51,13 +51,13 @@ class MLP(nn.Module):
     `one` is what each example's biases are times, if not 1; see `jaxgen.piecewise`.
     """
 
-    hidden: tuple[int, ...]
+    hidden_sizes: tuple[int, ...]
     output_shape: tuple[int, ...]
     dropout: float = 0.0
-    linear: tuple[int, ...] = ()
+    linear_layers: tuple[int, ...] = ()
     kernel_init: str = "lecun_normal"
-    modulated: bool = False
-    leak: float = 0.0
+    film: bool = False
+    negative_slope: float = 0.0
     shortcut: int = 0
     shortcut_init: Callable = lecun_normal()
 
@@ -67,10 +67,10 @@ class MLP(nn.Module):
     ) -> Float[Array, "B ..."]:
         hidden_init, last_init = INITIALISERS[self.kernel_init]
         joined = x = jnp.concatenate([value.reshape(len(value), -1) for value in inputs], axis=-1)
-        for index, width in enumerate(self.hidden):
+        for index, width in enumerate(self.hidden_sizes):
             x = Dense(width, hidden_init)(x, one)
-            x = Modulation()(x, inputs[1]) if self.modulated else x
-            x = x if index in self.linear else nn.leaky_relu(x, self.leak)
+            x = FiLM()(x, inputs[1]) if self.film else x
+            x = x if index in self.linear_layers else nn.leaky_relu(x, self.negative_slope)
             x = Dropout(self.dropout, deterministic=not train)(x)
         x = Dense(math.prod(self.output_shape), last_init)(x, one)
         if self.shortcut:
@@ -90,31 +90,5 @@ class Shortcut(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "B N"], inputs: Float[Array, "B M"]) -> Float[Array, "B N"]:
-        x = spread(self.param("gate", zeros, ()), x) * x
+        x = broadcast_float32_grad(self.param("gate", zeros, ()), x) * x
         return x.at[:, : self.count].add(Dense(self.count, use_bias=False, kernel_init=self.kernel_init)(inputs))
-
-
-class Centre(nn.Module):
-    """An image, learnt, that begins grey (0.5); it has no input.
-
-    The parameter is a tenth of its distance from grey: so it arrives in tens of steps, before a decoder beside it has
-    learnt to draw the mean image out of codes, which would then have to lie away from 0.
-    """
-
-    image_shape: tuple[int, int, int]
-
-    @nn.compact
-    def __call__(self, *, train: bool) -> Float[Array, "H W C"]:
-        del train
-        return 0.5 + 10 * self.param("tenth", zeros, self.image_shape)
-
-
-class LogScale(nn.Module):
-    """The logarithm of one positive number, learnt, that begins at `start`; it has no input."""
-
-    start: float
-
-    @nn.compact
-    def __call__(self, *, train: bool) -> Float[Array, ""]:
-        del train
-        return self.param("log", lambda _: jnp.log(jnp.float32(self.start)))

@@ -1,0 +1,146 @@
+"""The independent classifier that reads what a model draws: trained on the training split alone, then cached.
+
+It never takes part in training a model, so a model can't learn to please it. A data set of a single class leaves
+nothing to classify: there it learns to tell the four rotations of an image by quarter turns, which also takes features
+of what is shown (Gidaris et al. 2018).
+"""
+
+import functools
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import flax
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Int
+
+from jaxgen.io.atomic import cache_dir, write_bytes_atomic
+from jaxgen.networks import ConvClassifier
+from jaxgen.types import Split
+
+VERSION = 2  # of the recipe below: part of the cache's key
+ROTATIONS = 4  # by quarter turns, told apart where there is a single class
+BATCH_SIZE = 100
+log = logging.getLogger("jaxgen")
+
+
+class FeatureClassifier:
+    """A trained `ConvClassifier`: images [N, H, W, C] in [0, 1] -> labels [N], or `features` [N, 128].
+
+    That of a data set of a single class reads the image's rotation instead, in quarter turns, 0 being upright.
+    """
+
+    def __init__(self, params, num_outputs: int, reads_rotation: bool):
+        network = ConvClassifier(num_outputs)
+        self.params, self.reads_rotation = params, reads_rotation
+
+        def features(params, image):
+            _, sown = network.apply({"params": params}, image, train=False, mutable="intermediates")
+            return sown["intermediates"]["features"][0]
+
+        self._read = jax.jit(lambda params, image: network.apply({"params": params}, image, train=False).argmax(-1))
+        self._features = jax.jit(features)
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        return self._in_chunks(self._read, images)
+
+    def features(self, images: np.ndarray) -> np.ndarray:
+        """The dense layer's activations [N, 128] after its ReLU, dropout off."""
+        return self._in_chunks(self._features, images)
+
+    def _in_chunks(self, compiled: Callable, images: np.ndarray, chunk: int = 1000) -> np.ndarray:
+        parts = []
+        for start in range(0, len(images), chunk):
+            part = images[start : start + chunk]
+            padded = np.pad(part, ((0, chunk - len(part)), (0, 0), (0, 0), (0, 0)))  # one shape: compiled once
+            parts.append(np.asarray(compiled(self.params, padded))[: len(part)])
+        return np.concatenate(parts)
+
+    def accuracy(self, data: Split) -> float:
+        """The share of a split that it reads rightly: of rotations, of each image in all four."""
+        images = data.image.astype(np.float32) / 255
+        if not self.reads_rotation:
+            return float((self(images) == data.label).mean())
+        turns = range(ROTATIONS)
+        return float(np.mean([self(np.rot90(images, number, (1, 2))) == number for number in turns]))
+
+
+def load_or_train_classifier(train: Split, num_classes: int, steps: int, key: str) -> FeatureClassifier:
+    """The classifier of a training split, from the cache where it is there.
+
+    Args:
+      train: the training split.
+      num_classes: K.
+      steps: how many batches of 100 it learns from.
+      key: the split's fingerprint, which names the cache file.
+
+    Raises:
+      ValueError: the images of a single class are not square, so that a rotation would show by their shape.
+    """
+    rotated, (height, width) = num_classes == 1, train.image.shape[1:3]
+    if rotated and height != width:
+        raise ValueError(f"images of {height}×{width} pixels in a single class must be square to be told by rotation")
+    num_outputs = ROTATIONS if rotated else num_classes
+    name = f"{key}-rotations-{steps}" if rotated else f"{key}-{steps}"
+    path = cache_dir("classifiers") / f"{name}-v{VERSION}.msgpack"
+    network = ConvClassifier(num_outputs)
+
+    def init(rng):
+        return network.init(rng, jnp.zeros((1, *train.image.shape[1:])), train=False)["params"]
+
+    try:
+        like = jax.eval_shape(init, jax.random.key(0))
+        return FeatureClassifier(flax.serialization.from_bytes(like, path.read_bytes()), num_outputs, rotated)
+    except FileNotFoundError:
+        log.info("Training the independent classifier (%d steps, once; kept in %s)", steps, path)
+    except (ValueError, KeyError, OSError) as error:
+        log.warning("The cached classifier %s can't be read (%s): training it again", path, error)
+    params = jax.device_get(train_classifier(network, jax.jit(init)(jax.random.key(0)), train, steps, rotated))
+    write_cache(path, flax.serialization.to_bytes(params))
+    return FeatureClassifier(params, num_outputs, rotated)
+
+
+def train_classifier(network: ConvClassifier, params, train: Split, steps: int, rotated: bool = False):
+    """Adam 2e-3 with cosine decay; every batch shifted by up to 2 pixels either way, and turned if `rotated`."""
+    tx = optax.adam(optax.cosine_decay_schedule(2e-3, steps))
+    image, label = jnp.asarray(train.image), jnp.asarray(train.label)
+
+    def loss_of(params, image, label, rng):
+        logits = network.apply({"params": params}, image, train=True, rngs={"dropout": rng})
+        return optax.softmax_cross_entropy_with_integer_labels(logits, label).mean()
+
+    @functools.partial(jax.jit, donate_argnums=0)
+    def step(carry, image, label, number):
+        params, opt_state = carry
+        rng = jax.random.fold_in(jax.random.key(1), number)
+        index_rng, shift_rng, dropout_rng = jax.random.split(rng, 3)
+        index = jax.random.randint(index_rng, (BATCH_SIZE,), 0, len(image))
+        shift = jax.random.randint(shift_rng, (2,), -2, 3)
+        shifted = jnp.roll(image[index].astype(jnp.float32) / 255, shift, (1, 2))
+        batch = random_rotation(shifted, jax.random.fold_in(rng, 3)) if rotated else (shifted, label[index])
+        gradient = jax.grad(loss_of)(params, *batch, dropout_rng)
+        updates, opt_state = tx.update(gradient, opt_state)
+        return optax.apply_updates(params, updates), opt_state
+
+    carry = (jax.tree.map(jnp.copy, params), tx.init(params))
+    for number in range(steps):
+        carry = step(carry, image, label, number)
+    return carry[0]
+
+
+def random_rotation(image: Float[Array, "B S S C"], rng: Array) -> tuple[Float[Array, "B S S C"], Int[Array, " B"]]:
+    """Each image turned by a random number of quarter turns, and that number."""
+    quarters = jax.random.randint(rng, (len(image),), 0, ROTATIONS)
+    every = jnp.stack([jnp.rot90(image, number, (1, 2)) for number in range(ROTATIONS)])
+    return every[quarters, jnp.arange(len(image))], quarters
+
+
+def write_cache(path: Path, content: bytes) -> None:
+    """A cache that can't be written only costs time."""
+    try:
+        write_bytes_atomic(path, content)
+    except OSError as error:
+        log.warning("The classifier can't be cached in %s (%s)", path, error)

@@ -1,0 +1,99 @@
+"""Opening what a run left in its workdir."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+from ml_collections import ConfigDict
+
+from jaxgen import models
+from jaxgen.distributed import devices
+from jaxgen.inference.trained_model import TrainedModel
+from jaxgen.io import workdir as workdirs
+from jaxgen.io.checkpoint_files import read_latest_metadata
+from jaxgen.io.checkpoints import CheckpointManager
+from jaxgen.io.pytrees import first_mismatch, flatten_with_paths
+from jaxgen.models import GenerativeModel
+from jaxgen.optimization import seeds
+from jaxgen.types import DatasetSpec, Params, Stats
+
+
+def load_model(workdir: str | os.PathLike, step: int | str | None = None, seed: int | None = None) -> TrainedModel:
+    """See `jaxgen.load`. The data set need not be at hand: the run says what its networks were built for."""
+    workdir = Path(workdir)
+    config = ConfigDict(workdirs.read_config(workdir))
+    meta = read_latest_metadata(workdir / "checkpoints")
+    if meta is None:
+        raise ValueError(
+            f"{workdir} holds no checkpoint yet; train it: python launch.py --config=… --workdir={workdir}"
+        )
+    info = DatasetSpec(meta["info"]["name"], tuple(meta["info"]["image_shape"]), meta["info"]["num_classes"])
+    model = models.build_model(config, info)
+    copy = seed_index(config, seed)
+    init = seeds.vmap_init(model.init, config.num_seeds)
+    target = devices.abstract_like(jax.eval_shape(init, seeds.seed_keys(config)), devices.data_mesh())
+    with CheckpointManager(workdir / "checkpoints", best=(f"validation/{config.best_metric}", "min")) as checkpoints:
+        restored = checkpoints.restore(target, step)
+    results = workdirs.read_results(workdir)
+    metrics = {}
+    if results and results["step"] == restored.step:
+        metrics = results["per_seed"][copy] if "per_seed" in results else results["metrics"]
+    state = seeds.unstack_seeds(restored.state, config.num_seeds)[copy]
+    return TrainedModel(model, state.params, state.stats, config.to_dict(), restored.step, metrics)
+
+
+def attach_base_model(model: GenerativeModel) -> GenerativeModel:
+    """The algorithm with the trained model that it works with, where there is one.
+
+    Raises:
+      ValueError: that model cannot be opened, or does not fit.
+    """
+    workdir = model.base_model_workdir
+    if not workdir:
+        return model
+    try:
+        trained = load_model(workdir)
+    except ValueError as error:
+        reason = str(error).partition("; ")[0]  # its way out makes any run there, which need not be one that serves
+        name = type(model).__name__
+        raise ValueError(
+            f"{name} cannot open the model that it works with: {reason}; train that one first, with --workdir={workdir}"
+        ) from error
+    return model.with_base_model(trained)
+
+
+class NetworkState(NamedTuple):
+    """Every network's parameters and statistics, of each copy where a run has several."""
+
+    params: dict[str, Params]
+    stats: dict[str, Stats]
+
+
+def load_initial_networks(config, model: GenerativeModel) -> NetworkState | None:
+    """The networks of the run `config.start_from`, those of each of our seeds; None without one.
+
+    Raises:
+      ValueError: that run cannot be opened, lacks one of our seeds, or has other networks.
+    """
+    if not config.init_from:
+        return None
+    trained_models = [load_model(config.init_from, seed=seed) for seed in seeds.seed_range(config)]
+    theirs = seeds.stack_seeds([NetworkState(trained.params, trained.stats) for trained in trained_models])
+    state = jax.eval_shape(seeds.vmap_init(model.init, config.num_seeds), seeds.seed_keys(config))
+    ours = flatten_with_paths(NetworkState(state.params, state.stats))
+    if differs := first_mismatch(flatten_with_paths(theirs), ours):
+        raise ValueError(
+            f"start_from={config.init_from} is a run of other networks: {differs}; give both the same sizes"
+        )
+    return theirs
+
+
+def seed_index(config, seed: int | None) -> int:
+    """The place of a seed among a run's copies; the first without one."""
+    trained = seeds.seed_range(config)
+    if seed is not None and seed not in trained:
+        raise ValueError(
+            f"seed={seed} was not trained in this run; its seeds are {trained.start} to {trained.stop - 1}"
+        )
+    return 0 if seed is None else trained.index(seed)

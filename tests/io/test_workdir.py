@@ -1,0 +1,250 @@
+import fcntl
+import json
+import os
+import platform
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jaxgen.io import versions, workdir
+
+CONFIG = {
+    "seed": 0,
+    "steps": 100,
+    "data": {"name": "digits", "path": ""},
+    "optimizer": {"rate": 0.1, "betas": (0.9, 0.99)},
+}
+
+
+def changed(**data):
+    return {**CONFIG, **data}
+
+
+def assert_refused(path, config, message, free=()):
+    with pytest.raises(ValueError, match=message), workdir.lock_workdir(path, config, free):
+        pytest.fail("claimed")
+
+
+def holder(path):
+    """A process that claims a folder and says so, then waits to be killed."""
+    code = (
+        "import sys, time; from jaxgen import workdir\n"
+        "with workdir.claim(sys.argv[1], {}):\n"
+        "    print('claimed', flush=True); time.sleep(60)"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.path.dirname(os.path.dirname(__file__))}
+    process = subprocess.Popen([sys.executable, "-c", code, str(path)], env=environment, stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"claimed\n"
+    return process
+
+
+def test_a_claimed_folder_holds_its_config_with_sorted_keys(tmp_path):
+    with workdir.lock_workdir(tmp_path / "runs" / "a", CONFIG) as path:
+        assert path == tmp_path / "runs" / "a"
+    text = (path / "config.json").read_text()
+    assert re.findall(r'^  "(\w+)"', text, re.MULTILINE) == ["data", "optimizer", "seed", "steps"]
+    assert workdir.read_config(path) == changed(optimizer={"rate": 0.1, "betas": [0.9, 0.99]})
+    assert sorted(child.name for child in path.iterdir()) == [".lock", "config.json"]
+
+
+def test_the_same_config_claims_the_folder_again_and_leaves_the_file_alone(tmp_path):
+    with workdir.lock_workdir(tmp_path, CONFIG):
+        pass
+    before = (tmp_path / "config.json").stat().st_mtime_ns
+    with workdir.lock_workdir(tmp_path, changed(seed=np.int64(0))):
+        pass
+    assert (tmp_path / "config.json").stat().st_mtime_ns == before
+
+
+def test_a_relative_workdir_is_made_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with workdir.lock_workdir("run", CONFIG) as path:
+        assert path == tmp_path / "run"
+
+
+def test_another_configs_run_is_refused_with_what_differs(tmp_path):
+    with workdir.lock_workdir(tmp_path, CONFIG):
+        pass
+    other = changed(data={"name": "mnist"}, optimizer={"rate": 0.2, "betas": (0.9, 0.9)}, width=7)
+    told = (
+        rf"^workdir={re.escape(str(tmp_path))} holds a run with another config \("
+        r"data\.name: 'digits' there, 'mnist' here; data\.path: '' there, absent here; "
+        r"optimizer\.betas: \[0\.9, 0\.99\] there, \[0\.9, 0\.9\] here; and 2 more\); "
+        r"choose another --workdir, or give the same values$"
+    )
+    assert_refused(tmp_path, other, told)
+    assert_refused(tmp_path, changed(width=None), r"\(width: absent there, None here\)")
+    assert workdir.read_config(tmp_path)["seed"] == 0  # nothing overwritten
+
+
+def test_free_keys_may_differ_and_are_written_anew(tmp_path):
+    with workdir.lock_workdir(tmp_path, CONFIG):
+        pass
+    more = changed(steps=200, data={"name": "digits", "path": "/data"})
+    with workdir.lock_workdir(tmp_path, more, free=("steps", "data")):
+        assert workdir.read_config(tmp_path)["steps"] == 200
+        assert workdir.read_config(tmp_path)["data"]["path"] == "/data"
+    assert_refused(tmp_path, {**more, "steps": 300}, r"\(steps: 200 there, 300 here\)", free=("step",))
+
+
+@pytest.mark.parametrize("text", ["{", "", "[1]", "\x00\xff"])
+def test_a_damaged_config_is_refused_and_kept(tmp_path, text):
+    (tmp_path / "config.json").write_text(text, encoding="latin-1")
+    message = r"config\.json (cannot be read|holds no JSON object).*; restore it, or choose another --workdir$"
+    assert_refused(tmp_path, CONFIG, message)
+    with pytest.raises(ValueError, match=message):
+        workdir.read_config(tmp_path)
+    assert (tmp_path / "config.json").read_text(encoding="latin-1") == text
+
+
+@pytest.mark.parametrize("child", ["", "run"])
+def test_a_file_is_no_workdir(tmp_path, child):
+    (tmp_path / "file").write_text("mine")
+    assert_refused(tmp_path / "file" / child, {}, "^workdir=.*file.*; name a folder")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder where not even root can write")
+def test_a_folder_that_cannot_be_made_is_refused():
+    assert_refused("/proc/run", CONFIG, r"^workdir=/proc/run cannot be written \(.+\); name a folder")
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    assert_refused(tmp_path, CONFIG, r"cannot be written \(Permission denied\)")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_second_run_in_one_workdir_is_refused_until_the_first_is_gone_even_by_kill_9(tmp_path):
+    process = holder(tmp_path)
+    try:
+        message = rf"^workdir=.* is in use by another run \(process {process.pid}\); wait for its end, or"
+        assert_refused(tmp_path, {}, message)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    with workdir.lock_workdir(tmp_path, {}):
+        assert (tmp_path / ".lock").read_text() == f"{os.getpid()}\n"
+
+
+def test_what_a_killed_writer_left_goes_and_nothing_else_does(tmp_path):
+    (tmp_path / "figures").mkdir()
+    left = [tmp_path / ".results.json.7.tmp", tmp_path / "figures" / ".codes.png.7.tmp"]
+    kept = [tmp_path / "notes.tmp", tmp_path / "figures" / "codes.png", tmp_path / ".hidden"]
+    for path in left + kept:
+        path.write_text("x")
+    with workdir.lock_workdir(tmp_path, CONFIG):
+        assert not any(path.exists() for path in left)
+        assert all(path.exists() for path in kept)
+
+
+def test_the_lock_ends_with_the_block_also_after_an_error(tmp_path):
+    with pytest.raises(KeyError), workdir.lock_workdir(tmp_path, CONFIG):
+        raise KeyError
+    with workdir.lock_workdir(tmp_path, CONFIG):
+        pass
+
+
+def test_a_file_system_without_locks_is_used_with_a_warning(tmp_path, monkeypatch, caplog):
+    def unsupported(*args):
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    with workdir.lock_workdir(tmp_path, CONFIG) as path:
+        assert (path / "config.json").exists()
+    assert "without locks" in caplog.text
+
+
+def test_a_folder_that_is_no_run_says_how_to_make_one(tmp_path):
+    message = r"is no run: it has no config\.json; make one: python launch\.py --config="
+    for path in (tmp_path, tmp_path / "absent"):
+        with pytest.raises(ValueError, match=message):
+            workdir.read_config(path)
+    assert not (tmp_path / "absent").exists()
+
+
+def test_json_is_written_valid_sorted_and_in_one_move(tmp_path):
+    path = tmp_path / "deep" / "results.json"
+    value = {
+        "b": (1, np.float32(0.5)),
+        "a": {"nan": float("nan"), "inf": np.float64("-inf"), "é": np.arange(3), 7: True, "where": Path("x")},
+    }
+    workdir.write_json(path, value)
+    read = json.loads(path.read_text(encoding="utf-8"), parse_constant=pytest.fail)
+    assert read == {
+        "a": {"7": True, "inf": None, "nan": None, "where": "x", "é": [0, 1, 2]},
+        "b": [1, 0.5],
+    }
+    assert path.read_text().startswith('{\n  "a": {\n    "7"')
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_write_that_fails_leaves_the_old_file_whole(tmp_path, monkeypatch):
+    path = tmp_path / "results.json"
+    workdir.write_json(path, {"step": 1})
+
+    def fail(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError, match="No space left"):
+        workdir.write_json(path, {"step": 2})
+    assert workdir.read_results(tmp_path) == {"step": 1}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_results_are_none_before_the_end_and_an_error_if_damaged(tmp_path):
+    assert workdir.read_results(tmp_path) is None
+    (tmp_path / "results.json").write_text("{")
+    with pytest.raises(ValueError, match=r"results\.json cannot be read"):
+        workdir.read_results(tmp_path)
+
+
+def test_versions_name_every_package_that_numbers_depend_on():
+    versions = versions.versions()
+    assert list(versions) == [
+        "python", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "jaxgen", "commit"
+    ]  # fmt: skip
+    assert versions["python"] == platform.python_version()
+    assert versions["numpy"] == np.__version__
+    json.dumps(versions)
+
+
+def git(folder, *arguments):
+    identity = ["-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false"]
+    command = ["git", "-C", str(folder), *identity, *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_the_commit_is_the_checkouts_own_and_says_if_it_has_changed(tmp_path, monkeypatch):
+    git(tmp_path, "init")
+    (tmp_path / "file").write_text("1")
+    assert versions.commit_of(tmp_path) is None  # no commit yet
+    git(tmp_path, "add", "file")
+    git(tmp_path, "commit", "-m", "first")
+    git(tmp_path, "tag", "-a", "v1", "-m", "v1")
+    commit = git(tmp_path, "rev-parse", "--short", "HEAD")
+    assert versions.commit_of(tmp_path) == commit
+    (tmp_path / "benchmarks" / "results").mkdir(parents=True)
+    rows = tmp_path / "benchmarks" / "results" / "rows.jsonl"
+    rows.write_text("1")
+    git(tmp_path, "add", "benchmarks")
+    git(tmp_path, "commit", "-m", "second")
+    rows.write_text("2")
+    commit = git(tmp_path, "rev-parse", "--short", "HEAD")
+    assert versions.commit_of(tmp_path) == commit
+    (tmp_path / "file").write_text("2")
+    assert versions.commit_of(tmp_path) == f"{commit}+dirty"
+    (tmp_path / "package").mkdir()
+    assert versions.commit_of(tmp_path / "package") is None
+    monkeypatch.setenv("PATH", "")
+    assert versions.commit_of(tmp_path) is None

@@ -1,0 +1,105 @@
+"""Mean average precision, against scikit-learn, counting by hand, and all orders of a tie."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from jaxgen.metrics.retrieval import CHUNK, expected_average_precision, mean_average_precision, pca_sign_codes
+
+BITS, K = 5, 3
+
+
+@pytest.fixture
+def numbers():
+    return np.random.default_rng(0)
+
+
+def of_one_order(relevant):
+    """Average precision of a list without ties: the mean precision at each relevant place."""
+    places = np.flatnonzero(relevant)
+    return np.mean([(i + 1) / (place + 1) for i, place in enumerate(places)])
+
+
+def test_average_precision_by_hand():
+    base = np.array([[1.0], [2.0], [3.0], [4.0]])
+    found = mean_average_precision(np.zeros((1, 1)), np.array([7]), base, np.array([7, 1, 7, 1]), "euclidean")
+    assert found == pytest.approx((1 / 1 + 2 / 3) / 2)
+
+
+def test_without_ties_it_is_that_of_scikit_learn(numbers):
+    from sklearn.metrics import average_precision_score
+
+    count = CHUNK + 3  # the last chunk is another size
+    query, base = numbers.normal(size=(count, 6)), numbers.normal(size=(40, 6))
+    query_labels, base_labels = numbers.integers(0, K, count), numbers.integers(0, K, 40)
+    expected = [
+        average_precision_score(base_labels == label, -np.linalg.norm(base - code, axis=1))
+        for code, label in zip(query, query_labels, strict=True)
+    ]
+    found = mean_average_precision(query, query_labels, base, base_labels, "euclidean")
+    assert found == pytest.approx(np.mean(expected), abs=1e-9)
+
+
+@pytest.mark.parametrize("groups", [[[1, 0, 0]], [[0, 1], [1, 1, 0], [1]], [[0, 0], [1, 0, 1, 0]], [[1, 1], [0]]])
+def test_ties_are_worth_the_mean_over_all_their_orders(groups):
+    orders = itertools.product(*(itertools.permutations(group) for group in groups))
+    expected = np.mean([of_one_order(np.concatenate(order)) for order in orders])
+    count, relevant = np.array([[len(g) for g in groups]]), np.array([[sum(g) for g in groups]])
+    np.testing.assert_allclose(expected_average_precision(count, relevant), [expected], rtol=1e-12)
+
+
+def test_an_empty_distance_between_others_changes_nothing():
+    count, relevant = np.array([[0, 3, 0, 4]]), np.array([[0, 1, 0, 2]])
+    expected = expected_average_precision(count[:, 1::2], relevant[:, 1::2])
+    np.testing.assert_allclose(expected_average_precision(count, relevant), expected, rtol=1e-12)
+
+
+def test_hamming_ranks_bits_as_euclid_does_ties_included(numbers):
+    query, base = numbers.integers(0, 2, (CHUNK + 7, BITS)), numbers.integers(0, 2, (60, BITS))
+    labels, base_labels = numbers.integers(0, K, CHUNK + 7), numbers.integers(0, K, 60)
+    hamming = mean_average_precision(query, labels, base, base_labels, "hamming")
+    assert hamming == pytest.approx(mean_average_precision(query, labels, base, base_labels, "euclidean"), abs=1e-9)
+
+
+def test_the_order_of_the_base_does_not_count_even_where_all_is_tied(numbers):
+    labels = np.sort(numbers.integers(0, K, 30))
+    same = np.zeros((30, BITS))
+    forwards = mean_average_precision(same[:1], labels[:1], same, labels, "hamming")
+    assert mean_average_precision(same[:1], labels[:1], same, labels[::-1], "hamming") == forwards
+
+
+def test_codes_of_the_class_find_all_and_a_query_of_no_known_class_is_left_out():
+    labels = np.arange(12) % K
+    codes = np.eye(K, BITS)[labels]
+    query_labels = np.append(labels, K)  # nothing in the base is of class K
+    assert mean_average_precision(np.append(codes, codes[:1], 0), query_labels, codes, labels, "hamming") == 1.0
+
+
+@pytest.mark.parametrize(
+    ("codes", "labels", "distance", "message"),
+    [
+        (np.zeros((2, BITS)), [0, 1], "cosine", 'distance="cosine" is unknown; choose from hamming, euclidean'),
+        (np.full((2, BITS), -1.0), [0, 1], "hamming", "query codes have values other than 0 and 1"),
+        (np.zeros((2, BITS)), [5, 6], "hamming", "none of the 2 queries has a label of the base"),
+    ],
+)
+def test_what_cannot_be_ranked_is_refused(codes, labels, distance, message):
+    with pytest.raises(ValueError, match=message):
+        mean_average_precision(codes, np.array(labels), np.zeros((3, BITS)), np.array([0, 1, 1]), distance)
+
+
+def test_pca_signs_say_the_side_of_the_mean_along_each_component(numbers):
+    axes = np.array([[3.0, 4.0, 0.0], [-4.0, 3.0, 0.0]]) / 5  # orthonormal
+    along = numbers.normal(size=(400, 2)) * [5.0, 1.0]
+    train = (along @ axes + [10.0, 20.0, 30.0]).reshape(400, 3, 1, 1)
+    side = np.array([[1, 1], [1, -1], [-1, 1]])
+    images = (side * 4 @ axes + [10.0, 20.0, 30.0]).reshape(3, 3, 1, 1)
+    codes = pca_sign_codes(train, images, 2)
+    for bit in range(2):  # a component's sign is arbitrary
+        assert list(codes[:, bit]) in (list(side[:, bit] > 0), list(side[:, bit] < 0))
+
+
+def test_more_bits_than_components_are_refused():
+    with pytest.raises(ValueError, match="bits=7 must be at most 6, the components"):
+        pca_sign_codes(np.zeros((9, 6)), np.zeros((2, 6)), 7)

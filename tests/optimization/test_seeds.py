@@ -1,0 +1,86 @@
+"""Many seeds at once: each copy is the run that its seed alone would have been."""
+
+import json
+import shutil
+
+import jax
+import numpy as np
+import pytest
+from helpers import COND_AAE, SMALL, launch_here, read_config, same, tiny_data, tiny_model
+
+import jaxgen
+from jaxgen.config.base import validate_config
+from jaxgen.distributed import devices
+from jaxgen.optimization import seeds
+from jaxgen.training import batches
+from jaxgen.training.batches import training_indices
+from jaxgen.training.loop import make_step
+
+STEPS = 4
+
+
+def trained(name="cond_aae", steps=STEPS, how="jit", **changes):
+    """The copies of a tiny config after some steps of the program's own."""
+    config = read_config(name)
+    config.update({"batch_size": 6, **changes})
+    model, mesh = tiny_model(name), devices.data_mesh(jax.devices()[:1])
+    data = batches.training_labels_per_seed(jax.tree.map(np.asarray, tiny_data()), config, 4)
+    run = devices.compile_steps(make_step(model, config.num_seeds, config.seeds_per_vmap), mesh, how)
+    state = devices.compile_init(seeds.vmap_init(model.init, config.num_seeds), mesh)(seeds.seed_keys(config))
+    index = training_indices(config, data.label, 0, steps)
+    state, _ = run(state, devices.replicate(data, mesh), index, devices.replicate(seeds.seed_keys(config, 1), mesh))
+    return seeds.unstack_seeds(jax.device_get(state), config.num_seeds)
+
+
+@pytest.mark.parametrize("name", ["cond_aae", "semi_aae"])
+def test_a_copy_is_the_run_of_its_seed_alone(name):
+    labels = {"num_labeled": 8} if name == "semi_aae" else {}
+    together = trained(name, seed=3, seeds=2, **labels)
+    for number, copy in enumerate(together):
+        (alone,) = trained(name, seed=3 + number, **labels)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5), copy.params, alone.params)
+    assert not same(together[0].params, together[1].params)
+
+
+@pytest.mark.parametrize(("at_once", "how"), [(1, "jit"), (2, "jit"), (0, "pmap")])
+def test_how_the_copies_are_computed_changes_nothing_but_rounding(at_once, how):
+    seeds = 2 * (at_once or 1)
+    alone = [trained(seed=seed, how="pmap")[0] for seed in range(seeds)] if how == "pmap" else None
+    expected = alone or trained(seeds=seeds)  # pmap draws its own noise
+    actual = trained(seeds=seeds, seeds_at_once=at_once, how=how)
+    for a, b in zip(expected, actual, strict=True):
+        jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-5), a.params, b.params)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "at_once", "message"),
+    [(0, 0, "seeds=0 must be at least 1"), (4, 3, "seeds_at_once=3 must divide seeds=4"), (2, -1, "seeds_at_once=-1")],
+)
+def test_counts_of_copies_that_cannot_be_are_refused(seeds, at_once, message):
+    config = read_config("cond_aae")
+    config.num_seeds, config.seeds_per_vmap = seeds, at_once
+    with pytest.raises(ValueError, match=message):
+        validate_config(config)
+
+
+def test_a_run_of_two_seeds_resumes_and_reports_mean_and_std(tmp_path):
+    two = (COND_AAE + ":smoke", *SMALL, "--config.num_seeds=2", "--workdir=two")
+    run = launch_here(*two, cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    results = json.loads((tmp_path / "two" / "results.json").read_text())
+    values = [each["mse"] for each in results["per_seed"]]
+    assert results["metrics"]["mse"] == pytest.approx(np.mean(values))
+    assert results["std"]["mse"] == pytest.approx(np.std(values, ddof=1))
+    first, second = (jaxgen.load(tmp_path / "two", seed=seed) for seed in (0, 1))
+    assert second.metrics["mse"] == values[1]
+    assert not same(first.params, second.params)
+    with pytest.raises(ValueError, match=r"seed=2 is none of this run's, 0 to 1"):
+        jaxgen.load(tmp_path / "two", seed=2)
+    again = launch_here(*two, "--mode=evaluate", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert json.loads((tmp_path / "two" / "results.json").read_text())["metrics"] == results["metrics"]
+    shutil.rmtree(tmp_path / "two" / "checkpoints" / "20")  # as if the run had been cut off after the save before
+    (tmp_path / "two" / "results.json").unlink()
+    resumed = launch_here(*two, cwd=tmp_path)
+    assert "resuming at step 10" in resumed.stdout, resumed.stderr
+    assert json.loads((tmp_path / "two" / "results.json").read_text())["metrics"] == results["metrics"]

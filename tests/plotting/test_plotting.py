@@ -1,0 +1,271 @@
+"""The pictures, by pixel where that can be said, by shape and content where it cannot."""
+
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxgen import plotting
+from jaxgen.plotting.histograms import density_panels
+
+R, K, H, W, PADDING = 3, 4, 8, 10, 2
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def dark(picture):
+    """Where text or a dark image stands on the white ground."""
+    return (picture < 128).any(axis=-1)
+
+
+@pytest.mark.parametrize("scale", [1, 3])
+def test_grid_puts_image_r_c_where_its_docstring_says(rng, scale):
+    images = rng.integers(0, 256, (R, K, H, W, 3)) / 255.0
+    picture = plotting.image_grid(images, padding=PADDING, scale=scale)
+    assert picture.dtype == np.uint8
+    assert picture.shape == (R * (scale * H + 2) + 2, K * (scale * W + 2) + 2, 3)
+    for row, column in [(0, 0), (1, 3), (2, 1)]:
+        top, left = 2 + row * (scale * H + 2), 2 + column * (scale * W + 2)
+        cell = picture[top : top + scale * H : scale, left : left + scale * W : scale]
+        np.testing.assert_array_equal(cell, np.round(255 * images[row, column]))
+
+
+def test_grid_separates_black_images_by_white_lines_and_repeats_grey():
+    picture = plotting.image_grid(np.zeros((R, K, H, W, 1)), padding=PADDING)
+    assert (picture[:2] == 255).all()
+    assert (picture[-2:] == 255).all()
+    assert (picture[:, W + 2 : W + 4] == 255).all()
+    assert int((picture == 0).sum()) == R * K * H * W * 3
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.5, np.nan, np.inf, 255])
+def test_images_out_of_range_are_refused(value):
+    images = np.zeros((R, K, H, W, 1))
+    images[1, 2, 3, 4] = value
+    with pytest.raises(ValueError, match=r"images has values in \[.*must lie in \[0, 1\]"):
+        plotting.image_grid(images)
+
+
+@pytest.mark.parametrize("shape", [(R, H, W, 1), (R, K, H, W), (R, K, H, W, 2), (0, K, H, W, 1)])
+def test_images_of_a_wrong_shape_are_refused(shape):
+    with pytest.raises(ValueError, match=r"images of shape .* must be \[R, Cc, H, W, C\]"):
+        plotting.image_grid(np.zeros(shape))
+
+
+def test_rounding_beyond_the_range_is_forgiven():
+    assert plotting.image_grid(np.full((1, 1, H, W, 1), 1.000001)).max() == 255
+
+
+def test_style_grid_has_a_heading_above_each_column():
+    picture = plotting.style_grid(np.ones((R, K, 28, 28, 1)))  # white images: all that is dark is a heading
+    body = R * (2 * 28 + 2) + 2
+    assert dark(picture[:-body]).any(axis=0).sum() > 0
+    assert not dark(picture[-body:]).any()
+    for column in range(K):
+        left = 2 + column * 58
+        inked = np.flatnonzero(dark(picture[:-body, left : left + 56]).any(axis=0))
+        assert inked.size
+        assert abs(inked.mean() - 28) < 4  # centred
+
+
+def test_style_grid_headings_differ_and_repeat_nothing_cut_off():
+    picture = plotting.style_grid(np.ones((1, K, 28, 28, 1)))
+    strip = dark(picture[: -(58 + 2)])
+    cells = [strip[:, 2 + 58 * k : 58 + 58 * k] for k in range(K)]
+    assert all((a != b).any() for i, a in enumerate(cells) for b in cells[:i])
+    assert not strip[0].any()
+    assert not strip[-1].any()
+
+
+def test_a_title_stands_above_the_picture_and_pictures_keep_one_shape():
+    body = plotting.tile_images(np.zeros((4, 28, 28, 1)), 2)
+    short, long = (plotting.add_title(body, title) for title in ("epoch 1", "epoch 100"))
+    assert short.shape == long.shape
+    strip = len(short) - len(body)
+    np.testing.assert_array_equal(short[strip:], body)
+    assert dark(long[:strip]).sum() > dark(short[:strip]).sum() > 0
+
+
+def test_originals_stand_first_under_their_heading_and_apart(rng):
+    images, originals = rng.random((R, K, 28, 28, 1)), np.zeros((R, 28, 28, 1))
+    alone, beside = plotting.style_grid(images), plotting.style_grid(images, originals)
+    np.testing.assert_array_equal(beside[:, -alone.shape[1] :], alone)
+    first = beside[:, : beside.shape[1] - alone.shape[1]]
+    ink = dark(first)
+    assert ink[-30].sum() == 56  # one black image, scaled by 2
+    assert not ink[:, -8:].any()  # the gap
+    heading = ink[: -(R * 58 + 2)]
+    assert heading.any()
+    assert not heading[:, 0].any()  # "original" is not cut off
+    with pytest.raises(ValueError, match="originals of shape"):
+        plotting.style_grid(images, originals[:2])
+
+
+@pytest.mark.parametrize("size", [8, 28, 64])
+def test_the_heading_original_fits_images_of_any_size(size):
+    picture = plotting.style_grid(np.ones((1, K, size, size, 3)), np.ones((1, size, size, 3)), scale=1)
+    edges = [dark(picture)[:, 0], dark(picture)[:, -1], dark(picture)[0], dark(picture)[-1]]
+    assert not any(edge.any() for edge in edges)
+
+
+def test_reconstructions_stand_below_their_inputs_and_the_last_row_is_filled_with_white():
+    count, columns, cell = 7, 4, 2 * 28 + 2
+    values = np.arange(1, count + 1) / 20
+    images = np.broadcast_to(values[:, None, None, None], (count, 28, 28, 1))
+    picture = plotting.reconstruction_pairs(images, images + 0.5, columns=columns)
+    margin = picture.shape[1] - (columns * cell + 2)
+    strip = 2 * cell + 2
+    second = picture[-strip:, margin:]
+    for column, value in enumerate(values[4:]):
+        x = 2 + column * cell + 20
+        assert second[20, x, 0] == round(255 * value)
+        assert second[20 + cell, x, 0] == round(255 * (value + 0.5))
+    assert (second[:, 3 * cell + 2 :] == 255).all()
+    marks = dark(picture[:, :margin])
+    assert marks[: cell + 2].any()  # "in"
+    assert marks[cell + 2 : strip].any()  # "out"
+    assert not marks[:, 0].any()
+
+
+def test_reconstructions_of_another_shape_are_refused():
+    with pytest.raises(ValueError, match=r"reconstructions of shape \(6, 8, 10, 1\)"):
+        plotting.reconstruction_pairs(np.zeros((5, H, W, 1)), np.zeros((6, H, W, 1)))
+
+
+@pytest.mark.parametrize(("size", "classes"), [(1, 3), (5, 4), (40, 12)])
+def test_codes_against_prior_draws_any_number_of_dimensions_and_labels(rng, size, classes):
+    labels = rng.integers(-1, classes, 60)
+    picture = plotting.plot_codes_vs_prior(rng.normal(size=(60, size)), rng.normal(size=(90, size)), labels)
+    assert picture.dtype == np.uint8
+    assert picture.ndim == 3
+    assert not dark(picture)[[0, -1]].any()  # nothing is cut off
+    assert not dark(picture)[:, [0, -1]].any()
+
+
+def test_each_dimension_has_its_density_in_a_cell_of_its_own_all_on_one_scale():
+    from matplotlib.figure import Figure
+
+    axes, even = Figure().subplots(), np.linspace(-1, 1, 20_001)[:, None]
+    values = even * [1, 0.5, 0.25]  # densities of .5, 1 and 2 everywhere
+    density_panels(axes, [(values, {"facecolor": "grey"})], ["a", "b", "c"], rows=2, columns=2)
+    densities, frames = axes.collections
+    places = [[0, 1], [1, 1], [0, 0]]  # a and b above, c below
+    outlines = [path.vertices - place for path, place in zip(densities.get_paths(), places, strict=True)]
+    heights = [outline[:, 1].max() for outline in outlines]
+    np.testing.assert_allclose([heights[1] / heights[0], heights[2] / heights[1]], 2, rtol=0.1)
+    for outline, frame, place in zip(outlines, frames.get_paths(), places, strict=True):
+        low, high = (at(frame.vertices, axis=0) - place for at in (np.min, np.max))
+        assert (low >= 0).all()
+        assert (high <= 1).all()
+        assert (outline >= low - 1e-9).all()
+        assert (outline <= high + 1e-9).all()
+    assert {text.get_text() for text in axes.texts} == {"a", "b", "c", "-0.5", "0", "0.5"}
+    zeros = np.array(sorted(text.get_position() for text in axes.texts if text.get_text() == "0"))
+    np.testing.assert_allclose(zeros[:, 0], [0.5, 1.5], atol=0.02)  # below the lowest panel of each column: c, b
+    np.testing.assert_allclose(np.ceil(zeros[:, 1]), [0, 1])
+
+
+def test_codes_that_do_not_fit_the_prior_or_diverged_are_refused(rng):
+    codes, labels = rng.normal(size=(6, 5)), np.zeros(6, int)
+    with pytest.raises(ValueError, match=r"prior_codes \(6, 4\)"):
+        plotting.plot_codes_vs_prior(codes, codes[:, :4], labels)
+    with pytest.raises(ValueError, match="labels of shape"):
+        plotting.plot_codes_vs_prior(codes, codes, labels[:3])
+    with pytest.raises(ValueError, match="must be finite"):
+        plotting.plot_codes_vs_prior(codes * np.nan, codes, labels)
+
+
+def panels_of(monkeypatch, history):
+    """The axes behind the picture that `curves` returns."""
+    kept, render = [], plotting.render_figure
+    monkeypatch.setattr(plotting.plots, "render", lambda figure: kept.append(figure) or render(figure))
+    assert plotting.training_curves(history).dtype == np.uint8
+    return [axes for axes in kept[0].axes if axes.lines]
+
+
+def test_curves_give_each_group_a_panel_whatever_the_split(monkeypatch):
+    line = [(1, 0.5), (2, float("nan")), (3, 0.7)]
+    names = ["train/critic/loss", "train/critic/accuracy", "validation/critic/loss", "validation/mse", "encoder/loss"]
+    panels = panels_of(monkeypatch, dict.fromkeys(names, line))
+    assert [len(panel.lines) for panel in panels] == [3, 1, 1]
+    assert [panel.get_legend().get_title().get_text() for panel in panels] == ["critic", "mse", "encoder"]
+    train, _, validation = panels[0].lines
+    assert train.get_color() == validation.get_color()
+    assert train.get_linestyle() != validation.get_linestyle()
+    assert train.get_label() == "loss (train)"
+
+
+def test_curves_are_logarithmic_only_where_positive_and_over_a_range_of_100(monkeypatch):
+    history = {
+        "wide": [(0, 1000.0), (1, float("inf")), (2, 1.0)],
+        "narrow": [(0, 90.0), (2, 1.0)],
+        "pixel_range": [(0, -1.0), (1, 1000.0)],
+        "empty": [(0, float("nan"))],
+    }
+    assert [panel.get_yscale() for panel in panels_of(monkeypatch, history)] == ["log", "linear", "linear", "linear"]
+
+
+def test_curves_of_nothing_are_still_a_picture():
+    assert dark(plotting.training_curves({})).any()
+
+
+def test_a_png_is_read_back_as_written_and_a_failed_write_leaves_the_old_one(tmp_path, rng, monkeypatch):
+    image, path = rng.integers(0, 256, (H, W, 3), np.uint8), tmp_path / "figures" / "a.png"
+    plotting.write_png(path, image)
+    np.testing.assert_array_equal(np.array(Image.open(path)), image)
+
+    def fail(*_):
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError, match="the disk is gone"):
+        plotting.write_png(path, 255 - image)
+    np.testing.assert_array_equal(np.array(Image.open(path)), image)
+
+
+def test_rows_are_marked_and_where_one_is_in_colour_so_are_all():
+    grey, colour = np.full((3, 8, 10, 1), 0.5), np.zeros((3, 8, 10, 3))
+    colour[..., 0] = 1.0
+    picture = plotting.labeled_rows({"grey": grey, "coloured": colour}, columns=2, scale=1)
+    assert {tuple(pixel) for pixel in picture.reshape(-1, 3)} >= {(128, 128, 128), (255, 0, 0)}
+    body = picture[:, -(2 * 10 + 3 * 2) :]  # beside the marks, whose letters have grey edges
+    red, half = ((body == pixel).all(-1).sum() for pixel in ((255, 0, 0), (128, 128, 128)))
+    assert red == half == 3 * 8 * 10
+    with pytest.raises(ValueError, match=r"coloured of shape \(2, 8, 10\) must have the shape of grey, \(3, 8, 10\)"):
+        plotting.labeled_rows({"grey": grey, "coloured": colour[:2]})
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+def test_codes_are_scattered_in_the_plane_or_in_space(size):
+    codes = np.random.default_rng(0).normal(size=(50, size))
+    picture = plotting.plot_codes_by_label(codes, np.arange(50) % 4)
+    assert picture.dtype == np.uint8
+    assert picture.ndim == 3
+    colours = {tuple(pixel) for pixel in picture.reshape(-1, 3)[::3]}
+    assert len(colours) > 20
+    with pytest.raises(ValueError, match="codes must be finite"):
+        plotting.plot_codes_by_label(codes * np.nan, np.arange(50) % 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"), [("5$ to 10$", r"5\$ to 10\$"), ("_hidden", " _hidden"), ("$\\foo$", r"\$\foo\$")]
+)
+def test_a_name_is_shown_letter_by_letter(name, shown, rng):
+    assert plotting.plots.escape_legend_text(name) == shown
+    codes, labels = rng.normal(size=(50, 2)), np.arange(50) % 2
+    assert not np.array_equal(
+        plotting.plot_codes_by_label(codes, labels, ("a", name)), plotting.plot_codes_by_label(codes, labels, ("a", ""))
+    )
+
+
+@pytest.mark.parametrize(
+    "named", [plotting.plot_codes_by_label, lambda c, *told: plotting.plot_codes_vs_prior(c, c, *told)]
+)
+def test_classes_are_called_by_their_names_and_a_lone_one_by_none(rng, named):
+    codes, labels, names = rng.normal(size=(50, 2)), np.arange(50) % 2, ("circle", "square")
+    assert not np.array_equal(named(codes, labels, names), named(codes, labels))
+    np.testing.assert_array_equal(named(codes, 0 * labels, names), named(codes, 0 * labels))
