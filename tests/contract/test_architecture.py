@@ -1,9 +1,10 @@
-"""The house stays as it was drawn: imports go one way, the third party's heavy packages come late."""
+"""The package layout: imports go one way, devices and Orbax are named in one place, heavy packages load late."""
 
 import ast
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from conftest import CONFIGS, REPOSITORY
@@ -11,63 +12,64 @@ from helpers import read_config
 
 from jaxgen.config.base import validate_config
 
-# Each file may import only from those to its left.
-LAYERS = [
-    {"prng"},
-    {"types", "files", "config", "trees", "quiet_orbax", "latent", "distortions"},
-    {
-        "distributions",
-        "objectives",
-        "networks",
-        "optimizers",
-        "parallel",
-        "hosts",
-        "events",
-        "figures",
-        "workdir",
-        "profiling",
-        "checkpoint_folder",
-    },
-    {"players", "games", "data", "metrics", "checkpoints", "telemetry"},
-    {"piecewise"},
-    {"algorithms"},
-    {"model"},
-    {"copies", "samplers", "code_pictures"},
-    {"quality", "feeding", "reports"},
-    {"evaluation", "pictures", "snapshots", "loading"},
-    {"results"},
-    {"training", "using"},
-    {"exploring"},
-]
-PACKAGES = {"figures", "data", "networks", "metrics", "algorithms"}
+PACKAGE = REPOSITORY / "jaxgen"
+# The order of imports: a module may import from its own package and from packages of a lower level.
+LEVELS = {
+    **{"types": 0},
+    **dict.fromkeys(("config", "kernels", "distributed", "plotting"), 1),
+    **{"io": 2, "data": 3},
+    **dict.fromkeys(("losses", "networks", "optimization", "metrics"), 4),
+    **{"models": 5, "inference": 6, "evaluation": 7, "training": 8, "cli": 9},
+}
+MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
-def imported(path):
-    """The jaxgen modules that a file imports, as names in LAYERS."""
+def package_of(path: Path) -> str:
+    """Returns the package that a module belongs to, or the module's own name at the root."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported_packages(path: Path) -> set[str]:
+    """Returns the packages of jaxgen that a module imports, also inside functions."""
+    found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "jaxgen":
             parts = node.module.split(".")
-            yield from [parts[1]] if len(parts) > 1 else [alias.name for alias in node.names]
+            found |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
         elif isinstance(node, ast.Import):
-            yield from (alias.name.split(".")[1] for alias in node.names if alias.name.startswith("jaxgen."))
+            found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("jaxgen.")}
+    return found
 
 
-@pytest.mark.parametrize("path", sorted((REPOSITORY / "jaxgen").rglob("*.py")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_imports_go_one_way(path):
-    relative = path.relative_to(REPOSITORY / "jaxgen")
-    name = relative.parts[0].removesuffix(".py")
-    if name == "__init__":
+    package = package_of(path)
+    if package in ("__init__", "__main__"):  # the public interface imports late, inside functions
         return
-    level = {module: index for index, layer in enumerate(LAYERS) for module in layer}
-    for other in imported(path):
-        inside = name == other and name in PACKAGES
-        assert inside or level[other] < level[name], f"{relative} imports {other}"
+    for other in imported_packages(path) - {package}:
+        assert LEVELS[other] < LEVELS[package], f"{path.relative_to(PACKAGE)} imports {other}"
 
 
-def test_only_parallel_names_devices():
+def test_every_package_has_a_level_and_a_docstring():
+    packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert packages | {"types"} == set(LEVELS)
+    for path in MODULES:
+        assert ast.get_docstring(ast.parse(path.read_text())), f"{path.relative_to(PACKAGE)} has no docstring"
+
+
+def test_at_most_four_modules_lie_at_the_root():
+    assert {path.name for path in PACKAGE.glob("*.py")} == {"__init__.py", "__main__.py", "types.py"}
+
+
+def test_only_the_distributed_package_names_devices():
     names = ("jax.sharding", "jax.pmap", "jax.devices", "jax.device_put(", "shard_map(")
-    named = {p.name for p in (REPOSITORY / "jaxgen").rglob("*.py") if any(name in p.read_text() for name in names)}
-    assert named == {"parallel.py"}
+    naming = {path for path in MODULES if any(name in path.read_text() for name in names)}
+    assert naming == {PACKAGE / "distributed" / "devices.py"}
+
+
+def test_only_the_checkpoint_manager_imports_the_patched_orbax():
+    importing = {path for path in MODULES if re.search(r"io\._orbax|import _orbax", path.read_text())}
+    assert importing == {PACKAGE / "io" / "checkpoints.py"}
 
 
 def test_importing_jaxgen_starts_neither_jax_nor_any_heavy_package():
@@ -77,10 +79,10 @@ def test_importing_jaxgen_starts_neither_jax_nor_any_heavy_package():
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_every_token_gives_a_config_that_can_be_started(name):
+def test_every_preset_gives_a_config_that_can_be_started(name):
     with pytest.raises(ValueError, match="choose from") as error:
         read_config(name, "?")
-    tokens = re.search(r"choose from (.*), or any", str(error.value)).group(1).split(", ")
-    assert {"digits", "mnist", "smoke"} <= set(tokens)
-    for token in tokens:
-        validate_config(read_config(name, token))
+    presets = re.search(r"choose from (.*), or any", str(error.value)).group(1).split(", ")
+    assert {"digits", "mnist", "smoke"} <= set(presets)
+    for preset in presets:
+        validate_config(read_config(name, preset))
