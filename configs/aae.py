@@ -1,11 +1,11 @@
 """The adversarial autoencoder without labels, or with labels that place the classes on the prior's pieces.
 
     python launch.py --config=configs/aae.py                            a 2-D Gaussian, bundled digits
-    python launch.py --config=configs/aae.py:mnist,mixture,labelled     10 Gaussians, one a digit, 10,000 labels told
-    python launch.py --config=configs/aae.py:swiss_roll,labelled        the same on a roll
+    python launch.py --config=configs/aae.py:mnist,mixture,labeled     10 Gaussians, one a digit, 10,000 labels told
+    python launch.py --config=configs/aae.py:swiss_roll,labeled        the same on a roll
 
 Makhzani et al. 2016, sections 2 and 2.3, figures 2 and 4. Tokens: a data set (digits, mnist, …); a prior (uniform,
-mixture, swiss_roll; Gaussian without); labelled; likelihood; tutorial; smoke.
+mixture, swiss_roll; Gaussian without); labeled; likelihood; tutorial; smoke.
 """
 
 from functools import partial
@@ -52,7 +52,7 @@ def get_config(tokens: str = ""):
     config.vat_epsilon = 0.0
 
     presets = {name: partial(prior, name=name) for name in ("uniform", "mixture", "swiss_roll")}
-    presets |= {"labelled": labelled, "likelihood": likelihood, "tutorial": tutorial, "smoke": smoke_test}
+    presets |= {"labeled": labeled, "likelihood": likelihood, "tutorial": tutorial, "smoke": smoke_test}
     return apply_presets(config, tokens, {"mnist": mnist, **presets})
 
 
@@ -65,7 +65,7 @@ def mnist(config):
 def prior(config, name: str):
     """Another prior than the Gaussian, with edges: the critic may be steeper, and sees them on a wider plane.
 
-    Of MNIST's labelled mixture, 8,000 steps, validation split: 93.2% on their own piece at a std of 1, 95.0% at 5,
+    Of MNIST's labeled mixture, 8,000 steps, validation split: 93.2% on their own piece at a std of 1, 95.0% at 5,
     87.0% at 10.
     """
     config.prior, config.prior_std = name, 5.0
@@ -73,7 +73,7 @@ def prior(config, name: str):
     config.learning_rates.adversarial = 1e-3
 
 
-def labelled(config):
+def labeled(config):
     """Tells the critic the label of 10,000 images (of 700 digits, where there are 1,400), or that it is unknown.
 
     More hidden layers leave fewer images on the plane between the pieces: on MNIST's mixture 96.7% lie on their own

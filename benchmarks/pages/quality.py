@@ -105,7 +105,7 @@ def beside_tutorial(name: str) -> Result:
 COMPONENTS = Target("<", autoencoder("10 principal components", "mse"), "10 principal components")
 PUBLISHED_COLORIZER = {
     images: Target("<", autoencoder(f"published net, {images}", "color_mse"), "the published network")
-    for images in ("grey originals", "VAE's faces")
+    for images in ("gray originals", "VAE's faces")
 }
 PCA_SIGN = autoencoder("PCA-sign, 32 bits", "retrieval_map_pca_sign")
 AUTOENCODERS = result_table(
@@ -137,15 +137,15 @@ AUTOENCODERS = result_table(
         ),
         Result(
             "`colorizer`, gray originals",
-            autoencoder("colorizer, grey originals", "color_mse"),
-            PUBLISHED_COLORIZER["grey originals"],
+            autoencoder("colorizer, gray originals", "color_mse"),
+            PUBLISHED_COLORIZER["gray originals"],
         ),
         Result(
             "`colorizer`, a VAE's faces",
             autoencoder("colorizer, VAE's faces", "color_mse"),
             PUBLISHED_COLORIZER["VAE's faces"],
         ),
-        Result("a VAE's faces left gray", autoencoder("uncoloured, VAE's faces", "grayscale_baseline_mse"), "baseline"),
+        Result("a VAE's faces left gray", autoencoder("uncolored, VAE's faces", "grayscale_baseline_mse"), "baseline"),
     ],
     "python -m benchmarks.quality.autoencoders reconstruction retrieval faces colors --override=data.path=DIR",
     f"Test split. {OVER_SEEDS} Minutes are for all seeds together. "

@@ -118,7 +118,7 @@ RECIPES = (
         "colorizer",
         "colorizes gray images or VAE outputs",
         "faces, `color_mse`",
-        Goal(autoencoder("colorizer, grey originals", "color_mse"), PUBLISHED_COLORIZER["grey originals"]),
+        Goal(autoencoder("colorizer, gray originals", "color_mse"), PUBLISHED_COLORIZER["gray originals"]),
     ),
 )
 

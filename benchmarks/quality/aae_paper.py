@@ -54,17 +54,17 @@ TABLES = {
         Row("AAE, 16 clusters", "cluster_aae:mnist", "cluster_error", "9.55 ± 2.05%", 6_000, {"num_clusters": 16}),
         Row("AAE, 30 clusters", "cluster_aae:mnist", "cluster_error", "4.10 ± 1.13%", 6_000),
     ],
-    "labelled_priors": [
+    "labeled_priors": [
         Row(
             "10 Gaussians, 10,000 labels",
-            "aae:mnist,mixture,labelled",
+            "aae:mnist,mixture,labeled",
             "prior_component_accuracy",
             "not printed",
             8_000,
         ),
         Row(
             "swiss roll, 10,000 labels",
-            "aae:mnist,swiss_roll,labelled",
+            "aae:mnist,swiss_roll,labeled",
             "prior_component_accuracy",
             "not printed",
             1_500,

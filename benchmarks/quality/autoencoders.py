@@ -9,7 +9,7 @@ resumes, what is finished is only read. Figures are those of results.json: the t
 run; mean ± standard deviation (n - 1) over the seeds. Beside each stands what it is to be compared with, measured by
 the same command: the tutorial's recipe at as many epochs, principal components of the same training images, another
 sampler.
-Likelihoods are of MNIST binarised once (our draw), in nats, by so many importance-weighted draws as results.json says.
+Likelihoods are of MNIST binarized once (our draw), in nats, by so many importance-weighted draws as results.json says.
 """
 
 import argparse
@@ -83,13 +83,13 @@ TABLES = {
         Row("anime_vae:tutorial, active units", "anime_vae:tutorial", "active_units", "measured beside"),
         *(Row(f"anime_vae, {name}", "anime_vae", f"frechet_distance{behind}", "") for name, behind in SAMPLERS),
     ],
-    "colours": [
+    "colors": [
         Row("colorizer, VAE's faces", "colorizer", "color_mse", "below the published net's", vae="anime_vae"),
         Row("published net, VAE's faces", "colorizer:published", "color_mse", "measured beside", vae="anime_vae"),
-        Row("uncoloured, VAE's faces", "colorizer", "grayscale_baseline_mse", "measured beside", vae="anime_vae"),
-        Row("colorizer, grey originals", "colorizer", "color_mse", "below the published net's"),
-        Row("published net, grey originals", "colorizer:published", "color_mse", "measured beside"),
-        Row("uncoloured, grey originals", "colorizer", "grayscale_baseline_mse", "measured beside"),
+        Row("uncolored, VAE's faces", "colorizer", "grayscale_baseline_mse", "measured beside", vae="anime_vae"),
+        Row("colorizer, gray originals", "colorizer", "color_mse", "below the published net's"),
+        Row("published net, gray originals", "colorizer:published", "color_mse", "measured beside"),
+        Row("uncolored, gray originals", "colorizer", "grayscale_baseline_mse", "measured beside"),
     ],
 }
 

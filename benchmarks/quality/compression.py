@@ -1,4 +1,4 @@
-"""Bytes per image against quality: binary codes beside JPEG and beside quantised principal components.
+"""Bytes per image against quality: binary codes beside JPEG and beside quantized principal components.
 
     python -m benchmarks.compression runs/hash_ae-mnist
     python -m benchmarks.compression runs/hash_ae-mnist runs/hash_64 --draw=docs/compression.png
@@ -169,14 +169,14 @@ def of_components(train: np.ndarray, images: np.ndarray) -> Iterator[Point]:
     flat, most = train.reshape(len(train), -1), min(len(train), train[0].size)
     counts = [count for count in COMPONENTS if count <= most]
     fitted = PCA(counts[-1], random_state=0).fit(flat)
-    coefficients = quantised(fitted.transform(images.reshape(len(images), -1)), fitted.transform(flat))
+    coefficients = quantized(fitted.transform(images.reshape(len(images), -1)), fitted.transform(flat))
     for count in counts:
         found = fitted.mean_ + coefficients[:, :count] @ fitted.components_[:count]
         found = found.clip(0, 1).astype(np.float32).reshape(images.shape)
         yield measured("pca", f"components {count}", float(count), images, found)
 
 
-def quantised(coefficients: np.ndarray, train: np.ndarray) -> np.ndarray:
+def quantized(coefficients: np.ndarray, train: np.ndarray) -> np.ndarray:
     """Coefficients [N, Z] as the nearest of 256 even levels from the least to the largest training one, of [M, Z]."""
     low, high = train.min(0), train.max(0)
     step = np.maximum(high - low, 1e-12) / (LEVELS - 1)  # a component that never varies keeps its one level
@@ -184,13 +184,13 @@ def quantised(coefficients: np.ndarray, train: np.ndarray) -> np.ndarray:
 
 
 def drawn(points: Sequence[Point], title: str) -> plotting.Picture:
-    """PSNR and SSIM against bytes per image, a colour a codec; its points are joined by a line in order of bytes."""
+    """PSNR and SSIM against bytes per image, a color a codec; its points are joined by a line in order of bytes."""
     figure = plotting.new_figure(11.0, 4.4)
     panels = figure.subplots(1, 2)
     for panel, quality, label in zip(panels, ("psnr", "ssim"), ("PSNR (dB)", "SSIM"), strict=True):
-        for colour, codec in zip(plotting.PALETTE, dict.fromkeys(point.codec for point in points), strict=False):
+        for color, codec in zip(plotting.PALETTE, dict.fromkeys(point.codec for point in points), strict=False):
             line = sorted((point.bytes, getattr(point, quality)) for point in points if point.codec == codec)
-            panel.plot(*zip(*line, strict=True), "o-", color=colour, label=codec)
+            panel.plot(*zip(*line, strict=True), "o-", color=color, label=codec)
         for point in points:
             if point.codec == "autoencoder":
                 at = (point.bytes, getattr(point, quality))

@@ -103,11 +103,11 @@ def trade_off(rows: Sequence[dict]) -> plotting.Picture:
     for number, panel in enumerate(panels, start=1):
         inside = sorted((row for row in rows if (row["dataset"], row["split"]) == panel), key=place)
         axes = figure.add_subplot(1, len(panels), number, title="{}, {} split".format(*panel))
-        axes.axhline(0.1, color=plotting.PRIOR_GREY, zorder=0)
-        axes.set(xlabel="reconstruction MSE", ylabel="style leakage (grey: chance)", ylim=(0, 1.15))
-        for colour, tokens in zip(plotting.PALETTE, dict.fromkeys(row["tokens"] for row in inside), strict=False):
+        axes.axhline(0.1, color=plotting.PRIOR_GRAY, zorder=0)
+        axes.set(xlabel="reconstruction MSE", ylabel="style leakage (gray: chance)", ylim=(0, 1.15))
+        for color, tokens in zip(plotting.PALETTE, dict.fromkeys(row["tokens"] for row in inside), strict=False):
             points = (place(row) for row in inside if row["tokens"] == tokens)
-            axes.plot(*zip(*points, strict=True), "o-", color=colour)
+            axes.plot(*zip(*points, strict=True), "o-", color=color)
         axes.margins(x=0.2)
         middle = sum(axes.get_xlim()) / 2
         for row in inside:

@@ -9,9 +9,9 @@ the best of all tries: they are what it can do, not what it does on a busy day.
 matrix_gflop_per_s: of products of square float32 matrices, 1024 and 2048 wide.
 memory_gb_per_s: bytes read and written by one pass over 256 MiB that changes every number in its place.
 matrix_ms: gflop_per_step at the former rate. memory_ms: state_mb at the latter.
-state_mb: what a step reads once and writes once at the least: parameters, optimisers' states, statistics. Not counted:
+state_mb: what a step reads once and writes once at the least: parameters, optimizers' states, statistics. Not counted:
   activations and gradients, which caches may hold.
-floor_ms: their sum, one after the other: an optimiser begins when its gradients are there, and all cores take part in
+floor_ms: their sum, one after the other: an optimizer begins when its gradients are there, and all cores take part in
   either. distance: the measured step over it. distance_overlapped: over the larger of the two alone, were they to
   overlap wholly.
 """
@@ -118,7 +118,7 @@ def shares(gflop: float, state_mb: float, matrix: float, memory: float, step_ms:
 
 
 def state_bytes(model: models.GenerativeModel) -> int:
-    """Of a model's parameters, optimisers' states and statistics."""
+    """Of a model's parameters, optimizers' states and statistics."""
     state = jax.eval_shape(model.init, jax.random.key(0))
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
 

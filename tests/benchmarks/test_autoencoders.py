@@ -36,7 +36,7 @@ def test_rows_share_a_workdir_exactly_where_they_share_a_run():
 
 def test_a_colorizer_on_a_vaes_faces_is_told_the_vaes_workdir():
     options = autoencoders.parse(["--override=data.path=/faces", "--workdir=here"])
-    row = autoencoders.TABLES["colours"][0]
+    row = autoencoders.TABLES["colors"][0]
     assert tables.overrides(row, options) == ["seeds=3", "data.path=/faces", "vae=here/anime_vae-seeds=3"]
 
 

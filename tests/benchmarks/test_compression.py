@@ -14,8 +14,8 @@ from jaxgen.types import Split
 N, H, W, C, BITS = 6, 8, 10, 1, 24
 
 
-class Grey(TrainedModel):
-    """Draws grey whatever the code, whose bits are those of the image's first pixels."""
+class Gray(TrainedModel):
+    """Draws gray whatever the code, whose bits are those of the image's first pixels."""
 
     def __init__(self, name="tiny"):
         self.config = {"data": {"source": "tfds", "name": name}}
@@ -40,14 +40,14 @@ def dataset():
 
 
 def test_a_models_bytes_are_its_bits_by_8_and_its_quality_that_of_what_it_decodes(dataset):
-    (point,) = compression.of_models({"runs/grey": Grey()}, dataset, "test")
-    assert point[:3] == ("autoencoder", "grey", 3.0)
+    (point,) = compression.of_models({"runs/gray": Gray()}, dataset, "test")
+    assert point[:3] == ("autoencoder", "gray", 3.0)
     squared = ((dataset.test.image / 255 - 0.5) ** 2).mean((1, 2, 3))
     assert point.psnr == pytest.approx(np.mean(-10 * np.log10(squared)), rel=1e-5)
 
 
 def test_a_code_that_is_not_binary_is_refused(dataset):
-    model = Grey()
+    model = Gray()
     model.encode = lambda images: np.arange(len(images) * 3.0).reshape(-1, 3)
     with pytest.raises(ValueError, match="runs/real has codes of real numbers"):
         list(compression.of_models({"runs/real": model}, dataset, "test"))
@@ -73,7 +73,7 @@ def test_jpeg_costs_more_and_is_better_at_a_higher_quality_and_its_scan_is_a_par
 
 def test_coefficients_take_the_nearest_of_256_levels_within_the_training_range():
     train = np.array([[0.0, 3.0], [255.0, 3.0]])
-    found = compression.quantised(np.array([[7.4, 3.0], [7.6, 3.0], [300.0, 9.0], [-4.0, 2.0]]), train)
+    found = compression.quantized(np.array([[7.4, 3.0], [7.6, 3.0], [300.0, 9.0], [-4.0, 2.0]]), train)
     np.testing.assert_allclose(found, [[7.0, 3.0], [8.0, 3.0], [255.0, 3.0], [0.0, 3.0]], atol=1e-6)
 
 
@@ -96,7 +96,7 @@ def test_no_more_components_are_asked_for_than_the_training_images_have(dataset)
 
 @pytest.fixture
 def stand_ins(dataset, monkeypatch):
-    monkeypatch.setattr(compression.jaxgen, "load", lambda run: Grey(name="other" if "other" in run else "tiny"))
+    monkeypatch.setattr(compression.jaxgen, "load", lambda run: Gray(name="other" if "other" in run else "tiny"))
     monkeypatch.setattr(compression, "load_dataset", lambda config: dataset)
 
 
@@ -122,11 +122,11 @@ def test_runs_of_two_data_sets_are_refused_in_one_line(tmp_path, capsys):
     assert capsys.readouterr().err == expected
 
 
-def test_the_picture_has_two_panels_with_a_colour_a_codec():
+def test_the_picture_has_two_panels_with_a_color_a_codec():
     points = [Point("pca", "components 1", 1.0, 10.0, 0.1), Point("pca", "components 2", 2.0, 12.0, 0.2)]
     alone = compression.drawn(points, "tiny")
     both = compression.drawn([*points, Point("autoencoder", "a", 4.0, 15.0, 0.5)], "tiny")
-    colour = np.array([int(compression.figures.PALETTE[1][i : i + 2], 16) for i in (1, 3, 5)])
+    color = np.array([int(compression.figures.PALETTE[1][i : i + 2], 16) for i in (1, 3, 5)])
     for half in np.array_split(both, 2, axis=1):
-        assert (half == colour).all(-1).any()
-    assert not (alone == colour).all(-1).any()
+        assert (half == color).all(-1).any()
+    assert not (alone == color).all(-1).any()

@@ -23,7 +23,7 @@ from jaxgen.types import DatasetSpec
 VARIANTS = [(name, "smoke") for name in CONFIGS]
 VARIANTS += [("cond_aae", f"{tokens},smoke") for tokens in ("tutorial", "separate_kl", "mnist")]
 VARIANTS += [("vae", f"{tokens},smoke") for tokens in ("weighted", "conv", "conditional", "separate_kl")]
-VARIANTS += [("anime_vae", "conv,smoke"), ("aae", "mixture,labelled,smoke"), ("cluster_aae", "plane,smoke")]
+VARIANTS += [("anime_vae", "conv,smoke"), ("aae", "mixture,labeled,smoke"), ("cluster_aae", "plane,smoke")]
 VARIANTS += [
     (name, f"{tokens},smoke") for name, tokens in (("gan", "conditional"), ("gan", "tutorial"), ("dcgan", "batch_norm"))
 ]

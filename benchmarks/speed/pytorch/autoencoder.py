@@ -75,18 +75,18 @@ class Variational(nn.Module):
         self.encoder, self.decoder = encoder_and_decoder(model, params)
         self.noise, self.beta, self.std = config.input_noise_std, config.beta, model.decoder_std
         self.gaussian = config.likelihood == "gaussian"
-        if centred := "learned_mean" in params:
+        if centered := "learned_mean" in params:
             self.tenth = parameter(params["learned_mean"]["tenth"])
-        if learnt := "pixel_log_std" in params:
+        if learned := "pixel_log_std" in params:
             self.log_std = parameter(params["pixel_log_std"]["log"])
-        self.centred, self.learnt = centred, learnt
+        self.centered, self.learned = centered, learned
 
     def forward(self, image: Tensor, noise: Tensor, draw: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         seen = image + self.noise * noise if self.noise else image
-        centre = 0.5 + 10 * self.tenth if self.centred else 0.0
-        mean, log_std = self.encoder(INPUT_GAIN * (seen - centre) if self.centred else seen).unbind(1)
+        center = 0.5 + 10 * self.tenth if self.centered else 0.0
+        mean, log_std = self.encoder(INPUT_GAIN * (seen - center) if self.centered else seen).unbind(1)
         log_std = log_std.clamp(*LOG_STD_RANGE)
-        drawn = self.decoder(mean + log_std.exp() * draw) + centre
+        drawn = self.decoder(mean + log_std.exp() * draw) + center
         distortion, kl = self.nll(drawn, image) / len(image), kl_from_prior(mean, log_std)
         return distortion + self.beta * kl, {"distortion": distortion, "kl": kl}
 
@@ -94,7 +94,7 @@ class Variational(nn.Module):
         """-log p(x | z) of the batch, in nats."""
         if not self.gaussian:
             return cross_entropy(drawn, image, reduction="sum")
-        log_std = self.log_std if self.learnt else image.new_full((), math.log(self.std))
+        log_std = self.log_std if self.learned else image.new_full((), math.log(self.std))
         off = ((drawn - image) / log_std.exp()).square().sum() / 2
         return off + image.numel() * (log_std + 0.5 * math.log(2 * math.pi))
 

@@ -21,7 +21,7 @@ class Case(NamedTuple):
 
 
 DIGIT = (28, 28, 1)
-FACE, COLOUR = (30, 30, 1), (30, 30, 3)
+FACE, COLOR = (30, 30, 1), (30, 30, 3)
 PLAIN = {
     "batch_size": 64,
     "r1_weight": 0.0,
@@ -59,7 +59,7 @@ CASES = {
     "conv_ae": Case("conv_ae:mnist", {}, DIGIT, "torch_autoencoder"),
     "vae": Case("vae:mnist", {}, DIGIT, "torch_autoencoder"),
     "anime_vae": Case("anime_vae", {"random_flip": False}, FACE, "torch_autoencoder", checked={"dropout_rate": 0.0}),
-    "colorizer": Case("colorizer", {"random_flip": False}, COLOUR, "torch_colorizer", checked={"dropout_rate": 0.0}),
+    "colorizer": Case("colorizer", {"random_flip": False}, COLOR, "torch_colorizer", checked={"dropout_rate": 0.0}),
     "conv_gan": Case("conv_gan:mnist", {**PLAIN, "dense_units": 256}, DIGIT, "torch_gan"),
     "vaegan": Case("vaegan:faces", {**PLAIN_VAEGAN, **SMALL}, (64, 64, 3), "torch_vaegan"),
 } | {

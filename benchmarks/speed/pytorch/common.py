@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import dropout, leaky_relu, pad, relu
 
 torch._functorch.config.donated_buffer = False  # several gradients are taken through one compiled pass
-GRAPH = ", CUDA graph"  # on a GPU alone: the whole step, optimisers included, is captured once and replayed
+GRAPH = ", CUDA graph"  # on a GPU alone: the whole step, optimizers included, is captured once and replayed
 LOOP = "tutorials' loop"  # a pass for each player, Adam as it comes, every loss fetched
 FORMS = ("eager", "compile", "eager" + GRAPH, "compile" + GRAPH)  # with the fused Adam, all
 Normal = Callable[[Sequence[int]], Tensor]

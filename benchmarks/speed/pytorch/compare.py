@@ -10,7 +10,7 @@ images and random numbers, has to agree before anything is timed. Then the two t
 as many as jaxgen takes in a second (10 at least): what else a machine does decides shorter turns. A turn's ratio is
 jaxgen's steps a second over those of PyTorch's fastest form, the one with the highest median. Timed is all that a step
 does, the gathering of the batch and the drawing of codes included; not timed are compiling, logging and checkpoints.
-Both compute on the device that jax finds; on a GPU PyTorch also replays the whole step, its optimisers included, as one
+Both compute on the device that jax finds; on a GPU PyTorch also replays the whole step, its optimizers included, as one
 CUDA graph, and both sides take products in TF32.
 
 ratio, ratio_min, ratio_max: the median, least and most of --repeats turns. forms: steps a second, medians.
