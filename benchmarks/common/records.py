@@ -19,25 +19,25 @@ from ml_collections import ConfigDict
 from jaxgen.config.base import suggest
 from jaxgen.io import versions, workdir
 
-REPOSITORY = Path(__file__).parents[1]
-RESULTS = Path(__file__).with_name("results")
+REPOSITORY = Path(__file__).parents[2]
+RESULTS = REPOSITORY / "benchmarks" / "results"
 
 
 def recipes() -> dict[str, Callable[[str], ConfigDict]]:
-    """`get_config(tokens)` of every file in configs/, by the file's name."""
+    """`get_config(presets)` of every file in configs/, by the file's name."""
     return {path.stem: _get_config(path) for path in sorted((REPOSITORY / "configs").glob("*.py"))}
 
 
-def recipe(name: str, tokens: str = "") -> ConfigDict:
-    """The config of that name with those tokens.
+def recipe(name: str, presets: str = "") -> ConfigDict:
+    """The config of that name with those presets.
 
     Raises:
-      ValueError: no such config, or one of the tokens is unknown to it.
+      ValueError: no such config, or one of the presets is unknown to it.
     """
     known = recipes()
     if name not in known:
         raise ValueError(f'config "{name}" is unknown{suggest(name, known)}; choose from {", ".join(known)}')
-    return known[name](tokens)
+    return known[name](presets)
 
 
 def _get_config(path: Path) -> Callable[[str], ConfigDict]:
@@ -52,15 +52,15 @@ def finished_run(config: str, folder: Path, overrides: tuple[str, ...]) -> dict:
     """What results.json says of a run of launch.py, which is trained or resumed if it has not ended; asked for once.
 
     Args:
-      config: a config's name, and its tokens after a colon.
+      config: a config's name, and its presets after a colon.
       folder: its workdir.
       overrides: KEY=VALUE of the config.
 
     Raises:
       subprocess.CalledProcessError: the run fails; it has said why.
     """
-    name, _, tokens = config.partition(":")
-    command = [sys.executable, str(REPOSITORY / "launch.py"), f"--config={REPOSITORY}/configs/{name}.py:{tokens}"]
+    name, _, presets = config.partition(":")
+    command = [sys.executable, str(REPOSITORY / "launch.py"), f"--config={REPOSITORY}/configs/{name}.py:{presets}"]
     command += [f"--workdir={folder}", *(f"--config.{override}" for override in overrides)]
     print(" ".join(command), flush=True)
     subprocess.run(command, check=True)
@@ -93,14 +93,14 @@ def processor(cpuinfo: str) -> str:
     return f"{name} (family {told['cpu family']}, model {told['model']})" if "cpu family" in told else name
 
 
-def parser(benchmark: str, doc: str, **options) -> argparse.ArgumentParser:
+def parser(program: str, rows_file: str, doc: str, **options) -> argparse.ArgumentParser:
     """What reads a benchmark's command line, --out already; its --help is the module's docstring as it stands."""
     form = argparse.RawDescriptionHelpFormatter
     made = argparse.ArgumentParser(
-        prog=f"python -m benchmarks.{benchmark}", description=doc, formatter_class=form, **options
+        prog=f"python -m benchmarks.{program}", description=doc, formatter_class=form, **options
     )
     rows = "the JSON lines to add to (default: %(default)s)"
-    made.add_argument("--out", type=Path, default=RESULTS / f"{benchmark}.jsonl", metavar="FILE", help=rows)
+    made.add_argument("--out", type=Path, default=RESULTS / f"{rows_file}.jsonl", metavar="FILE", help=rows)
     return made
 
 

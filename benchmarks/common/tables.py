@@ -14,14 +14,14 @@ from jaxgen.optimization import seeds
 
 BUDGETS = ("cpu", "paper")
 COLUMNS = {"table": "table", "row": "row", "metric": "metric", "ours": "ours", "target": "target"}
-COLUMNS |= {"num_seeds": "seeds", "steps": "steps", "minutes": "minutes"}
+COLUMNS |= {"seeds": "seeds", "steps": "steps", "minutes": "minutes"}
 
 
 class Row(NamedTuple):
     """One line of a table: a run and one of its measures."""
 
     name: str
-    config: str  # with its tokens
+    config: str  # with its presets
     metric: str
     target: str
     cpu_steps: int = 0  # of the CPU budget; 0: the recipe's
@@ -32,13 +32,15 @@ class Row(NamedTuple):
     apart: bool = False  # every seed is a run of its own: convolutions of copies side by side are slow on a CPU
 
 
-def parse(program: str, doc: str, tables: Mapping[str, Sequence], argv: Sequence[str] | None) -> argparse.Namespace:
+def parse(
+    program: str, rows_file: str, doc: str, tables: Mapping[str, Sequence], argv: Sequence[str] | None
+) -> argparse.Namespace:
     """The options of `python -m benchmarks.PROGRAM`.
 
     Raises:
       ValueError: a table is unknown, --only names none of its rows, or an override is no KEY=VALUE.
     """
-    parser = records.parser(program, doc)
+    parser = records.parser(program, rows_file, doc)
     add = parser.add_argument
     add("tables", nargs="*", default=list(tables), metavar="TABLE", help=f"of {', '.join(tables)}; default: all")
     add("--budget", choices=BUDGETS, default="cpu")
@@ -51,7 +53,7 @@ def parse(program: str, doc: str, tables: Mapping[str, Sequence], argv: Sequence
         metavar="KEY=VALUE",
         help="a value of every recipe, such as steps=100",
     )
-    add("--workdir", type=Path, default=Path("runs") / program, metavar="DIR")
+    add("--workdir", type=Path, default=Path("runs") / rows_file, metavar="DIR")
     options = parser.parse_args(argv)
     if bare := [each for each in options.override if "=" not in each]:
         raise ValueError(f"override={bare[0]} must be KEY=VALUE; try --override=steps=100")
@@ -156,20 +158,20 @@ def distinct(names: Iterable[str]) -> str:
 
 def folder(row: Row, options: argparse.Namespace) -> Path:
     """The workdir of a row's run: rows of one run share it."""
-    name, _, tokens = row.config.partition(":")
+    name, _, presets = row.config.partition(":")
     told = [*values(row, options).items(), *(each.split("=", 1) for each in options.override)]
-    shown = [f"{key}={value}" for key, value in told if key not in ("data.path", "vae")]
+    shown = [f"{key}={value}" for key, value in told if key not in ("data.path", "base_model_workdir")]
     marks = [mark for mark, its in (("vae", row.vae), ("started", row.start)) if its]
-    return options.workdir / "-".join([name, *filter(None, tokens.split(",")), *shown, *marks])
+    return options.workdir / "-".join([name, *filter(None, presets.split(",")), *shown, *marks])
 
 
 def overrides(row: Row, options: argparse.Namespace) -> list[str]:
     """KEY=VALUE of a row's recipe; a colorizer on a VAE's outputs is told where the VAE's run is."""
     changed = [*(f"{key}={value}" for key, value in values(row, options).items()), *options.override]
     if row.vae:
-        changed.append(f"vae={folder(Row(row.vae, row.vae, 'mse', ''), options)}")
+        changed.append(f"base_model_workdir={folder(Row(row.vae, row.vae, 'mse', ''), options)}")
     if row.start:
-        changed.append(f"start_from={folder(row.start, options)}")
+        changed.append(f"init_from={folder(row.start, options)}")
     return changed
 
 

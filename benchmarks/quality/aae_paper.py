@@ -1,8 +1,8 @@
 """The tables of Makhzani et al. 2016 (arXiv 1511.05644), ours beside the published.
 
-    python -m benchmarks.paper_tables                                  every table, with the CPU budget
-    python -m benchmarks.paper_tables semi_supervised clustering       two of them
-    python -m benchmarks.paper_tables likelihood --budget=paper        the full budget: hours on a CPU, for a GPU
+    python -m benchmarks.quality.aae_paper                                  every table, with the CPU budget
+    python -m benchmarks.quality.aae_paper semi_supervised clustering       two of them
+    python -m benchmarks.quality.aae_paper likelihood --budget=paper        the full budget: hours on a CPU, for a GPU
 
 Every row is one run of `launch.py` with --config.num_seeds copies in a workdir of its own below --workdir: what was cut off
 resumes, what is finished is only read. Figures are those of results.json: MNIST's test split, used once, at the end of
@@ -24,7 +24,7 @@ class Row(NamedTuple):
     """One line of a table."""
 
     name: str
-    config: str  # with its tokens
+    config: str  # with its presets
     metric: str
     published: str
     cpu_steps: int  # of the CPU budget
@@ -86,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    return tables.parse("paper_tables", __doc__, TABLES, argv)
+    return tables.parse("quality.aae_paper", "paper_tables", __doc__, TABLES, argv)
 
 
 def measured(table: str, options: argparse.Namespace) -> Iterator[dict]:
@@ -98,8 +98,8 @@ def measured(table: str, options: argparse.Namespace) -> Iterator[dict]:
 def run(row: Row, options: argparse.Namespace) -> dict:
     """What results.json says of a row's run, which is trained if it has not been."""
     overrides = [*(f"{key}={value}" for key, value in values(row, options).items()), *options.override]
-    name, _, tokens = row.config.partition(":")
-    folder = options.workdir / "-".join([name, *filter(None, tokens.split(",")), *overrides])
+    name, _, presets = row.config.partition(":")
+    folder = options.workdir / "-".join([name, *filter(None, presets.split(",")), *overrides])
     return records.finished_run(row.config, folder, tuple(overrides))
 
 
@@ -116,7 +116,7 @@ def values(row: Row, options: argparse.Namespace) -> dict[str, object]:
 def widened(row: Row) -> dict[str, str]:
     """As many hidden layers as the recipe has, each of the published width."""
     recipe = records.recipe(*row.config.partition(":")[::2])
-    layers = {name: (PAPER_WIDTH,) * len(recipe[name]) for name in ("hidden", "critic_hidden")}
+    layers = {name: (PAPER_WIDTH,) * len(recipe[name]) for name in ("hidden_sizes", "critic_hidden_sizes")}
     return {name: str(widths).replace(" ", "") for name, widths in layers.items()}
 
 

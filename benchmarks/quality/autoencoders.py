@@ -1,8 +1,8 @@
 """What autoencoders and VAEs reach on MNIST and on the anime faces, beside what they are measured against.
 
-    python -m benchmarks.autoencoder_tables                                every table, with the CPU budget
-    python -m benchmarks.autoencoder_tables likelihood --budget=paper      the full budget: hours on a CPU, for a GPU
-    python -m benchmarks.autoencoder_tables faces --override=data.path=FACES
+    python -m benchmarks.quality.autoencoders                                every table, with the CPU budget
+    python -m benchmarks.quality.autoencoders likelihood --budget=paper      the full budget: hours on a CPU, for a GPU
+    python -m benchmarks.quality.autoencoders faces --override=data.path=FACES
 
 Every row is one run of `launch.py` with --config.num_seeds copies in a workdir of its own below --workdir: what was cut off
 resumes, what is finished is only read. Figures are those of results.json: the test split, used once, at the end of a
@@ -38,7 +38,7 @@ SAMPLERS = (("prior", ""), ("mixture", "_mixture"), ("two-stage", "_two_stage"))
 LIKELIHOOD = (200_000, 1_000_000)  # steps: CPU, paper
 WEIGHTED = (150_000, 3_000_000)
 VAE = Row("vae, negative log-likelihood", "vae:mnist", "nll", "≤ 89.8 nats", *LIKELIHOOD)
-FIFTY = {"num_importance_samples": 50, "batch_size": 20, "rates.elbo": 3e-4}
+FIFTY = {"num_importance_samples": 50, "batch_size": 20, "learning_rates.elbo": 3e-4}
 CONTINUED = (80_000, 1_000_000, FIFTY, "", VAE)  # the VAE goes on by the weighted bound (Burda et al. 2016, sec. 5.2)
 FEW = {"evaluation.importance_samples": 100}
 CONV = Row("vae:conv, ELBO", "vae:mnist,conv", "elbo", "", 50_000, 500_000, FEW)
@@ -100,7 +100,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    return tables.parse("autoencoder_tables", __doc__, TABLES, argv)
+    return tables.parse("quality.autoencoders", "autoencoder_tables", __doc__, TABLES, argv)
 
 
 def measured(table: str, options: argparse.Namespace) -> Iterator[dict]:

@@ -1,7 +1,7 @@
 """Bytes per image against quality: binary codes beside JPEG and beside quantized principal components.
 
-    python -m benchmarks.compression runs/hash_ae-mnist
-    python -m benchmarks.compression runs/hash_ae-mnist runs/hash_64 --draw=docs/compression.png
+    python -m benchmarks.quality.compression runs/hash_ae-mnist
+    python -m benchmarks.quality.compression runs/hash_ae-mnist runs/hash_64 --draw=docs/compression.png
 
 Every RUN is the workdir of a trained model whose codes are bits; all of them on one data set. Each row is a mean over
 the images of a held-out split: PSNR in dB, SSIM, and bytes per image. What the bytes count:
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = records.parser("compression", __doc__)
+    parser = records.parser("quality.compression", "compression", __doc__)
     add = parser.add_argument
     add("runs", nargs="+", metavar="RUN", help="workdirs of trained models")
     add("--split", choices=("test", "validation"), default="test", help="whose images are stored")

@@ -1,8 +1,8 @@
 """How near what GANs draw comes to the data: our recipes beside the tutorials'.
 
-    python -m benchmarks.sample_tables                                        every table, with the CPU budget
-    python -m benchmarks.sample_tables mnist --only=gan*                      some rows of one
-    python -m benchmarks.sample_tables faces --override=data.path=FACES       images of 64 × 64 out of a folder
+    python -m benchmarks.quality.gans                                        every table, with the CPU budget
+    python -m benchmarks.quality.gans mnist --only=gan*                      some rows of one
+    python -m benchmarks.quality.gans faces --override=data.path=FACES       images of 64 × 64 out of a folder
 
 Every row is one run of `launch.py` with --config.num_seeds copies in a workdir of its own below --workdir; of faces, a run
 each seed (--seeds=1 --override=seed=2: the third). What was cut off resumes, what is finished is only read. Figures are
@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    return tables.parse("sample_tables", __doc__, TABLES, argv)
+    return tables.parse("quality.gans", "sample_tables", __doc__, TABLES, argv)
 
 
 def measured(table: str, options: argparse.Namespace) -> Iterator[dict]:

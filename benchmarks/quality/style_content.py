@@ -1,11 +1,11 @@
 """The separation table: style apart from content, our recipe beside the literal published one, over several seeds.
 
-    python -m benchmarks.separation                          bundled digits: ours and tutorial, three seeds each
-    python -m benchmarks.separation --tokens=mnist           ours on MNIST
-    python -m benchmarks.separation --tokens= --overrides=kl_weight=0.3 --seeds=0
-    python -m benchmarks.separation --draw=docs/trade_off.png        reconstruction against leakage, of all rows so far
+    python -m benchmarks.quality.style_content                          bundled digits: ours and tutorial, three seeds each
+    python -m benchmarks.quality.style_content --presets=mnist           ours on MNIST
+    python -m benchmarks.quality.style_content --presets= --overrides=kl_weight=0.3 --seeds=0
+    python -m benchmarks.quality.style_content --draw=docs/trade_off.png        reconstruction against leakage, of all rows so far
 
-Every run is `python launch.py --config=configs/cond_aae.py:TOKENS --config.seed=SEED` in a workdir of its own
+Every run is `python launch.py --config=configs/cond_aae.py:PRESETS --config.seed=SEED` in a workdir of its own
 below --workdir, so that a run cut off resumes and a finished one is only read. Figures are those of results.json, of
 the test split, used once, or with --split=validation of that one, to choose a recipe by; mean ± standard deviation
 (n - 1) over the seeds.
@@ -34,14 +34,14 @@ METRICS = (
     "code_std_max",
     "classifier_accuracy",
 )
-COLUMNS = {name: name for name in ("tokens", "overrides", "split", "seeds", "steps", "minutes", *METRICS)}
+COLUMNS = {name: name for name in ("presets", "overrides", "split", "seeds", "steps", "minutes", *METRICS)}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit status, that of the first run which fails."""
-    parser = records.parser("separation", __doc__)
+    parser = records.parser("quality.style_content", "separation", __doc__)
     add = parser.add_argument
-    add("--tokens", type=words, default=["", "tutorial"], metavar="A,B+C", help="variants; + joins tokens of one")
+    add("--presets", type=words, default=["", "tutorial"], metavar="A,B+C", help="variants; + joins presets of one")
     add("--overrides", type=words, default=[], metavar="KEY=VALUE,…", help="values of the recipe to change")
     add("--seeds", type=words, default=["0", "1", "2"], metavar="0,1,2")
     add("--split", choices=("test", "validation"), default="test", help="which the runs are judged by")
@@ -57,27 +57,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     records.prepare(options.out)
     overrides = options.overrides + ([] if options.split == "test" else [f"evaluation.split={options.split}"])
     rows = []
-    for tokens in options.tokens:
+    for presets in options.presets:
         try:
-            results = [run(tokens, seed, overrides, options.workdir) for seed in options.seeds]
+            results = [run(presets, seed, overrides, options.workdir) for seed in options.seeds]
         except subprocess.CalledProcessError as error:
             return error.returncode
-        rows.append(summary(tokens, options.overrides, options.seeds, results))
+        rows.append(summary(presets, options.overrides, options.seeds, results))
         records.append(options.out, rows[-1])
     print(records.table([row | shown(row) for row in rows], COLUMNS))
     return 0
 
 
-def run(tokens: str, seed: str, overrides: Sequence[str], workdir: Path) -> dict:
+def run(presets: str, seed: str, overrides: Sequence[str], workdir: Path) -> dict:
     """What results.json says of one run, which is trained if it has not been."""
-    folder = workdir / "-".join(["cond_aae", *filter(None, tokens.split("+")), *overrides, f"seed{seed}"])
-    return records.finished_run(f"cond_aae:{tokens.replace('+', ',')}", folder, (*overrides, f"seed={seed}"))
+    folder = workdir / "-".join(["cond_aae", *filter(None, presets.split("+")), *overrides, f"seed{seed}"])
+    return records.finished_run(f"cond_aae:{presets.replace('+', ',')}", folder, (*overrides, f"seed={seed}"))
 
 
-def summary(tokens: str, overrides: Sequence[str], seeds: Sequence[str], results: Sequence[dict]) -> dict:
+def summary(presets: str, overrides: Sequence[str], seeds: Sequence[str], results: Sequence[dict]) -> dict:
     """One row: every metric's value by seed."""
     return {
-        "tokens": tokens.replace("+", ","),
+        "presets": presets.replace("+", ","),
         "overrides": " ".join(overrides),
         "dataset": results[0]["dataset"],
         "split": results[0]["split"],
@@ -93,7 +93,7 @@ def summary(tokens: str, overrides: Sequence[str], seeds: Sequence[str], results
 
 def newest(rows: Sequence[dict]) -> list[dict]:
     """The last row of each recipe, data set and split: a row replaces those before it."""
-    return list({tuple(row[key] for key in ("dataset", "split", "tokens", "overrides")): row for row in rows}.values())
+    return list({tuple(row[key] for key in ("dataset", "split", "presets", "overrides")): row for row in rows}.values())
 
 
 def trade_off(rows: Sequence[dict]) -> plotting.Picture:
@@ -105,8 +105,8 @@ def trade_off(rows: Sequence[dict]) -> plotting.Picture:
         axes = figure.add_subplot(1, len(panels), number, title="{}, {} split".format(*panel))
         axes.axhline(0.1, color=plotting.PRIOR_GRAY, zorder=0)
         axes.set(xlabel="reconstruction MSE", ylabel="style leakage (gray: chance)", ylim=(0, 1.15))
-        for color, tokens in zip(plotting.PALETTE, dict.fromkeys(row["tokens"] for row in inside), strict=False):
-            points = (place(row) for row in inside if row["tokens"] == tokens)
+        for color, presets in zip(plotting.PALETTE, dict.fromkeys(row["presets"] for row in inside), strict=False):
+            points = (place(row) for row in inside if row["presets"] == presets)
             axes.plot(*zip(*points, strict=True), "o-", color=color)
         axes.margins(x=0.2)
         middle = sum(axes.get_xlim()) / 2
@@ -124,10 +124,10 @@ def place(row: dict) -> tuple[float, float]:
 
 
 def caption(row: dict) -> str:
-    """What tells a row from others: its tokens, what was changed but for the run's length, how far it is a style."""
-    lengths = ("steps", "evaluate_every", "checkpoint_every")
+    """What tells a row from others: its presets, what was changed but for the run's length, how far it is a style."""
+    lengths = ("steps", "eval_every", "checkpoint_every")
     changed = [override for override in row["overrides"].split() if override.partition("=")[0] not in lengths]
-    name = " ".join([row["tokens"] or "default", *changed])
+    name = " ".join([row["presets"] or "default", *changed])
     return f"{name}\nconsistency {statistics.mean(row['style_consistency']):.2f}"
 
 

@@ -1,7 +1,7 @@
 """Whether a run that is killed, over and over, ends as one that was left in peace.
 
-    python -m benchmarks.endurance                  100 kills
-    python -m benchmarks.endurance --kills=10 --seed=1
+    python -m benchmarks.robustness.kill_and_resume                  100 kills
+    python -m benchmarks.robustness.kill_and_resume --kills=10 --seed=1
 
 A short run of cond_aae that saves every few steps is killed (SIGKILL) at a random moment of its life, from its start to
 its last figure, and the same command is given again, until it has come to its end in spite of it; then another begins,
@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = records.parser("endurance", __doc__)
+    parser = records.parser("robustness.kill_and_resume", "endurance", __doc__)
     add = parser.add_argument
     add("--kills", type=records.count, default=100, metavar="N", help="(default: 100)")
     add("--seed", type=int, default=0, metavar="N", help="of the moments (default: 0)")

@@ -1,8 +1,8 @@
 """Whether a training step waits for its images: how fast they stream from files beside how fast a step takes them.
 
-    python -m benchmarks.input_throughput                        images of noise, 64 × 64, written for it as JPEG
-    python -m benchmarks.input_throughput --path=DIR             any folder of images, made 64 × 64
-    python -m benchmarks.input_throughput --config=vaegan --batch_size=128
+    python -m benchmarks.speed.input_throughput                        images of noise, 64 × 64, written for it as JPEG
+    python -m benchmarks.speed.input_throughput --path=DIR             any folder of images, made 64 × 64
+    python -m benchmarks.speed.input_throughput --config=vaegan --batch_size=128
 
 Three rates, in images a second, all of the program's own parts, each the median of --repeats turns:
 
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = records.parser("input_throughput", __doc__)
+    parser = records.parser("speed.input_throughput", "input_throughput", __doc__)
     add = parser.add_argument
     add("--path", type=Path, help="a folder of images (default: noise)")
     add("--images", type=records.count, default=2000, metavar="N", help="of noise (default: 2000)")

@@ -1,7 +1,7 @@
 """Where the time of a step goes: what its arithmetic and its memory would take at this machine's own rates.
 
-    python -m benchmarks.floor                            every config, under jit, on one device
-    python -m benchmarks.floor --configs=cond_aae --steps=50
+    python -m benchmarks.speed.roofline                            every config, under jit, on one device
+    python -m benchmarks.speed.roofline --configs=cond_aae --steps=50
 
 The step and its count of operations are those of `step_throughput`. The machine's rates are measured around each row,
 the best of all tries: they are what it can do, not what it does on a busy day.
@@ -37,7 +37,7 @@ PASS_BYTES = 2**28
 TRIES = 5
 COLUMNS = {
     "config": "config",
-    "tokens": "tokens",
+    "presets": "presets",
     "gflop_per_step": "GFLOP/step",
     "state_mb": "state MB",
     "matrix_gflop_per_s": "GFLOP/s",
@@ -59,10 +59,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     usage, _, meaning = __doc__.partition("The step and")
-    parser = records.parser("floor", usage, epilog="The step and" + meaning, allow_abbrev=False)
+    parser = records.parser("speed.roofline", "floor", usage, epilog="The step and" + meaning, allow_abbrev=False)
     add = parser.add_argument
     add("--configs", type=words, metavar="A,B", help="names in configs/ (default: all of them)")
-    add("--tokens", type=words, default=[""], metavar="A,B+C", help="as of step_throughput")
+    add("--presets", type=words, default=[""], metavar="A,B+C", help="as of step_throughput")
     add("--steps", type=count, default=100, metavar="N", help="steps a dispatch (default: 100)")
     add("--repeats", type=count, default=5, metavar="N", help="timed dispatches (default: 5)")
     return parser.parse_args(argv)
@@ -81,9 +81,9 @@ def run(options: argparse.Namespace) -> list[dict]:
         )
     step_throughput.set_up_jax(simulate=None)
     cases = [
-        Case(config, step_throughput.told(config, tokens), "jit", 1, None, options.steps, options.repeats)
+        Case(config, step_throughput.told(config, presets), "jit", 1, None, options.steps, options.repeats)
         for config in options.configs or records.recipes()
-        for tokens in options.tokens
+        for presets in options.presets
     ]
     return step_throughput.each_by_itself(benchmark, cases, options.out)
 
@@ -95,7 +95,7 @@ def benchmark(case: Case) -> dict:
     matrix, memory = (max(pair) for pair in zip(before, rates(), strict=True))
     config = step_throughput.read_config(case)
     state = state_bytes(models.build_model(config, load_dataset(config.data).spec))
-    kept = ("config", "tokens", "devices", "batch_size", "gflop_per_step", "device", "versions", "date")
+    kept = ("config", "presets", "devices", "batch_size", "gflop_per_step", "device", "versions", "date")
     return {key: row[key] for key in kept if key in row} | shares(
         row["gflop_per_step"], state / 1e6, matrix, memory, 1e3 / row["steps_per_s"]
     )

@@ -1,8 +1,8 @@
 """How a training step scales over devices: 1, 2, 4, … of them, under jit and under pmap.
 
-    python -m benchmarks.scaling                          all devices that jax sees
-    python -m benchmarks.scaling --simulate=8 --batch_size=104    8 CPU devices simulated on this machine's cores
-    python -m benchmarks.scaling --configs=cond_aae,dcgan --devices=1,8 --ways=jit
+    python -m benchmarks.speed.scaling                          all devices that jax sees
+    python -m benchmarks.speed.scaling --simulate=8 --batch_size=104    8 CPU devices simulated on this machine's cores
+    python -m benchmarks.speed.scaling --configs=cond_aae,dcgan --devices=1,8 --ways=jit
 
 Two ways to grow: strong, where the batch of the config is shared out over the devices, and weak, where each device has
 such a batch. All cases of a config take turns in one process, --steps steps each, and a turn's ratio is taken to one
@@ -63,10 +63,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = records.parser("scaling", __doc__, allow_abbrev=False)
+    parser = records.parser("speed.scaling", "scaling", __doc__, allow_abbrev=False)
     add = parser.add_argument
     add("--configs", type=words, default=["cond_aae"], metavar="A,B", help="names in configs/ (default: cond_aae)")
-    add("--tokens", default="", metavar="A,B", help="of each config")
+    add("--presets", default="", metavar="A,B", help="of each config")
     add("--ways", type=words, default=list(devices.PARALLEL_MODES), metavar="A,B", help="jit, pmap (default: both)")
     add("--growths", type=words, default=list(GROWTHS), metavar="A,B", help="strong, weak (default: both)")
     add("--devices", type=words, metavar="A,B", help="how many (default: 1, 2, 4, … all)")
@@ -123,7 +123,7 @@ def config_of(name: str, cases: Sequence[Case], options: argparse.Namespace) -> 
     Raises:
       ValueError: no such config, or its batch can't be shared out in all cases.
     """
-    config = records.recipe(name, step_throughput.told(name, options.tokens))
+    config = records.recipe(name, step_throughput.told(name, options.presets))
     config.batch_size = options.batch_size or config.batch_size
     for case in cases:
         devices.validate_parallelism(batch_of(config, case), case.way, mesh_of(case))
@@ -155,7 +155,7 @@ def measured(name: str, config: ConfigDict, cases: Sequence[Case], options: argp
     return [
         {
             "config": name,
-            "tokens": options.tokens,
+            "presets": options.presets,
             **case._asdict(),
             "simulated": step_throughput.is_simulated(),
             "batch_size": batches[i],

@@ -1,7 +1,7 @@
 """How long a run takes from the command to its first steps: the first time, and again.
 
-    python -m benchmarks.startup
-    python -m benchmarks.startup --config=cond_aae:mnist --repeats=5
+    python -m benchmarks.speed.startup
+    python -m benchmarks.speed.startup --config=cond_aae:mnist --repeats=5
 
 `launch.py` is started in a workdir of its own, with a compilation cache that is empty the first time and kept after it,
 and killed when it shows its first line of progress.
@@ -41,9 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = records.parser("startup", __doc__)
+    parser = records.parser("speed.startup", "startup", __doc__)
     add = parser.add_argument
-    add("--config", default="cond_aae", metavar="NAME[:TOKENS]", help="which recipe (default: %(default)s)")
+    add("--config", default="cond_aae", metavar="NAME[:PRESETS]", help="which recipe (default: %(default)s)")
     add("--repeats", type=records.count, default=5, metavar="N", help="starts after the first (default: 5)")
     return parser.parse_args(argv)
 
@@ -54,8 +54,8 @@ def run(options: argparse.Namespace) -> dict:
     Raises:
       ValueError: the config is unknown, a run ends before its first step; the file can't be written.
     """
-    name, _, tokens = options.config.partition(":")
-    config = records.recipe(name, tokens)
+    name, _, presets = options.config.partition(":")
+    config = records.recipe(name, presets)
     records.prepare(options.out)
     with tempfile.TemporaryDirectory() as folder:
         first, *later = (seconds(options.config, Path(folder), number) for number in range(1 + options.repeats))
@@ -74,8 +74,8 @@ def run(options: argparse.Namespace) -> dict:
 
 def seconds(config: str, folder: Path, number: int) -> float:
     """From the command to the first line of progress of one start."""
-    name, colon, tokens = config.partition(":")
-    recipe = f"--config={records.REPOSITORY / 'configs' / name}.py{colon}{tokens}"
+    name, colon, presets = config.partition(":")
+    recipe = f"--config={records.REPOSITORY / 'configs' / name}.py{colon}{presets}"
     command = [sys.executable, str(records.REPOSITORY / "launch.py"), recipe, f"--workdir={folder / str(number)}"]
     cache = {"JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"), "JAX_ENABLE_COMPILATION_CACHE": "true"}
     began = time.monotonic()

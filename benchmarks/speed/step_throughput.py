@@ -1,8 +1,8 @@
 """How fast the program trains: steps and images a second of every config, under jit and under pmap.
 
-    python -m benchmarks.step_throughput                                      every config, jit and pmap, all devices
-    python -m benchmarks.step_throughput --configs=cond_aae --tokens=,tutorial
-    python -m benchmarks.step_throughput --simulate=8 --batch_size=800        8 CPU devices of one machine's cores
+    python -m benchmarks.speed.step_throughput                                      every config, jit and pmap, all devices
+    python -m benchmarks.speed.step_throughput --configs=cond_aae --presets=,tutorial
+    python -m benchmarks.speed.step_throughput --simulate=8 --batch_size=800        8 CPU devices of one machine's cores
 
 The step is the program's own: `parallel.compile_steps(training.make_step(algorithm), mesh, how)`, on the config's data
 set, its networks and batch size. Each row is measured in a process of its own, since peak memory never goes down.
@@ -48,7 +48,7 @@ from jaxgen.types import Split
 
 COLUMNS = {
     "config": "config",
-    "tokens": "tokens",
+    "presets": "presets",
     "parallel": "way",
     "devices": "devices",
     "simulated": "simulated",
@@ -70,7 +70,7 @@ class Case(NamedTuple):
     """What one row measures."""
 
     config: str
-    tokens: str  # comma-separated, as behind the config's name
+    presets: str  # comma-separated, as behind the config's name
     parallel: str
     devices: int | None  # None: all
     batch_size: int | None  # None: the config's
@@ -86,12 +86,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     usage, _, meaning = __doc__.partition("The step is")
-    parser = records.parser("step_throughput", usage, epilog="The step is" + meaning, allow_abbrev=False)
+    parser = records.parser(
+        "speed.step_throughput", "step_throughput", usage, epilog="The step is" + meaning, allow_abbrev=False
+    )
     add = parser.add_argument
     add("--configs", type=words, metavar="A,B", help="names in configs/ (default: all of them)")
-    add("--tokens", type=words, default=[""], metavar="A,B+C",
-        help="variants of each config: comma-separated, an empty one is the config itself, + joins the tokens of one, "
-        "so --tokens=,tutorial,mnist+tutorial are three (default: the config itself; of a folder: digits)")  # fmt: skip
+    add("--presets", type=words, default=[""], metavar="A,B+C",
+        help="variants of each config: comma-separated, an empty one is the config itself, + joins the presets of one, "
+        "so --presets=,tutorial,mnist+tutorial are three (default: the config itself; of a folder: digits)")  # fmt: skip
     add("--parallel", type=words, default=list(devices.PARALLEL_MODES), metavar="A,B", help="jit, pmap (default: both)")
     add("--devices", type=count, metavar="N", help="use the first N devices (default: all)")
     add("--simulate", type=count, metavar="N", help="simulate N CPU devices; the rows say so")
@@ -109,9 +111,9 @@ def run(options: argparse.Namespace) -> list[dict]:
     """
     set_up_jax(options.simulate)
     cases = [
-        Case(config, told(config, tokens), way, options.devices, options.batch_size, options.steps, options.repeats)
+        Case(config, told(config, presets), way, options.devices, options.batch_size, options.steps, options.repeats)
         for config in options.configs or records.recipes()
-        for tokens in options.tokens
+        for presets in options.presets
         for way in options.parallel
     ]
     return each_by_itself(benchmark, cases, options.out)
@@ -127,18 +129,18 @@ def each_by_itself(measure: Callable[[Case], dict], cases: Sequence[Case], out: 
     records.prepare(out)
     rows = []
     for case in cases:
-        print(f"measuring {case.config}:{case.tokens} under {case.parallel} …", file=sys.stderr, flush=True)
+        print(f"measuring {case.config}:{case.presets} under {case.parallel} …", file=sys.stderr, flush=True)
         row = in_new_process(measure, case)
         records.append(out, row)
         rows.append(row)
     return rows
 
 
-def told(config: str, tokens: str) -> str:
+def told(config: str, presets: str) -> str:
     """Tokens as behind the config's name; the bundled digits where a folder of images would have to be at hand."""
-    if not tokens and records.recipe(config).data.source == "folder":
+    if not presets and records.recipe(config).data.source == "folder":
         return "digits"
-    return tokens.replace("+", ",")
+    return presets.replace("+", ",")
 
 
 def set_up_jax(simulate: int | None) -> None:
@@ -163,19 +165,19 @@ def check(cases: Sequence[Case]) -> None:
 
 
 def read_config(case: Case):
-    config = records.recipe(case.config, case.tokens)
+    config = records.recipe(case.config, case.presets)
     config.parallel = case.parallel
     config.batch_size = case.batch_size or config.batch_size
     return config
 
 
-def mesh_of(devices: int | None) -> jax.sharding.Mesh:
+def mesh_of(count: int | None) -> jax.sharding.Mesh:
     available = jax.devices()
-    if devices and devices > len(available):
+    if count and count > len(available):
         raise ValueError(
-            f"devices={devices} is more than the {len(available)} that jax sees; on a CPU, try --simulate={devices}"
+            f"devices={count} is more than the {len(available)} that jax sees; on a CPU, try --simulate={count}"
         )
-    return devices.data_mesh(available[:devices])
+    return devices.data_mesh(available[:count])
 
 
 def benchmark(case: Case) -> dict:
@@ -188,7 +190,7 @@ def benchmark(case: Case) -> dict:
     gflop = gflop_per_step(model, dataset.train, config.batch_size)
     return {
         "config": case.config,
-        "tokens": case.tokens,
+        "presets": case.presets,
         "parallel": case.parallel,
         "devices": mesh.size,
         "simulated": is_simulated(),

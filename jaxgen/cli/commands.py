@@ -70,7 +70,7 @@ def load_run_model(config, workdir: str | Path) -> TrainedModel:
       ValueError: the workdir is no run, has no checkpoint, or holds another family's.
     """
     trained = load_model(workdir)
-    if trained.config["algorithm"] != config.model:
+    if trained.config["model"] != config.model:
         raise ValueError(
             f"workdir={workdir} holds a run of algorithm={trained.config['algorithm']}, and --config says "
             f"{config.model}; name the run's own config, or another --workdir"

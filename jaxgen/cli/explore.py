@@ -130,12 +130,10 @@ def latent_walk(config, workdir: str | Path, options: ModeOptions = DEFAULTS) ->
 
 def reconstruct(config, workdir: str | Path, options: ModeOptions = DEFAULTS) -> list[Path]:
     """Images above what the decoder makes of their codes; `reconstruct.npz` holds both, and the codes."""
-    this = load_run(config, workdir)
-    _check_encodes(this.model, "reconstruct")
+    this = _with_encoder(config, workdir, "reconstruct")
     images, labels = _images(this, options, options.count or (None if options.images else RECONSTRUCTED))
     arrays = {"images": images, "reconstructions": this.model.reconstruct(images, labels)}
-    if this.model.model.has_latent:
-        arrays["codes"] = this.model.encode_mean(images, labels)
+    arrays["codes"] = this.model.encode_mean(images, labels)
     still = _png(this, "reconstruct", plotting.reconstruction_pairs(images, arrays["reconstructions"]))
     write_npz_atomic(this.workdir / "reconstruct.npz", **arrays)
     return _said([still, this.workdir / "reconstruct.npz"])
@@ -191,7 +189,7 @@ def _with_code(config, workdir: str | Path, mode: str) -> LoadedRun:
 
 
 def _check_code(trained: TrainedModel, mode: str) -> None:
-    if not trained.model.has_latent:
+    if not isinstance(trained.model, LatentVariableModel):
         raise ValueError(f"{type(trained.model).__name__} has no code, which --mode={mode} needs")
 
 

@@ -75,7 +75,13 @@ def validate_config(config: ConfigDict) -> None:
         if config[key] < 1:
             instead = 1 if key == "num_seeds" else 100
             raise ValueError(f"{key}={config[key]} must be at least 1; try --config.{key}={instead}")
-    for key, least in (("seed", 0), ("labels", -1), ("labelled_every", 0), ("seeds_at_once", 0), ("shift", 0)):
+    for key, least in (
+        ("seed", 0),
+        ("num_labeled", -1),
+        ("labeled_every_n", 0),
+        ("seeds_per_vmap", 0),
+        ("random_shift", 0),
+    ):
         if config[key] < least:
             raise ValueError(f"{key}={config[key]} must be at least {least}; try --config.{key}={least}")
     for name, rate in config.learning_rates.items():

@@ -41,7 +41,7 @@ def load_dataset(config) -> Dataset:
             f"a TFDS set is named by --config.data.source=tfds --config.data.name=NAME, "
             "a folder of images by --config.data.source=folder --config.data.path=DIR"
         )
-    for key in ("size", "split_seed", "budget"):
+    for key in ("image_size", "split_seed", "memory_budget_mib"):
         if config[key] < 0:
             raise ValueError(f"data.{key}={config[key]} must be at least 0; try --config.data.{key}=0")
     dataset = SOURCES[config.source](config)
@@ -56,12 +56,12 @@ def with_resident_subsets(dataset: Dataset, config) -> Dataset:
     Raises:
       ValueError: what is asked for needs all pixels at once.
     """
-    for key, value, needs in (("tint", config.tint_by_class, True), ("binarisation", config.binarization, "static")):
+    for key, value, needs in (("tint_by_class", config.tint_by_class, True), ("binarization", config.binarization, "static")):
         if value == needs:
             size = size_in_mib(sum(len(split.label) for split in dataset[1:4]), dataset.image_shape)
             raise ValueError(
                 f"data.{key}={value!r} needs a set that memory holds, and {dataset.name} has {size:,.0f} MiB, "
-                f"more than data.budget={config.memory_budget_mib}; try --config.data.memory_budget_mib={math.ceil(size)}"
+                f"more than data.memory_budget_mib={config.memory_budget_mib}; try --config.data.memory_budget_mib={math.ceil(size)}"
             )
     room = max(MIN_RESIDENT_IMAGES, int(config.memory_budget_mib / 3 / size_in_mib(1, dataset.image_shape)))
     parts = {name: load_subset(getattr(dataset, name), room, draw) for draw, name in enumerate(SPLITS)}
@@ -77,7 +77,7 @@ def load_subset(data: Split, room: int, draw: int) -> Split:
     index = np.sort(epoch_permutation(SPLIT_SEED, draw, len(data.label))[:room])
     part = take_examples(data, index)
     path, key = cache_dir("data") / f"part-{part.image.key[:16]}.npz", part.image.key
-    return part._replace(image=load_or_compute(path, key, lambda: {"image": part.image.in_memory()})["image"])
+    return part._replace(image=load_or_compute(path, key, lambda: {"image": part.image.read_all()})["image"])
 
 
 def _load_tfds(config) -> Dataset:

@@ -74,7 +74,7 @@ def stream_batches(
 
     def examples(step: int) -> Split:
         at = index(int(step))
-        return Split(data.image.take(at), gather_labels(data.label, at))
+        return Split(data.image.read_batch(at), gather_labels(data.label, at))
 
     threads = os.cpu_count() or 1
     ahead = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads)

@@ -41,7 +41,7 @@ def evaluate_validation(trained: TrainedModel, dataset: Dataset, config, measure
     """What is measured on the validation split as training goes on: of each example, and what the family watches."""
     metrics = mean_metrics(measures, trained.params, trained.stats, dataset.validation)
     options = {"split": "validation", "samplers": ("prior",)}
-    options["quality_samples"] = min(config.evaluation.num_samples, MAX_VALIDATION_SAMPLES)
+    options["num_samples"] = min(config.evaluation.num_samples, MAX_VALIDATION_SAMPLES)
     config = ConfigDict({**config, "evaluation": {**config.evaluation, **options}})
     for name in trained.model.validation_evaluators:
         metrics |= EVALUATORS[name](trained, dataset, config)
@@ -117,7 +117,7 @@ def likelihood(trained: TrainedModel, dataset: Dataset, config) -> dict[str, flo
     """
     data, model = evaluation_split(dataset, config), trained.model
     batches, draws = padded_batches(data, IMAGES_AT_ONCE), config.evaluation.importance_samples
-    found = likelihood_bounds(model.log_weights, trained.params, trained.stats, batches, draws, seed=config.seed)
+    found = likelihood_bounds(model.sample_log_importance_weights, trained.params, trained.stats, batches, draws, seed=config.seed)
     measures = mean_metrics(compile_metric_sums(model), trained.params, trained.stats, data)
     elbo = float(found.elbo.mean())
     return {
@@ -183,8 +183,8 @@ def prior_component_accuracy(trained: TrainedModel, dataset: Dataset, config) ->
     codes, prior = encode_split(trained, evaluation_split(dataset, config)), trained.model.prior
     draws = prior.sample_component(jax.random.key(config.seed + 1), jnp.asarray(codes.label))
     return {
-        "prior_component_accuracy": float((prior.nearest_piece(jnp.asarray(codes.code)) == codes.label).mean()),
-        "prior_component_accuracy_of_prior": float((prior.nearest_piece(draws) == codes.label).mean()),
+        "prior_component_accuracy": float((prior.nearest_component(jnp.asarray(codes.code)) == codes.label).mean()),
+        "prior_component_accuracy_of_prior": float((prior.nearest_component(draws) == codes.label).mean()),
     }
 
 
@@ -265,7 +265,7 @@ def denoising(trained: TrainedModel, dataset: Dataset, config) -> dict[str, floa
     The noise is that of training, clipped to [0, 1] as a picture is; `psnr_noisy` and `psnr_denoised` beside it.
     """
     clean = to_float_images(evaluation_split(dataset, config).image)
-    noisy = np.asarray(add_gaussian_noise(jnp.asarray(clean), jax.random.key(config.seed), trained.model.noise))
+    noisy = np.asarray(add_gaussian_noise(jnp.asarray(clean), jax.random.key(config.seed), trained.model.input_noise_std))
     before, after = (float(psnr(clean, images).mean()) for images in (noisy, trained.reconstruct(noisy)))
     return {"psnr_noisy": before, "psnr_denoised": after, "psnr_gain": after - before}
 

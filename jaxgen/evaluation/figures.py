@@ -70,7 +70,7 @@ def cluster_embedding_scatter(trained: TrainedModel, dataset: Dataset, split: Sp
     model, count = trained.model, min(SHOWN_CODES, len(split.image))
     drawn = jax.nn.one_hot(np.arange(count) % model.num_conditions, model.num_conditions)
     expected = model.add_cluster_head(trained.params, trained.stats, trained.sample_prior(count), drawn)
-    found = jax.jit(model.places)(trained.params, trained.stats, to_float_images(split.image[:count]))
+    found = jax.jit(model.cluster_embeddings)(trained.params, trained.stats, to_float_images(split.image[:count]))
     return plotting.plot_codes_vs_prior(found, expected, split.label[:count], dataset.class_names)
 
 
@@ -98,7 +98,7 @@ def denoising(trained: TrainedModel, dataset: Dataset, split: Split, count: int 
     """Images under the noise that the model is trained against, what it makes of them, and the clean ones."""
     del dataset
     clean = to_float_images(split.image[:count])
-    noisy = np.asarray(add_gaussian_noise(jnp.asarray(clean), jax.random.key(0), trained.model.noise))
+    noisy = np.asarray(add_gaussian_noise(jnp.asarray(clean), jax.random.key(0), trained.model.input_noise_std))
     return plotting.labeled_rows({"noisy": noisy, "denoised": trained.reconstruct(noisy), "clean": clean})
 
 
@@ -119,7 +119,7 @@ def colorized(trained: TrainedModel, dataset: Dataset, split: Split, count: int 
     del dataset
     originals = to_float_images(split.image[:count])
     batch = Batch(jnp.asarray(originals), split.label[:count], np.ones(len(originals), np.float32))
-    grey = np.asarray(trained.model.shown(batch))
+    grey = np.asarray(trained.model.grayscale_inputs(batch))
     seen = "grey" if trained.model.base_model is None else "the VAE's"
     return plotting.labeled_rows({seen: grey, "colorized": trained.colorize(grey), "original": originals})
 

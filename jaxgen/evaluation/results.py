@@ -41,7 +41,7 @@ def compute_results(
     """What `results.json` holds; `seconds` of training are None where they are not known."""
     of_each = [evaluators.evaluate_model(trained, dataset, config) for trained in trained_models]
     metrics, spread = seeds.mean_over_seeds(of_each), seeds.std_over_seeds(of_each)
-    protocol = {"binarisation": config.data.binarization, **trained_models[0].model.evaluation_notes}
+    protocol = {"binarization": config.data.binarization, **trained_models[0].model.evaluation_notes}
     if any("frechet" in name for name in metrics):
         judged = evaluators.evaluation_split(dataset, config)
         protocol["features"] = sample_quality.describe_features(dataset, judged, config.evaluation.classifier_steps)

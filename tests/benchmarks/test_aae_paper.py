@@ -15,8 +15,8 @@ ROWS = [pytest.param(row, id=f"{table}: {row.name}") for table, rows in TABLES.i
 @pytest.mark.parametrize("budget", tables.BUDGETS)
 @pytest.mark.parametrize("row", ROWS)
 def test_every_row_is_a_recipe_that_can_be_run(row, budget):
-    name, _, tokens = row.config.partition(":")
-    config = records.recipe(name, tokens)
+    name, _, presets = row.config.partition(":")
+    config = records.recipe(name, presets)
     assert config.data.name == "mnist"
     changes = aae_paper.values(row, aae_paper.parse(["--budget", budget]))
     typed = {key: ast.literal_eval(value) if isinstance(value, str) else value for key, value in changes.items()}

@@ -126,7 +126,7 @@ def test_the_picture_has_two_panels_with_a_color_a_codec():
     points = [Point("pca", "components 1", 1.0, 10.0, 0.1), Point("pca", "components 2", 2.0, 12.0, 0.2)]
     alone = compression.drawn(points, "tiny")
     both = compression.drawn([*points, Point("autoencoder", "a", 4.0, 15.0, 0.5)], "tiny")
-    color = np.array([int(compression.figures.PALETTE[1][i : i + 2], 16) for i in (1, 3, 5)])
+    color = np.array([int(compression.plotting.PALETTE[1][i : i + 2], 16) for i in (1, 3, 5)])
     for half in np.array_split(both, 2, axis=1):
         assert (half == color).all(-1).any()
     assert not (alone == color).all(-1).any()

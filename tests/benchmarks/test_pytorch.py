@@ -15,12 +15,12 @@ from benchmarks.speed.pytorch.cases import NO_DROPOUT, PLAIN, PLAIN_VAEGAN, SLOP
 from jaxgen import models
 
 SHAPE = (16, 16, 3)
-CASE = Case("dcgan", {**compare.CASES["dcgan32"].changes, "base_channels": 4, "batch_size": 6}, SHAPE, "torch_gan")
+CASE = Case("dcgan", {**compare.CASES["dcgan32"].changes, "base_channels": 4, "batch_size": 6}, SHAPE, "gan")
 HIDDEN = {"hidden_sizes": (16, 12), "batch_size": 6}
-FAST = {"rates.reconstruction": 3e-2}  # of what else hardly moves in three steps
+FAST = {"learning_rates.reconstruction": 3e-2}  # of what else hardly moves in three steps
 FASTER = {f"learning_rates.{player}": 1e-2 for player in ("reconstruction", "critic", "encoder")}
 MLPS = {
-    "cond_aae": Case("cond_aae", {**HIDDEN, "critic_hidden_sizes": (8, 8)}, (6, 6, 1), "torch_aae"),
+    "cond_aae": Case("cond_aae", {**HIDDEN, "critic_hidden_sizes": (8, 8)}, (6, 6, 1), "aae"),
     "cond_aae, another game": Case(
         "cond_aae",
         {
@@ -31,32 +31,34 @@ MLPS = {
             "encoder_negative_slope": 0.1,
         },
         (6, 6, 1),
-        "torch_aae",
+        "aae",
     ),
     "tutorial": Case(
         "cond_aae:tutorial",
         {**HIDDEN, "critic_hidden_sizes": (8, 8), "lr_schedule": "cosine", **FASTER},
         (6, 6, 1),
-        "torch_tutorial",
+        "tutorial_loop",
         checked=NO_DROPOUT,
     ),
-    "ae": Case("ae", HIDDEN, (6, 6, 1), "torch_autoencoder"),
-    "denoising_ae": Case("denoising_ae", {**HIDDEN, "mask_ratio": 0.0}, (6, 6, 1), "torch_autoencoder"),
-    "vae": Case("vae", HIDDEN, (6, 6, 1), "torch_autoencoder"),
-    "aae": Case("aae", {**HIDDEN, "critic_hidden_sizes": (8,)}, (6, 6, 1), "torch_aae"),
-    "hash_ae": Case("hash_ae", {**HIDDEN, "mask_ratio": 0.0, **FAST}, (6, 6, 1), "torch_autoencoder"),
-    "conv_ae": Case("conv_ae", {"batch_size": 6, **FAST}, (12, 12, 1), "torch_autoencoder"),
-    "anime_vae": Case("anime_vae", {**HIDDEN, "dropout_rate": 0.0, "rates.elbo": 1e-2}, (6, 6, 1), "torch_autoencoder"),
-    "colorizer": Case("colorizer", {**HIDDEN, "dropout_rate": 0.0}, (7, 7, 3), "torch_colorizer"),
-    "semi_aae": Case("semi_aae", {**HIDDEN, "critic_hidden_sizes": (8,)}, (6, 6, 1), "torch_categorical", SLOPES),
-    "cluster_aae": Case("cluster_aae", {**HIDDEN, "critic_hidden_sizes": (8,)}, (6, 6, 1), "torch_categorical", SLOPES),
+    "ae": Case("ae", HIDDEN, (6, 6, 1), "autoencoder"),
+    "denoising_ae": Case("denoising_ae", {**HIDDEN, "mask_ratio": 0.0}, (6, 6, 1), "autoencoder"),
+    "vae": Case("vae", HIDDEN, (6, 6, 1), "autoencoder"),
+    "aae": Case("aae", {**HIDDEN, "critic_hidden_sizes": (8,)}, (6, 6, 1), "aae"),
+    "hash_ae": Case("hash_ae", {**HIDDEN, "mask_ratio": 0.0, **FAST}, (6, 6, 1), "autoencoder"),
+    "conv_ae": Case("conv_ae", {"batch_size": 6, **FAST}, (12, 12, 1), "autoencoder"),
+    "anime_vae": Case(
+        "anime_vae", {**HIDDEN, "dropout_rate": 0.0, "learning_rates.elbo": 1e-2}, (6, 6, 1), "autoencoder"
+    ),
+    "colorizer": Case("colorizer", {**HIDDEN, "dropout_rate": 0.0}, (7, 7, 3), "colorizer"),
+    "semi_aae": Case("semi_aae", {**HIDDEN, "critic_hidden_sizes": (8,)}, (6, 6, 1), "categorical_aae", SLOPES),
+    "cluster_aae": Case("cluster_aae", {**HIDDEN, "critic_hidden_sizes": (8,)}, (6, 6, 1), "categorical_aae", SLOPES),
 }
 VAEGAN = {**PLAIN_VAEGAN, "batch_size": 6, "base_channels": 8, "dense_units": 16, "latent_size": 5, "critic_layers": ()}
 VAEGAN["feature_layers"] = (("space_to_depth", 2), ("conv", 4, 3, 1, 1), ("leaky_relu", 0.2), ("conv", 8, 4, 2, 1))
 CONVS = {
     "conv": CASE,
-    "dense_units": Case("gan", {**PLAIN, "batch_size": 6}, (6, 6, 1), "torch_gan"),
-    "vaegan": Case("vaegan", VAEGAN, SHAPE, "torch_vaegan"),
+    "dense_units": Case("gan", {**PLAIN, "batch_size": 6}, (6, 6, 1), "gan"),
+    "vaegan": Case("vaegan", VAEGAN, SHAPE, "vaegan"),
 }
 
 
@@ -98,7 +100,7 @@ def test_a_peer_draws_and_judges_as_ours_does():
 
 def uncompiled(case, monkeypatch):
     """The peer of a case without the forms that take a minute to compile."""
-    peer = importlib.import_module(f"benchmarks.{case.peer}")
+    peer = importlib.import_module(f"benchmarks.speed.pytorch.{case.peer}")
     monkeypatch.setattr(peer, "FORMS", tuple(form for form in peer.FORMS if not form.startswith("compile")))
     return peer
 
@@ -110,7 +112,7 @@ def test_the_first_steps_agree_and_are_seen_to_differ_where_they_do(name, monkey
     (model, config), data = built(case), compare.noise(case.image_shape)
     peer = uncompiled(case, monkeypatch)
     compare.check(peer, model, config, data)
-    other, _ = built(case, **{"rates.critic": 1e-2})
+    other, _ = built(case, **{"learning_rates.critic": 1e-2})
     with pytest.raises(ValueError, match=r"the first steps differ: .* in jaxgen, .* in PyTorch, eager"):
         compare.check(peer, other, config, data)
 
@@ -136,7 +138,7 @@ def test_a_peer_computes_on_one_device_wherever_it_is_placed(name, monkeypatch):
     case = {**MLPS, **CONVS}[name]
     (model, config), data = built(case), compare.noise(case.image_shape)
     monkeypatch.setattr(compare, "torch_device", lambda: "meta")  # which computes shapes alone, and refuses any other
-    peer, params = importlib.import_module(f"benchmarks.{case.peer}"), compare.first_params(model)
+    peer, params = importlib.import_module(f"benchmarks.speed.pytorch.{case.peer}"), compare.first_params(model)
     step = compare.stepper(peer, model, params, config, data, "eager")
     index = torch.zeros(config.batch_size, dtype=torch.int64, device="meta")
     found = step(index, partial(torch.randn, device="meta"))

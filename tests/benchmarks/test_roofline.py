@@ -11,7 +11,7 @@ from benchmarks.speed import roofline
 
 def test_a_rows_shares_add_up(tmp_path, capsys):
     out = tmp_path / "rows.jsonl"
-    few = ["--configs=vae", "--tokens=smoke", "--steps=2", "--repeats=2", f"--out={out}"]
+    few = ["--configs=vae", "--presets=smoke", "--steps=2", "--repeats=2", f"--out={out}"]
     assert roofline.main(few) == 0, capsys.readouterr().err
     row = json.loads(out.read_text())
     assert row["floor_ms"] == pytest.approx(row["matrix_ms"] + row["memory_ms"])

@@ -21,7 +21,7 @@ def run(*arguments, timeout=300):
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory):
     out = tmp_path_factory.mktemp("scaling") / "rows.jsonl"
-    few = ("--configs=cond_aae", "--tokens=smoke", "--simulate=4", "--devices=1,4", "--steps=2", "--repeats=2")
+    few = ("--configs=cond_aae", "--presets=smoke", "--simulate=4", "--devices=1,4", "--steps=2", "--repeats=2")
     ran = run(*few, f"--out={out}")
     assert ran.returncode == 0, ran.stderr
     assert "simulated devices share the cores of one" in ran.stdout
@@ -63,7 +63,7 @@ def test_the_outputs_of_collectives_are_counted_and_no_others():
 
 
 def test_a_batch_that_the_devices_do_not_divide_is_refused_with_one_that_they_do(tmp_path):
-    few = ("--configs=gan", "--tokens=smoke", "--simulate=4", "--batch_size=6", "--steps=1", "--repeats=1")
+    few = ("--configs=gan", "--presets=smoke", "--simulate=4", "--batch_size=6", "--steps=1", "--repeats=1")
     ran = run(*few, f"--out={tmp_path / 'rows.jsonl'}")
     assert ran.returncode == 2
     assert ran.stderr.splitlines()[-1] == "error: batch_size=6 must be divisible by 4 devices; try --batch_size=4"

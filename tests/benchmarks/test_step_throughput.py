@@ -23,13 +23,13 @@ from jaxgen.training import loop
 from jaxgen.types import TrainState
 
 KEYS = (
-    "config tokens parallel devices simulated batch_size steps_per_s steps_per_s_min steps_per_s_max images_per_s "
+    "config presets parallel devices simulated batch_size steps_per_s steps_per_s_min steps_per_s_max images_per_s "
     "compile_s gflop_per_step gflop_per_s peak_memory_mib peak_memory_of final_loss device versions date"
 )
 
 
-def tiny_recipe(tokens):
-    config = read_config("cond_aae", tokens)
+def tiny_recipe(presets):
+    config = read_config("cond_aae", presets)
     config.hidden_sizes = config.critic_hidden_sizes = (16,)
     return config
 
@@ -60,7 +60,7 @@ def printed_and_rows(tmp_path_factory):
         patch.setattr(step_throughput, "set_up_jax", lambda simulate: None)
         patch.setattr(step_throughput, "in_new_process", lambda function, *arguments: function(*arguments))
         patch.setattr("builtins.print", lambda *words, **options: printed.append(" ".join(words)))
-        options = ["--tokens=smoke", "--devices=1", "--batch_size=6", "--steps=3", "--repeats=3", f"--out={out}"]
+        options = ["--presets=smoke", "--devices=1", "--batch_size=6", "--steps=3", "--repeats=3", f"--out={out}"]
         assert step_throughput.main(options) == 0
     return printed, [json.loads(line) for line in out.read_text().splitlines()]
 
@@ -70,7 +70,7 @@ def test_a_row_holds_every_key_and_its_numbers_agree(printed_and_rows):
     assert [row["parallel"] for row in rows] == ["jit", "pmap"]
     for row in rows:
         assert list(row) == KEYS.split()
-        assert (row["config"], row["tokens"], row["devices"], row["batch_size"]) == ("tiny", "smoke", 1, 6)
+        assert (row["config"], row["presets"], row["devices"], row["batch_size"]) == ("tiny", "smoke", 1, 6)
         assert row["images_per_s"] == pytest.approx(6 * row["steps_per_s"])
         assert row["gflop_per_s"] == pytest.approx(row["gflop_per_step"] * row["steps_per_s"])
         assert 0 < row["steps_per_s_min"] <= row["steps_per_s"] <= row["steps_per_s_max"]

@@ -3,7 +3,7 @@
 from benchmarks.quality import style_content
 
 ROW = {
-    "tokens": "mnist",
+    "presets": "mnist",
     "overrides": "steps=2500 rates.encoder=1e-3",
     "dataset": "mnist",
     "split": "validation",
@@ -20,7 +20,7 @@ def test_a_cell_is_the_mean_and_the_sample_standard_deviation():
 
 def test_a_caption_names_what_was_changed_but_not_how_long_the_run_was():
     assert style_content.caption(ROW) == "mnist rates.encoder=1e-3\nconsistency 0.80"
-    assert style_content.caption(ROW | {"tokens": "", "overrides": ""}) == "default\nconsistency 0.80"
+    assert style_content.caption(ROW | {"presets": "", "overrides": ""}) == "default\nconsistency 0.80"
 
 
 def test_the_trade_off_has_a_panel_a_data_set_and_split():

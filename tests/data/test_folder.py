@@ -167,7 +167,7 @@ def test_trouble_of_the_machine_is_not_remembered_as_the_files(error, tmp_path, 
         raise error
 
     with monkeypatch.context() as patched:
-        patched.setattr(image_files, "converted", troubled)
+        patched.setattr(image_files, "to_gray_or_rgb", troubled)
         with pytest.raises(type(error)):
             load_dataset(config(root))
     assert not list(cache.glob("*.npz"))

@@ -21,6 +21,7 @@ from jaxgen.data import (
     padded_batches,
 )
 from jaxgen.data.batching import _permutations, epoch_permutation
+from jaxgen.data.sources import digits as digits_source
 from jaxgen.data.sources import tfds
 from jaxgen.types import DatasetSpec, Split
 
@@ -139,10 +140,10 @@ def test_the_digits_are_kept_and_found_again_without_scikit_learn(digits, monkey
     def not_reached():
         raise AssertionError("the kept digits are read")
 
-    monkeypatch.setattr(dataset, "_enlarged_digits", not_reached)
+    monkeypatch.setattr(digits_source, "_enlarged_digits", not_reached)
     again = load_dataset(config(source="digits"))
     assert again.content_id == digits.content_id
-    monkeypatch.setattr(dataset, "ENLARGED", 0)  # as of another version
+    monkeypatch.setattr(digits_source, "ENLARGED", 0)  # as of another version
     with pytest.raises(AssertionError, match="the kept digits are read"):
         load_dataset(config(source="digits"))
 

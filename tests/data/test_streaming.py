@@ -13,7 +13,7 @@ from PIL import Image
 
 import jaxgen
 from jaxgen.config.base import base_config
-from jaxgen.data import ImageStream, dataset, load_dataset, steps_per_transfer, streaming
+from jaxgen.data import ImageStream, load_dataset, loading, steps_per_transfer, streaming
 from jaxgen.distributed import devices
 from jaxgen.optimization import seeds
 from jaxgen.training import batches
@@ -101,7 +101,7 @@ def config(root, **changes):
 
 
 def test_a_folder_over_the_budget_is_the_folder_in_memory_in_the_same_splits(folder, monkeypatch, caplog):
-    monkeypatch.setattr(dataset, "FEWEST_IN_PART", 10)
+    monkeypatch.setattr(loading, "MIN_RESIDENT_IMAGES", 10)
     caplog.set_level("INFO")
     memory, streamed = load_dataset(config(folder)), load_dataset(config(folder, budget=0))
     assert memory.stream is None
@@ -117,7 +117,7 @@ def test_a_folder_over_the_budget_is_the_folder_in_memory_in_the_same_splits(fol
 
 def test_a_second_start_decodes_no_image_of_a_streamed_folder_but_those_to_train_on(folder, monkeypatch):
     first = load_dataset(config(folder, budget=0))
-    monkeypatch.setattr(ImageStream, "in_memory", lambda self: pytest.fail("decoded again"))
+    monkeypatch.setattr(ImageStream, "read_all", lambda self: pytest.fail("decoded again"))
     second = load_dataset(config(folder, budget=0))
     np.testing.assert_array_equal(first.test.image, second.test.image)
 

@@ -239,9 +239,9 @@ def test_a_fault_of_ours_shows_its_traceback_and_waits_for_no_peer(several, monk
 
     left = []
     monkeypatch.setattr(program, "act", faulty)
-    monkeypatch.setattr(devices, "prepare", lambda: None)
-    monkeypatch.setattr(processes, "several", lambda: several)
-    monkeypatch.setattr(processes, "leave", left.append)
+    monkeypatch.setattr(devices, "configure_jax", lambda: None)
+    monkeypatch.setattr(processes, "is_multiprocess", lambda: several)
+    monkeypatch.setattr(processes, "exit_process", left.append)
     options = dict.fromkeys((*program.PLACE, "profile")) | {"distributed": False}
     with contextlib.nullcontext() if several else pytest.raises(TypeError, match="ours"):
         program.hand_over(None, "run", "train", options)
@@ -257,6 +257,6 @@ def test_a_fault_of_ours_shows_its_traceback_and_waits_for_no_peer(several, monk
     ],
 )
 def test_among_peers_a_full_device_is_not_taken_for_a_lost_peer(said, raised, monkeypatch):
-    monkeypatch.setattr(processes, "several", lambda: True)
+    monkeypatch.setattr(processes, "is_multiprocess", lambda: True)
     with pytest.raises(raised, match=said), processes.lost_peer_guard():
         raise jax.errors.JaxRuntimeError(said)

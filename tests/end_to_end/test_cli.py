@@ -109,7 +109,7 @@ def test_ctrl_c_outside_of_the_steps_gets_one_line(tmp_path, monkeypatch, capsys
     def stopped(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(loop, "run", stopped)
+    monkeypatch.setattr(loop, "train_and_evaluate", stopped)
     assert read_module(REPOSITORY / "launch.py").act(None, tmp_path, "train", False, {}) == 130
     assert capsys.readouterr().err == "SIGINT: stopped at once; what was saved is kept, and the same command goes on\n"
 
@@ -365,7 +365,7 @@ def test_a_device_without_room_ends_the_run_in_one_line(said, monkeypatch, capsy
     def run(config, workdir, profile):
         raise jax.errors.JaxRuntimeError(said)
 
-    monkeypatch.setattr(loop, "run", run)
+    monkeypatch.setattr(loop, "train_and_evaluate", run)
     launcher = read_module(REPOSITORY / "launch.py")
     assert launcher.act(None, "run", "train", False, {}) == 1
     error = capsys.readouterr().err
@@ -377,6 +377,6 @@ def test_another_fault_of_jax_keeps_its_traceback(monkeypatch):
     def run(config, workdir, profile):
         raise jax.errors.JaxRuntimeError("INTERNAL: a bug")
 
-    monkeypatch.setattr(loop, "run", run)
+    monkeypatch.setattr(loop, "train_and_evaluate", run)
     with pytest.raises(jax.errors.JaxRuntimeError, match="a bug"):
         read_module(REPOSITORY / "launch.py").act(None, "run", "train", False, {})

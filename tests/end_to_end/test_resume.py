@@ -95,7 +95,7 @@ def short(**changes):
 
 def test_a_measure_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint_before(tmp_path, monkeypatch):
     found = iter([{"mse": 0.5}, {"mse": float("nan")}])
-    monkeypatch.setattr(loop, "validate_copies", lambda *_: next(found))
+    monkeypatch.setattr(loop, "validate_seeds", lambda *_: next(found))
     with pytest.raises(NonFiniteLossError, match=r"validation/mse became nan at step 40; checkpoints of before"):
         loop.train_and_evaluate(short(), tmp_path)
     assert list_checkpoints(tmp_path / "checkpoints") == [20]
@@ -103,7 +103,7 @@ def test_a_measure_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint_bef
 
 def test_a_signal_in_the_last_steps_leaves_too_and_the_same_run_then_measures(tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
-        patched.setattr(loop.hosts, "most", lambda signum: signal.SIGTERM)
+        patched.setattr(loop.processes, "all_max", lambda signum: signal.SIGTERM)
         with pytest.raises(signals.Interrupted, match="SIGTERM: saved at step 20"):
             loop.train_and_evaluate(short(steps=20), tmp_path)
     assert not (tmp_path / "results.json").exists()
@@ -118,7 +118,7 @@ def test_a_signal_during_a_validation_saves_that_step_and_leaves(tmp_path, monke
         os.kill(os.getpid(), signal.SIGTERM)
         return real(*arguments)
 
-    monkeypatch.setattr(loop, "validate_copies", interrupted)
+    monkeypatch.setattr(loop, "validate_seeds", interrupted)
     with pytest.raises(signals.Interrupted, match="SIGTERM: saved at step 20"):
         loop.train_and_evaluate(short(checkpoint_every=60), tmp_path)
     assert list_checkpoints(tmp_path / "checkpoints") == [20]
@@ -140,7 +140,7 @@ def test_a_signal_during_the_last_save_leaves_before_the_evaluation(tmp_path, mo
 
 def test_a_run_goes_on_with_its_own_images_alone_and_by_its_own_command_however_it_was_measured(tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
-        patched.setattr(loop.hosts, "most", lambda signum: signal.SIGTERM)
+        patched.setattr(loop.processes, "all_max", lambda signum: signal.SIGTERM)
         with pytest.raises(signals.Interrupted):
             loop.train_and_evaluate(short(), tmp_path)
     config, before = short(), (tmp_path / "config.json").read_bytes()

@@ -62,7 +62,7 @@ def test_content_is_how_often_the_class_asked_for_is_drawn(dataset, config, monk
     def read(images):
         return np.minimum(images[:, 0, 0, 0], K - 2).astype(int)  # it takes the last class for the one before
 
-    monkeypatch.setattr(sample_quality, "classifier_of", lambda dataset, steps: read)
+    monkeypatch.setattr(sample_quality, "dataset_classifier", lambda dataset, steps: read)
     assert evaluators.EVALUATORS["content"](trained, dataset, config) == {"content_accuracy": 1 - 1 / K}
 
 
@@ -103,7 +103,7 @@ def read_pixels(monkeypatch):
             return np.zeros(len(images), int)
 
     judge = Judge()
-    monkeypatch.setattr(sample_quality, "classifier_of", lambda *_: judge)
+    monkeypatch.setattr(sample_quality, "dataset_classifier", lambda *_: judge)
 
 
 def test_sample_quality_of_the_held_out_images_themselves_is_0_and_of_grey_ones_is_not(dataset, config, monkeypatch):
@@ -122,7 +122,7 @@ def test_each_sampler_is_judged_under_its_name_and_the_prior_without(dataset, co
     read_pixels(monkeypatch)
     images, grey = evaluators.to_float_images(dataset.test.image), np.full((28, H, W, C), 0.5, np.float32)
     drawn = {"prior": grey, "mixture": np.concatenate([images] * 2)}
-    monkeypatch.setattr(sample_quality.samplers, "draw_with", lambda trained, train, name, *_: drawn[name])
+    monkeypatch.setattr(sample_quality.samplers, "sample_images", lambda trained, train, name, *_: drawn[name])
     config.evaluation.samplers = ("prior", "mixture")
     found = evaluators.EVALUATORS["sample_quality"](Stub(), dataset, config)
     assert found["frechet_distance_mixture"] < 0.01 < found["frechet_distance"]

@@ -36,7 +36,7 @@ class Flat(TrainedModel):
 def captions(monkeypatch):
     """The grids, headings and marks that `figures.captioned` is given."""
     calls, real = [], plotting.labeled_grid
-    monkeypatch.setattr(plotting, "captioned", lambda *given: calls.append(given) or real(*given))
+    monkeypatch.setattr(plotting, "labeled_grid", lambda *given: calls.append(given) or real(*given))
     return calls
 
 

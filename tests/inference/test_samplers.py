@@ -145,7 +145,7 @@ def test_a_fitted_sampler_is_found_again_and_not_by_another_step_or_model(traine
     first = samplers.load_or_fit_sampler(trained, train, "mixture", tmp_path)
     assert (tmp_path / "samplers" / "mixture-20.npz").exists()
     fits = []
-    monkeypatch.setattr(samplers, "fit", lambda *args: fits.append(args) or first)
+    monkeypatch.setattr(samplers, "fit_sampler", lambda *args: fits.append(args) or first)
     again = samplers.load_or_fit_sampler(trained, train, "mixture", tmp_path)
     np.testing.assert_array_equal(again.sample(5), first.sample(5))
     assert not fits

@@ -121,7 +121,7 @@ def test_the_recipes_of_the_digits_draw_the_same_codes_at_every_epoch_asked_for(
         evaluated = stop % config.eval_every == 0 or stop == config.steps
         if sample_snapshots.is_due(config, examples, stop - config.log_every, stop, evaluated):
             np.save(tmp_path / sample_snapshots.FOLDER / f"{stop:09d}.npy", np.zeros((10, 2, 2, 1), np.uint8))
-    monkeypatch.setattr(sample_snapshots.figures, "captioned", lambda images, columns, rows: shown.extend(rows))
+    monkeypatch.setattr(sample_snapshots.plotting, "labeled_grid", lambda images, columns, rows: shown.extend(rows))
     sample_snapshots.snapshot_figure(config, examples, tmp_path)
     last = config.steps * config.batch_size // examples
     assert shown == [f"epoch {epoch}" for epoch in (1, 15, 30, 50, 70, 100, last)]

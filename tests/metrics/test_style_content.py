@@ -133,7 +133,7 @@ def test_the_classifier_learns_is_cached_and_comes_back_the_same(blobs, tmp_path
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     trained = feature_classifier.load_or_train_classifier(blobs, 2, 60, "blobs")
     assert trained.accuracy(blobs) > 0.95
-    monkeypatch.setattr(feature_classifier, "fit", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(feature_classifier, "train_classifier", lambda *_: pytest.fail("trained again"))
     again = feature_classifier.load_or_train_classifier(blobs, 2, 60, "blobs")
     images = blobs.image.astype(np.float32) / 255
     np.testing.assert_array_equal(trained(images), again(images))

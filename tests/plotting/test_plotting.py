@@ -182,7 +182,7 @@ def test_codes_that_do_not_fit_the_prior_or_diverged_are_refused(rng):
 def panels_of(monkeypatch, history):
     """The axes behind the picture that `curves` returns."""
     kept, render = [], plotting.render_figure
-    monkeypatch.setattr(plotting.plots, "render", lambda figure: kept.append(figure) or render(figure))
+    monkeypatch.setattr(plotting.plots, "render_figure", lambda figure: kept.append(figure) or render(figure))
     assert plotting.training_curves(history).dtype == np.uint8
     return [axes for axes in kept[0].axes if axes.lines]
 

@@ -47,7 +47,7 @@ def test_the_networks_are_only_where_it_begins(first, tmp_path):
 def test_a_run_that_has_begun_goes_on_by_its_own_networks(first, tmp_path, monkeypatch):
     source, run = tmp_path / "source", tmp_path / "run"
     shutil.copytree(first, source)
-    monkeypatch.setattr(loop.hosts, "most", lambda signum: signal.SIGTERM)
+    monkeypatch.setattr(loop.processes, "all_max", lambda signum: signal.SIGTERM)
     with pytest.raises(signals.Interrupted):
         loop.train_and_evaluate(smallest(start_from=str(source), steps=10), run)
     monkeypatch.undo()

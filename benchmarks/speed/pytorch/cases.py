@@ -12,7 +12,7 @@ SLOPES = 3.0
 class Case(NamedTuple):
     """What is measured: a config with changes, on images of a shape, beside a module of benchmarks/."""
 
-    config: str  # with its tokens
+    config: str  # with its presets
     changes: dict
     image_shape: tuple[int, int, int]
     peer: str
@@ -46,28 +46,28 @@ SMALL = {
     f"learning_rates.{player}": 2e-4 for player in ("encoder", "decoder", "critic")
 }  # of larger ones, rounding grows
 CASES = {
-    "gan": Case("gan:mnist", {**PLAIN, "batch_size": 128}, DIGIT, "torch_gan"),
-    "cond_aae": Case("cond_aae", {}, DIGIT, "torch_aae"),
-    "tutorial": Case("cond_aae:mnist,tutorial", {}, DIGIT, "torch_tutorial", checked=NO_DROPOUT),
-    "aae": Case("aae:mnist", {}, DIGIT, "torch_aae"),
-    "semi_aae": Case("semi_aae:mnist", {"random_shift": 0}, DIGIT, "torch_categorical", SLOPES),
-    "cluster_aae": Case("cluster_aae:mnist", {}, DIGIT, "torch_categorical", SLOPES),
-    "ae": Case("ae:mnist", {}, DIGIT, "torch_autoencoder"),
-    "deep_ae": Case("deep_ae:mnist", {}, DIGIT, "torch_autoencoder"),
-    "denoising_ae": Case("denoising_ae:mnist", {"mask_ratio": 0.0}, DIGIT, "torch_autoencoder"),
-    "hash_ae": Case("hash_ae:mnist", {"mask_ratio": 0.0}, DIGIT, "torch_autoencoder"),
-    "conv_ae": Case("conv_ae:mnist", {}, DIGIT, "torch_autoencoder"),
-    "vae": Case("vae:mnist", {}, DIGIT, "torch_autoencoder"),
-    "anime_vae": Case("anime_vae", {"random_flip": False}, FACE, "torch_autoencoder", checked={"dropout_rate": 0.0}),
-    "colorizer": Case("colorizer", {"random_flip": False}, COLOR, "torch_colorizer", checked={"dropout_rate": 0.0}),
-    "conv_gan": Case("conv_gan:mnist", {**PLAIN, "dense_units": 256}, DIGIT, "torch_gan"),
-    "vaegan": Case("vaegan:faces", {**PLAIN_VAEGAN, **SMALL}, (64, 64, 3), "torch_vaegan"),
+    "gan": Case("gan:mnist", {**PLAIN, "batch_size": 128}, DIGIT, "gan"),
+    "cond_aae": Case("cond_aae", {}, DIGIT, "aae"),
+    "tutorial": Case("cond_aae:mnist,tutorial", {}, DIGIT, "tutorial_loop", checked=NO_DROPOUT),
+    "aae": Case("aae:mnist", {}, DIGIT, "aae"),
+    "semi_aae": Case("semi_aae:mnist", {"random_shift": 0}, DIGIT, "categorical_aae", SLOPES),
+    "cluster_aae": Case("cluster_aae:mnist", {}, DIGIT, "categorical_aae", SLOPES),
+    "ae": Case("ae:mnist", {}, DIGIT, "autoencoder"),
+    "deep_ae": Case("deep_ae:mnist", {}, DIGIT, "autoencoder"),
+    "denoising_ae": Case("denoising_ae:mnist", {"mask_ratio": 0.0}, DIGIT, "autoencoder"),
+    "hash_ae": Case("hash_ae:mnist", {"mask_ratio": 0.0}, DIGIT, "autoencoder"),
+    "conv_ae": Case("conv_ae:mnist", {}, DIGIT, "autoencoder"),
+    "vae": Case("vae:mnist", {}, DIGIT, "autoencoder"),
+    "anime_vae": Case("anime_vae", {"random_flip": False}, FACE, "autoencoder", checked={"dropout_rate": 0.0}),
+    "colorizer": Case("colorizer", {"random_flip": False}, COLOR, "colorizer", checked={"dropout_rate": 0.0}),
+    "conv_gan": Case("conv_gan:mnist", {**PLAIN, "dense_units": 256}, DIGIT, "gan"),
+    "vaegan": Case("vaegan:faces", {**PLAIN_VAEGAN, **SMALL}, (64, 64, 3), "vaegan"),
 } | {
     f"dcgan{width}": Case(
         "dcgan",
-        {**PLAIN, "base_channels": width, "rates.critic": 2e-4, "rates.generator": 2e-4},
+        {**PLAIN, "base_channels": width, "learning_rates.critic": 2e-4, "learning_rates.generator": 2e-4},
         (32, 32, 3),
-        "torch_gan",
+        "gan",
     )
     for width in (32, 64)
 }

@@ -1,8 +1,8 @@
 """How fast jaxgen trains beside PyTorch: the same mathematics, in one run.
 
     pip install 'jaxgen[torch]'
-    python -m benchmarks.peers                            every case
-    python -m benchmarks.peers --configs=dcgan32 --out=FILE
+    python -m benchmarks.speed.pytorch.compare                            every case
+    python -m benchmarks.speed.pytorch.compare --configs=dcgan32 --out=FILE
 
 jaxgen's step is the program's own (`parallel.compile_steps(training.make_step(algorithm), mesh, "jit")`); PyTorch's is
 written beside it (`benchmarks/torch_*.py`). Both begin with the same weights; what the first steps measure, on the same
@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = records.parser("peers", __doc__)
+    parser = records.parser("speed.pytorch.compare", "peers", __doc__)
     add = parser.add_argument
     add("--configs", default=",".join(CASES), metavar="A,B", help="which cases (default: %(default)s)")
     add("--steps", type=records.count, metavar="N", help="a turn (default: those of a second, 10 at least)")
@@ -106,7 +106,7 @@ def torch_device() -> str:
 
 def measured(case: Case, options: argparse.Namespace) -> dict:
     """The ratio of a case and the steps a second behind it."""
-    peer = importlib.import_module(f"benchmarks.{case.peer}")
+    peer = importlib.import_module(f"benchmarks.speed.pytorch.{case.peer}")
     data, forms = noise(case.image_shape), forms_of(peer)
     check(peer, *built(case._replace(changes=case.changes | case.checked)), data, case.rounding)
     model, config = built(case)
@@ -152,8 +152,8 @@ def forms_of(peer) -> tuple[str, ...]:
 
 def built(case: Case):
     """The algorithm, and its config."""
-    name, _, tokens = case.config.partition(":")
-    config = records.recipe(name, tokens)
+    name, _, presets = case.config.partition(":")
+    config = records.recipe(name, presets)
     config.update_from_flattened_dict(case.changes)
     return models.build_model(config, DatasetSpec("noise", case.image_shape, CLASSES)), config
 

@@ -33,7 +33,7 @@ def stepper(model, params: Mapping, config, images: np.ndarray, labels: np.ndarr
     nets = {name: MLP(model.networks[name], params[name]) for name in NETWORKS}
     data, told = torch.as_tensor(images), one_hot(torch.as_tensor(labels).long(), model.num_conditions).float()
     adam = {name: Adam([nets[each] for each in its], *schedule(config, name), form) for name, its in MOVED.items()}
-    losses = Losses(nets, model.log_eps)
+    losses = Losses(nets, model.log_sigmoid_eps)
     reconstruct, tell, fool = (in_form(loss, form) for loss in (losses.reconstruct, losses.tell, losses.fool))
     gathered = Gathered(nets)
 

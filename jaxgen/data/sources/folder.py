@@ -84,7 +84,7 @@ def load_image_folder(config) -> ImageFolder:
 
 def validate_folder_config(config) -> None:
     """Raises a ValueError where a value of `config.data` is none that a folder can be read by."""
-    for key, choices in (("fit", FITS), ("on_bad_image", ("skip", "stop")), ("channels", (0, 1, 3))):
+    for key, choices in (("resize", FITS), ("on_bad_image", ("skip", "stop")), ("channels", (0, 1, 3))):
         if config[key] not in choices:
             near = suggest(config[key], choices) if isinstance(config[key], str) else ""
             raise ValueError(f"data.{key}={config[key]!r} must be one of {', '.join(map(str, choices))}{near}")
