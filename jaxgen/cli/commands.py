@@ -89,6 +89,7 @@ def sample_run(config, workdir: str | Path, options: ModeOptions = DEFAULTS) -> 
     """
     workdir = Path(workdir)
     trained = load_run_model(config, workdir)
+    trained.require_latent()
     needs_label, classes = trained.model.is_conditional, trained.model.num_conditions
     count = options.count or STYLES * (classes if needs_label else COLUMNS)
     rows = -(-count // classes)

@@ -29,6 +29,7 @@ from jaxgen.evaluation.latent_figures import LabeledImages
 from jaxgen.inference.samplers import MAX_CODES
 from jaxgen.inference.trained_model import TrainedModel
 from jaxgen.io.atomic import write_npz_atomic
+from jaxgen.models.base import LatentVariableModel
 from jaxgen.types import Split
 
 FRAME_MS = 80

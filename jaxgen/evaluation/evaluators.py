@@ -288,7 +288,7 @@ EVALUATORS = {
     "prior_component_accuracy": prior_component_accuracy,
     "classification": classification,
     "clustering": clustering,
-    "colouring": colorization,
+    "colorization": colorization,
 }
 
 

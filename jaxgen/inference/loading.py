@@ -15,6 +15,7 @@ from jaxgen.io.checkpoint_files import read_latest_metadata
 from jaxgen.io.checkpoints import CheckpointManager
 from jaxgen.io.pytrees import first_mismatch, flatten_with_paths
 from jaxgen.models import GenerativeModel
+from jaxgen.models.colorizer import Colorizer
 from jaxgen.optimization import seeds
 from jaxgen.types import DatasetSpec, Params, Stats
 
@@ -49,9 +50,9 @@ def attach_base_model(model: GenerativeModel) -> GenerativeModel:
     Raises:
       ValueError: that model cannot be opened, or does not fit.
     """
-    workdir = model.base_model_workdir
-    if not workdir:
+    if not isinstance(model, Colorizer) or not model.base_model_workdir:
         return model
+    workdir = model.base_model_workdir
     try:
         trained = load_model(workdir)
     except ValueError as error:

@@ -24,6 +24,7 @@ from jaxgen.inference.trained_model import TrainedModel
 from jaxgen.io.atomic import write_npz_atomic
 from jaxgen.kernels import random
 from jaxgen.losses.reconstruction import gaussian_nll
+from jaxgen.models.base import LatentVariableModel
 from jaxgen.models.posterior import gaussian_kl
 from jaxgen.networks import MLP
 from jaxgen.optimization.optimizers import learning_rate_schedule
@@ -193,7 +194,7 @@ def load_or_fit_sampler(
     """
     if name == PRIOR:
         return None
-    if not trained.model.has_latent:
+    if not isinstance(trained.model, LatentVariableModel):
         raise ValueError(f"{type(trained.model).__name__} has no code to draw, so no sampler; use --sampler=prior")
     if not trained.model.has_encoder:
         raise ValueError(

@@ -9,7 +9,8 @@ from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
 from jaxgen.inference import latent_paths
-from jaxgen.models.base import GenerativeModel
+from jaxgen.models.base import GenerativeModel, LatentVariableModel
+from jaxgen.models.colorizer import Colorizer
 from jaxgen.types import Params, Stats
 
 Labels = Any  # integers [N], one integer for all, or None
@@ -37,12 +38,14 @@ class TrainedModel:
     ):
         self.model, self.params, self.stats = model, params, stats
         self.config, self.step, self.metrics = config or {}, step, metrics or {}
-        self._encode = jax.jit(model.encode)
-        self._mean_code = jax.jit(model.encode_mean)
-        self._decode = jax.jit(model.decode)
-        self._categorise = jax.jit(model.predict_category)
-        self._colour = jax.jit(model.colorize)
-        self._sample_code = jax.jit(model.sample_prior, static_argnums=1)
+        if isinstance(model, Colorizer):
+            self._colorize = jax.jit(model.colorize)
+        if isinstance(model, LatentVariableModel):
+            self._encode = jax.jit(model.encode)
+            self._encode_mean = jax.jit(model.encode_mean)
+            self._decode = jax.jit(model.decode)
+            self._predict_category = jax.jit(model.predict_category)
+            self._sample_prior = jax.jit(model.sample_prior, static_argnums=1)
 
     def encode(self, images: ArrayLike, labels: Labels = None, seed: int = 0) -> Float[np.ndarray, "N Z"]:
         """The codes of images [N, H, W, C] in [0, 1]; `seed` fixes the draw of an encoder that is stochastic.
@@ -50,7 +53,7 @@ class TrainedModel:
         Raises:
           ValueError: the images have another shape, range or dtype than the model was trained on.
         """
-        self._needs_encoder()
+        self.require_encoder()
         images = self._checked_images(images)
         labels = self._labels(labels, len(images))
         return self._in_chunks(self._encode, images, labels, jax.random.key(seed))
@@ -61,9 +64,9 @@ class TrainedModel:
         Raises:
           ValueError: the family has no code, or the images are not as for `encode`.
         """
-        self._needs_encoder()
+        self.require_encoder()
         images = self._checked_images(images)
-        return self._in_chunks(self._mean_code, images, self._labels(labels, len(images)))
+        return self._in_chunks(self._encode_mean, images, self._labels(labels, len(images)))
 
     def decode(self, codes: ArrayLike, labels: Labels = None) -> Float[np.ndarray, "N H W C"]:
         """The images in [0, 1] of codes [N, Z] under labels [N], or under one label for all.
@@ -71,7 +74,7 @@ class TrainedModel:
         Raises:
           ValueError: the codes have another size, or a label is missing or out of range.
         """
-        self._needs_code()
+        self.require_latent()
         codes = np.asarray(codes, np.float32)
         if codes.ndim != 2 or codes.shape[1] != self.model.latent_size:
             raise ValueError(f"codes of shape {codes.shape} must be [N, {self.model.latent_size}]")
@@ -95,10 +98,11 @@ class TrainedModel:
         Raises:
           ValueError: the family does not colour, or the images are not of the size and range that it was trained on.
         """
-        if not self.model.is_colorizer:
+        if not isinstance(self.model, Colorizer):
             raise ValueError(f"{type(self.model).__name__} does not colour; train configs/colorizer.py")
         images = self._checked_images(images, channels=1)
-        return self._in_chunks(lambda *args: self._colour(*args[:3]), images, self._labels(None, len(images)))
+        unknown = np.full(len(images), -1, np.int32)
+        return self._in_chunks(lambda *args: self._colorize(*args[:3]), images, unknown)
 
     # What lies among the codes, by `jaxgen.latent`. Images are single ones, [H, W, C], where a name is in the singular.
 
@@ -120,6 +124,7 @@ class TrainedModel:
         """Decodes a path between two codes, as `interpolate` does."""
         if interior < 0:
             raise ValueError(f"interior={interior} must be at least 0, the number of images between the two")
+        self.require_latent()
         path = latent_paths.slerp if spherical else latent_paths.lerp
         path = latent_paths.bit_interpolation if self.model.has_binary_latent else path
         if labels is not None and np.ndim(labels):
@@ -154,6 +159,7 @@ class TrainedModel:
         self, anchors: int = 8, between: int = 11, label: Labels = None, seed: int = 0, sampler: Any = None
     ) -> Float[np.ndarray, "F H W C"]:
         """Decodes a closed walk through `anchors` codes of the prior, or of a sampler, to be played in a loop."""
+        self.require_latent()
         path = latent_paths.bit_interpolation if self.model.has_binary_latent else latent_paths.slerp
         return self.decode(
             latent_paths.closed_latent_walk(self.sample_codes(anchors, seed, sampler), between, path), label
@@ -183,15 +189,16 @@ class TrainedModel:
         Raises:
           ValueError: the family reads none, or the images are not as for `encode`.
         """
+        self.require_latent()
         if not self.model.predicts_category:
             raise ValueError(f"{type(self.model).__name__} reads no category from an image")
         images = self._checked_images(images)
-        return self._in_chunks(lambda *args: self._categorise(*args[:3]), images, self._labels(None, len(images)))
+        return self._in_chunks(lambda *args: self._predict_category(*args[:3]), images, self._labels(None, len(images)))
 
     def sample_prior(self, count: int, seed: int = 0) -> Float[np.ndarray, "{count} Z"]:
         """Codes drawn from the prior."""
-        self._needs_code()
-        return np.asarray(self._sample_code(jax.random.key(seed), count))
+        self.require_latent()
+        return np.asarray(self._sample_prior(jax.random.key(seed), count))
 
     def sample_codes(self, count: int, seed: int = 0, sampler: Any = None) -> Float[np.ndarray, "{count} Z"]:
         """Codes drawn by a sampler of `jaxgen.samplers`; from the prior without one."""
@@ -201,15 +208,16 @@ class TrainedModel:
 
     def resolve_labels(self, images: ArrayLike, labels: Labels = None) -> Labels:
         """The labels as given; without any, the category that the encoder reads from each image, if it reads one."""
-        return self.predict_category(images) if labels is None and self.model.predicts_category else labels
+        predicts = isinstance(self.model, LatentVariableModel) and self.model.predicts_category
+        return self.predict_category(images) if labels is None and predicts else labels
 
-    def _needs_code(self) -> None:
-        if not self.model.has_latent:
+    def require_latent(self) -> None:
+        if not isinstance(self.model, LatentVariableModel):
             name = type(self.model).__name__
             raise ValueError(f"{name} has no code to draw, move or interpolate; it colours: model.colour(images)")
 
-    def _needs_encoder(self) -> None:
-        self._needs_code()
+    def require_encoder(self) -> None:
+        self.require_latent()
         if not self.model.has_encoder:
             name = type(self.model).__name__
             raise ValueError(f"{name} encodes no images; it draws them: model.sample(count), model.decode(codes)")

@@ -5,6 +5,7 @@ import importlib
 
 from jaxgen.config import checks
 from jaxgen.models.base import GenerativeModel as GenerativeModel
+from jaxgen.models.base import LatentVariableModel as LatentVariableModel
 from jaxgen.networks.mixed_precision import COMPUTE_DTYPES, Bfloat16Network
 from jaxgen.networks.mlp import INITIALISERS
 from jaxgen.optimization.players import validate_update_order

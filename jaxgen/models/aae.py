@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from jaxgen.config import checks
 from jaxgen.kernels import random, shared_backward
 from jaxgen.losses import adversarial, reconstruction, regularizers
-from jaxgen.models.base import GenerativeModel
+from jaxgen.models.base import LatentVariableModel
 from jaxgen.models.builders import build_aae_networks
 from jaxgen.models.posterior import DiagonalGaussian, diagonal_gaussian_from_output, gaussian_kl
 from jaxgen.models.priors import Gaussian, MixturePrior, Prior, make_prior
@@ -46,7 +46,7 @@ def validate_config(config, prior: Prior, decoder_needs_label: bool) -> None:
 
 
 @dataclasses.dataclass(frozen=True)
-class AAE(GenerativeModel):
+class AAE(LatentVariableModel):
     """Adversarial autoencoder (Makhzani et al. 2016, section 2); `ConditionalAAE` also tells the decoder the label.
 
     Players: reconstruction moves encoder and decoder; the critic learns to tell prior codes from codes; the encoder,

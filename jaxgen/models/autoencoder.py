@@ -13,7 +13,7 @@ from jaxgen.config import checks
 from jaxgen.data.transforms import add_gaussian_noise, mask_pixels
 from jaxgen.kernels import random
 from jaxgen.losses import reconstruction
-from jaxgen.models.base import GenerativeModel
+from jaxgen.models.base import LatentVariableModel
 from jaxgen.models.builders import build_encoder_decoder
 from jaxgen.models.priors import Bernoulli, Gaussian, Prior
 from jaxgen.networks.mixed_precision import Network
@@ -27,7 +27,7 @@ CONFIG_FIELDS = ("update_order", "pixel_loss", "pixel_range", "input_noise_std",
 
 
 @dataclasses.dataclass(frozen=True)
-class Autoencoder(GenerativeModel):
+class Autoencoder(LatentVariableModel):
     """Encoder and decoder that one player, reconstruction, moves down the loss of the pixels.
 
     Nothing draws the codes to a distribution: `prior`, N(0, I), is only what a sampler fitted afterwards is compared

@@ -1,4 +1,4 @@
-"""What every family of models offers to the loop, the evaluation and `jaxgen.load`. No model lives here."""
+"""Interface of a model family for the training loop, the evaluation and `jaxgen.load`. No model lives here."""
 
 import abc
 from collections.abc import Mapping
@@ -12,80 +12,54 @@ from jaxtyping import Array, Float, Int
 from jaxgen.models.priors import Prior
 from jaxgen.networks.mixed_precision import Network
 from jaxgen.optimization.players import Player, init_opt_states
-from jaxgen.types import Batch, DatasetSpec, Params, Stats, TrainState
-
-NetworkParams = Mapping[str, Params]
-NetworkStats = Mapping[str, Stats]
+from jaxgen.types import Batch, DatasetSpec, NetworkParams, NetworkStats, TrainState
 
 
 class GenerativeModel(abc.ABC):
-    """Networks by name, the players that move them, and the maps between images and codes.
+    """Networks by name and the players that train them.
 
-    Subclasses are frozen dataclasses: static things are attributes, arrays come as arguments. All images are in
-    [0, 1]; `label` holds class indices. A family that makes no use of labels ignores them.
+    Subclasses are frozen dataclasses: static values are attributes, arrays come as arguments. Images are in [0, 1].
+
+    Attributes:
+      info: the data set that the networks are built for.
+      networks: Flax modules by name.
+      update_order: one of `players.UPDATE_ORDERS`.
+      evaluators: names in `evaluation.evaluators.EVALUATORS` that run after training.
+      validation_evaluators: evaluators that also run on the validation split during training.
+      figures: names in `evaluation.figures.FIGURES`.
+      evaluation_notes: conditions of the reported numbers, for `results.json`.
     """
 
     info: DatasetSpec
-    prior: Prior
     networks: Mapping[str, Network]
     update_order: str
-    evaluators: tuple[str, ...]  # names in jaxgen.evaluation.EVALUATIONS
-    validation_evaluators: tuple[str, ...] = ()  # those that are made on the validation split as training goes on, too
-    figures: tuple[str, ...]  # names in jaxgen.pictures.PICTURES
-    is_conditional: bool
-    predicts_category: bool = False  # whether `categorise` is there
-    matches_prior: bool = True  # whether training draws the codes to `prior`
-    base_model_workdir: str = ""  # the run of a trained model that it works with; see `loading.accompanied`
-    evaluation_notes: Mapping[str, str] = MappingProxyType({})  # what its numbers rest on, for `results.json`
-    has_latent: bool = True  # whether there are codes at all
-    has_encoder: bool = True  # whether images have codes: a generator makes images of codes, and knows no way back
-    is_colorizer: bool = False  # whether `colour` is there
-    has_binary_latent: bool = False  # whether a code consists of 0s and 1s
+    evaluators: tuple[str, ...]
+    validation_evaluators: tuple[str, ...] = ()
+    figures: tuple[str, ...]
+    evaluation_notes: Mapping[str, str] = MappingProxyType({})
 
     @classmethod
     @abc.abstractmethod
-    def from_config(cls, config, info: DatasetSpec) -> "GenerativeModel":
-        """Builds the networks and optimisers that a config describes."""
+    def from_config(cls, config: Any, info: DatasetSpec) -> "GenerativeModel":
+        """Builds the networks and optimizers that a config describes."""
 
     @property
     @abc.abstractmethod
     def players(self) -> tuple[Player, ...]:
-        """Who moves what, in order."""
+        """The players, in the order of their updates."""
 
     @abc.abstractmethod
     def example_inputs(self) -> dict[str, tuple[Array, ...]]:
-        """One example of each network's inputs, to initialise it with."""
+        """Returns one example of each network's inputs, for initialization."""
 
     @abc.abstractmethod
-    def encode(
-        self, params, stats, image: Float[Array, "B H W C"], label: Int[Array, " B"], rng: Array
-    ) -> Float[Array, "B Z"]:
-        """The codes of images; `rng` is for a stochastic encoder's draw."""
-
-    @abc.abstractmethod
-    def decode(self, params, stats, code: Float[Array, "B Z"], label: Int[Array, " B"]) -> Float[Array, "B H W C"]:
-        """The images of codes."""
-
-    def encode_mean(
-        self, params, stats, image: Float[Array, "B H W C"], label: Int[Array, " B"]
-    ) -> Float[Array, "B Z"]:
-        """The codes of images without an encoder's noise; a family whose encoder is stochastic overrides this."""
-        return self.encode(params, stats, image, label, jax.random.key(0))
-
-    def predict_category(self, params, stats, image: Float[Array, "B H W C"]) -> Int[Array, " B"]:
-        """The category, in [0, num_labels), that the encoder reads from each image, where a family has it read one."""
-        raise NotImplementedError(f"{type(self).__name__} reads no category")
-
-    def colorize(self, params, stats, grey: Float[Array, "B H W 1"]) -> Float[Array, "B H W 3"]:
-        """The grey images in colour, where a family gives them some."""
-        raise NotImplementedError(f"{type(self).__name__} does not colour")
-
-    @abc.abstractmethod
-    def per_example_metrics(self, params, stats, batch: Batch, rng: Array) -> dict[str, Float[Array, " B"]]:
-        """Measures of each example (such as its negative log-likelihood in nats), dropout off."""
+    def per_example_metrics(
+        self, params: NetworkParams, stats: NetworkStats, batch: Batch, rng: Array
+    ) -> dict[str, Float[Array, " B"]]:
+        """Returns metrics of each example, such as its negative log-likelihood in nats, without dropout."""
 
     def init(self, rng: Array) -> TrainState:
-        """A fresh state: every network initialised from its own key, every player's optimiser at its start."""
+        """Returns a new state: each network is initialized by its own key, each optimizer for its player."""
         inputs = self.example_inputs()
         params, stats = {}, {}
         for name, network_rng in zip(self.networks, jax.random.split(rng, len(self.networks)), strict=True):
@@ -95,44 +69,101 @@ class GenerativeModel(abc.ABC):
         return TrainState(jnp.zeros((), jnp.int32), params, stats, init_opt_states(self.players, params))
 
     def apply_network(
-        self, name: str, params: NetworkParams, stats: NetworkStats, *inputs: Array, rng=None, **more
+        self,
+        name: str,
+        params: NetworkParams,
+        stats: NetworkStats,
+        *inputs: Array,
+        rng: Array | None = None,
+        **options: Any,
     ) -> Array:
-        """A network's output; dropout is on where an rng comes. What more it takes is named."""
+        """Returns a network's output; an `rng` turns dropout on. `options` are passed to the network."""
         variables = {"params": params[name], **stats[name]}
         rngs = None if rng is None else {"dropout": rng}
-        return self.networks[name].apply(variables, *inputs, train=rng is not None, rngs=rngs, **more)
+        return self.networks[name].apply(variables, *inputs, train=rng is not None, rngs=rngs, **options)
 
     def apply_network_train(
         self, name: str, params: NetworkParams, stats: NetworkStats, *inputs: Array, rng: Array
     ) -> tuple[Array, NetworkStats]:
-        """A network's output in training, dropout on and normalised by the batch, and all statistics after it."""
+        """Returns a network's output in training mode, and the statistics of all networks after it.
+
+        Dropout is on, and batch normalization uses the statistics of the batch.
+        """
         variables = {"params": params[name], **stats[name]}
-        output, changed = self.networks[name].apply(
+        output, updated = self.networks[name].apply(
             variables, *inputs, train=True, rngs={"dropout": rng}, mutable=list(stats[name])
         )
-        return output, {**stats, name: dict(changed)}
+        return output, {**stats, name: dict(updated)}
+
+    def example_image(self) -> Float[Array, "1 H W C"]:
+        """Returns a black image of the data set's shape."""
+        return jnp.zeros((1, *self.info.image_shape))
+
+
+class LatentVariableModel(GenerativeModel):
+    """Model with codes z: a prior over codes, a decoder, and for most families an encoder.
+
+    `label` holds class indices, -1 if unknown; a family without labels ignores them.
+
+    Attributes:
+      prior: the distribution over codes from which new images are sampled.
+      is_conditional: whether the decoder receives a label (or a category) beside the code.
+      predicts_category: whether the encoder predicts a category of each image; see `predict_category`.
+      matches_prior: whether training pulls the codes of images to `prior`.
+      has_encoder: whether images have codes; a GAN has none.
+      has_binary_latent: whether codes consist of bits, 0 or 1.
+    """
+
+    prior: Prior
+    is_conditional: bool = False
+    predicts_category: bool = False
+    matches_prior: bool = True
+    has_encoder: bool = True
+    has_binary_latent: bool = False
+
+    @abc.abstractmethod
+    def decode(
+        self, params: NetworkParams, stats: NetworkStats, code: Float[Array, "B Z"], label: Int[Array, " B"] | None
+    ) -> Float[Array, "B H W C"]:
+        """Decodes codes to images in [0, 1]."""
+
+    def encode(
+        self,
+        params: NetworkParams,
+        stats: NetworkStats,
+        image: Float[Array, "B H W C"],
+        label: Int[Array, " B"],
+        rng: Array,
+    ) -> Float[Array, "B Z"]:
+        """Encodes images; a stochastic encoder samples its posterior by `rng`."""
+        raise NotImplementedError(f"{type(self).__name__} has no encoder")
+
+    def encode_mean(
+        self, params: NetworkParams, stats: NetworkStats, image: Float[Array, "B H W C"], label: Int[Array, " B"]
+    ) -> Float[Array, "B Z"]:
+        """Encodes images without noise; families with a stochastic encoder override it by the posterior mean."""
+        return self.encode(params, stats, image, label, jax.random.key(0))
+
+    def predict_category(
+        self, params: NetworkParams, stats: NetworkStats, image: Float[Array, "B H W C"]
+    ) -> Int[Array, " B"]:
+        """Predicts the category of each image, in [0, num_conditions)."""
+        raise NotImplementedError(f"{type(self).__name__} predicts no category")
 
     def one_hot(self, label: Int[Array, " B"]) -> Float[Array, "B K"]:
-        """Labels as one-hot rows; an unknown label (-1) is all zeros."""
+        """Returns labels as one-hot rows; an unknown label (-1) becomes a row of zeros."""
         return jax.nn.one_hot(label, self.info.num_classes)
 
     def sample_prior(self, rng: Array, count: int) -> Float[Array, "{count} Z"]:
-        """Codes drawn from the prior."""
+        """Samples codes from the prior."""
         return self.prior.sample(rng, count)
-
-    def with_base_model(self, model: Any) -> "GenerativeModel":
-        """The same with the model of `companion_workdir` at hand, for a family that works with one."""
-        raise ValueError(f"{type(self).__name__} works with no other model, not with a {type(model).__name__}")
 
     @property
     def num_conditions(self) -> int:
-        """How many labels a code can be decoded under: the classes, or what a family has in their place."""
+        """The number of values that the decoder can be conditioned on: classes, or a family's own categories."""
         return self.info.num_classes
 
     @property
     def latent_size(self) -> int:
-        """Z."""
+        """The number of dimensions of a code, Z."""
         return self.prior.size
-
-    def example_image(self) -> Float[Array, "1 H W C"]:
-        return jnp.zeros((1, *self.info.image_shape))

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int
 from jaxgen.config import checks
 from jaxgen.kernels import random, shared_backward
 from jaxgen.losses import adversarial, reconstruction, regularizers
-from jaxgen.models.base import GenerativeModel
+from jaxgen.models.base import LatentVariableModel
 from jaxgen.models.builders import build_categorical_networks
 from jaxgen.models.priors import Prior, make_prior
 from jaxgen.networks.mixed_precision import Network
@@ -56,7 +56,7 @@ def validate_config(config) -> None:
 
 
 @dataclasses.dataclass(frozen=True)
-class CategoricalAAE(GenerativeModel):
+class CategoricalAAE(LatentVariableModel):
     """Adversarial autoencoder whose encoder tells an image's category from its style (figures 8 and 9 of the paper).
 
     One trunk gives q(y | x), a softmax over the categories, and the style z; the decoder sees both. Players:

@@ -1,4 +1,4 @@
-"""The colorizer: from grey images, or what a trained VAE makes of them, to colour."""
+"""Colorizer: maps grayscale images, or a trained VAE's outputs, to color."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -13,29 +13,27 @@ from jaxgen.config import checks
 from jaxgen.data import transforms
 from jaxgen.kernels import random
 from jaxgen.losses import reconstruction
-from jaxgen.models.base import GenerativeModel
+from jaxgen.models.base import GenerativeModel, LatentVariableModel
 from jaxgen.networks import CoarseColorizer, TutorialColorizer
 from jaxgen.networks.mixed_precision import Network
 from jaxgen.optimization.optimizers import learning_rate_schedule
 from jaxgen.optimization.players import Player
-from jaxgen.types import DatasetSpec
+from jaxgen.types import Batch, DatasetSpec, LossOutput, NetworkParams, NetworkStats
 
-NO_CODE = "Colorizer has no code; it colours: model.colour(images)"
 COLORIZER_NETWORKS = ("coarse", "published")
 
 
 @dataclasses.dataclass(frozen=True)
 class Colorizer(GenerativeModel):
-    """Learns the colours of grey images: one player, reconstruction, moves the painter.
+    """Predicts the colors of grayscale images; one player, reconstruction, trains the one network.
 
-    Its loss is the squared error of the colours plus that of their grey against the grey image shown. Where it has a
-    companion, a VAE that nobody moves any more, what is shown is the VAE's output: for training from a fresh draw of
-    q(z | x) at every step, else from its mean.
+    The inputs are the grayscale originals or, with a base model, the outputs of a trained VAE whose parameters stay
+    fixed: in training from a new sample of q(z | x) at every step, in evaluation from the posterior mean.
 
     Attributes:
-      companion_workdir: the run of the VAE; "": none, the grey originals are shown.
-      companion: the VAE as a `jaxgen.model.Model`, once it is loaded; what is trained colours without it.
-      noise: std of the noise on the pixels shown in training, and only there.
+      input_noise_std: standard deviation of the Gaussian noise on the network's input, in training only.
+      base_model_workdir: run folder of the VAE; "" for grayscale originals.
+      base_model: the VAE as an `inference.TrainedModel`, once loaded; `colorize` works without it.
     """
 
     info: DatasetSpec
@@ -46,24 +44,21 @@ class Colorizer(GenerativeModel):
     base_model_workdir: str
     base_model: Any = None
 
-    prior = None
-    has_code, colours = False, True
-    is_conditional = False
-    evaluators = ("colouring",)
+    evaluators = ("colorization",)
 
     @classmethod
-    def from_config(cls, config, info: DatasetSpec) -> "Colorizer":
+    def from_config(cls, config: Any, info: DatasetSpec) -> "Colorizer":
+        """Builds the network and the optimizer that a config describes."""
         validate_config(config, info)
         if config.colorizer_network == "published":
-            painter = TutorialColorizer(info.image_shape[:2], config.kernel_init)
+            network = TutorialColorizer(info.image_shape[:2], config.kernel_init)
         else:
-            painter = CoarseColorizer(
-                tuple(config.hidden_sizes), config.color_grid_size, config.dropout_rate, config.kernel_init
-            )
+            hidden_sizes = tuple(config.hidden_sizes)
+            network = CoarseColorizer(hidden_sizes, config.color_grid_size, config.dropout_rate, config.kernel_init)
         tx = optax.adam(learning_rate_schedule(config.learning_rates.reconstruction, config.steps, config.lr_schedule))
         return cls(
             info,
-            {"colorizer": painter},
+            {"colorizer": network},
             {"reconstruction": tx},
             config.update_order,
             config.input_noise_std,
@@ -71,88 +66,89 @@ class Colorizer(GenerativeModel):
         )
 
     def with_base_model(self, trained: Any) -> "Colorizer":
-        """The same with its VAE at hand.
+        """Returns a copy that uses a trained VAE, an `inference.TrainedModel`.
 
         Raises:
-          ValueError: the model has no code, or is not of grey images of this size.
+          ValueError: the trained model has no codes, is conditional, or has images of another size.
         """
         height, width, _ = self.info.image_shape
-        its = tuple(trained.model.info.image_shape)
-        if not trained.model.has_latent or trained.model.is_conditional or its != (height, width, 1):
+        base, shape = trained.model, tuple(trained.model.info.image_shape)
+        if not isinstance(base, LatentVariableModel) or base.is_conditional or shape != (height, width, 1):
             raise ValueError(
-                f"vae={self.base_model_workdir} is a {type(trained.model).__name__} of images {its}; it must be a "
-                f"model with a code, told no label, of images {(height, width, 1)}; "
+                f"base_model_workdir={self.base_model_workdir} is a {type(base).__name__} of images {shape}; it must "
+                f"be an unconditional model with codes, of images {(height, width, 1)}; "
                 "train one: python launch.py --config=configs/anime_vae.py"
             )
-        return dataclasses.replace(self, companion=trained)
+        return dataclasses.replace(self, base_model=trained)
 
     @property
     def evaluation_notes(self) -> dict[str, str]:
-        """What is shown."""
-        return {"shown": f"outputs of {self.base_model_workdir}" if self.base_model_workdir else "grey originals"}
+        """The kind of inputs, for `results.json`."""
+        return {"inputs": f"outputs of {self.base_model_workdir}" if self.base_model_workdir else "grayscale originals"}
 
     @property
-    def figures(self):
+    def figures(self) -> tuple[str, ...]:
+        """Names of the figures; those that need a VAE are included only with a base model."""
         return ("colorized", *(("colorized_samples", "colorized_traversal") if self.base_model_workdir else ()))
 
     @property
     def players(self) -> tuple[Player, ...]:
+        """The one player, reconstruction."""
         return (Player("reconstruction", ("colorizer",), self.optimizers["reconstruction"], self.colorization_loss),)
 
-    def example_inputs(self):
+    def example_inputs(self) -> dict[str, tuple[Array, ...]]:
+        """Returns a black grayscale image."""
         return {"colorizer": (self.example_image()[..., :1],)}
 
-    def colorization_loss(self, params, stats, batch, rng):
-        code_rng, noise_rng, dropout_rng = random.split(rng, 3)
-        shown = self.grayscale_inputs(batch, code_rng)
-        noisy = shown + self.input_noise_std * random.normal(noise_rng, shown.shape) if self.input_noise_std else shown
-        coloured = self.apply_network("colorizer", params, stats, noisy, rng=dropout_rng)
-        color_mse = reconstruction.squared_error(coloured, batch.image).mean()
-        grey_mse = reconstruction.squared_error(transforms.rgb_to_grayscale(coloured), shown).mean()
-        return color_mse + grey_mse, ({"mse": color_mse + grey_mse, "color_mse": color_mse}, stats)
+    def colorization_loss(self, params: NetworkParams, stats: NetworkStats, batch: Batch, rng: Array) -> LossOutput:
+        """Returns MSE(color, original) + MSE(gray(color), input), pixels in [0, 1].
 
-    def grayscale_inputs(self, batch, rng=None) -> Float[Array, "B H W 1"]:
-        """The grey images that the painter is shown; the VAE's code is a draw where an rng comes, else the mean."""
-        grey = transforms.rgb_to_grayscale(batch.image)
+        The tutorial's loss: the second term keeps the brightness of the input.
+        """
+        code_rng, noise_rng, dropout_rng = random.split(rng, 3)
+        gray = self.grayscale_inputs(batch, code_rng)
+        noisy = gray + self.input_noise_std * random.normal(noise_rng, gray.shape) if self.input_noise_std else gray
+        color = self.apply_network("colorizer", params, stats, noisy, rng=dropout_rng)
+        color_mse = reconstruction.squared_error(color, batch.image).mean()
+        gray_mse = reconstruction.squared_error(transforms.rgb_to_grayscale(color), gray).mean()
+        return color_mse + gray_mse, ({"mse": color_mse + gray_mse, "color_mse": color_mse}, stats)
+
+    def grayscale_inputs(self, batch: Batch, rng: Array | None = None) -> Float[Array, "B H W 1"]:
+        """Returns the network's inputs in [0, 1]; a VAE's code is a posterior sample with `rng`, the mean without."""
+        gray = transforms.rgb_to_grayscale(batch.image)
         if self.base_model is None:
-            return grey
+            return gray
         vae = self.base_model
         if rng is None:
-            code = vae.model.encode_mean(vae.params, vae.stats, grey, batch.label)
+            code = vae.model.encode_mean(vae.params, vae.stats, gray, batch.label)
         else:
-            code = vae.model.encode(vae.params, vae.stats, grey, batch.label, rng)
+            code = vae.model.encode(vae.params, vae.stats, gray, batch.label, rng)
         return jax.lax.stop_gradient(vae.model.decode(vae.params, vae.stats, code, batch.label))
 
-    # What the loop, the evaluation and `jaxgen.load` use.
+    def colorize(
+        self, params: NetworkParams, stats: NetworkStats, gray: Float[Array, "B H W 1"]
+    ) -> Float[Array, "B H W 3"]:
+        """Colorizes grayscale images in [0, 1]."""
+        return jnp.clip(self.apply_network("colorizer", params, stats, gray), 0, 1)
 
-    def colorize(self, params, stats, grey: Float[Array, "B H W 1"]) -> Float[Array, "B H W 3"]:
-        """The grey images in colour."""
-        return jnp.clip(self.apply_network("colorizer", params, stats, grey), 0, 1)
-
-    def encode(self, params, stats, image, label, rng):
-        del params, stats, image, label, rng
-        raise ValueError(NO_CODE)
-
-    def decode(self, params, stats, code, label):
-        del params, stats, code, label
-        raise ValueError(NO_CODE)
-
-    def per_example_metrics(self, params, stats, batch, rng):
-        """`color_mse` over all channels, and `grayscale_baseline_mse` of what was shown, its grey in every channel."""
+    def per_example_metrics(
+        self, params: NetworkParams, stats: NetworkStats, batch: Batch, rng: Array
+    ) -> dict[str, Float[Array, " B"]]:
+        """Returns `color_mse` over all channels, and `grayscale_baseline_mse` of the input in every channel."""
         del rng
-        shown = self.grayscale_inputs(batch)
-        grey = jnp.broadcast_to(shown, batch.image.shape)
+        gray = self.grayscale_inputs(batch)
+        baseline = jnp.broadcast_to(gray, batch.image.shape)
         return {
-            "color_mse": reconstruction.squared_error(self.colorize(params, stats, shown), batch.image),
-            "grayscale_baseline_mse": reconstruction.squared_error(grey, batch.image),
+            "color_mse": reconstruction.squared_error(self.colorize(params, stats, gray), batch.image),
+            "grayscale_baseline_mse": reconstruction.squared_error(baseline, batch.image),
         }
 
 
-def validate_config(config, info: DatasetSpec) -> None:
-    """Refuses values that no model could be built with.
+def validate_config(config: Any, info: DatasetSpec) -> None:
+    """Validates the config's values for this family.
 
     Raises:
-      ValueError: naming the value, the rule and the way out.
+      ValueError: with the value, the rule and a fix.
     """
     checks.require_layer_sizes(config, "hidden_sizes")
     checks.require_fraction(config, "dropout_rate")
@@ -160,10 +156,10 @@ def validate_config(config, info: DatasetSpec) -> None:
     checks.require_choice(config, "colorizer_network", COLORIZER_NETWORKS)
     if config.color_grid_size < 1:
         raise ValueError(
-            f"coarseness={config.color_grid_size} must be at least 1 pixel; try --config.color_grid_size=5"
+            f"color_grid_size={config.color_grid_size} must be at least 1 pixel; try --config.color_grid_size=5"
         )
     if info.image_shape[-1] != 3:
         raise ValueError(
-            f"{info.name} has images of {info.image_shape[-1]} channel; colours need 3: --config.data.channels=3 for a "
-            "folder of colour images, or --config.data.tint_by_class=true to give grey ones a colour by class"
+            f"{info.name} has images of {info.image_shape[-1]} channel; colors need 3: --config.data.channels=3 for a "
+            "folder of color images, or --config.data.tint_by_class=true to tint grayscale images by class"
         )

@@ -16,7 +16,7 @@ from jaxgen.kernels.shared_backward import shared_fake_backward
 from jaxgen.losses import regularizers
 from jaxgen.losses.adversarial import GAN_LOSSES
 from jaxgen.losses.regularizers import wgan_gp_penalty
-from jaxgen.models.base import GenerativeModel
+from jaxgen.models.base import LatentVariableModel
 from jaxgen.models.builders import build_gan_networks, layers_from_config
 from jaxgen.models.priors import Gaussian, Prior
 from jaxgen.networks.layer_stack import BATCH_DEPENDENT
@@ -51,7 +51,7 @@ class ForwardAux(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class GAN(GenerativeModel):
+class GAN(LatentVariableModel):
     """Generative adversarial network; `ConditionalGAN` is told the label.
 
     Two players: the critic moves down its loss of telling real images from drawn ones, `critic_steps` times a step,
@@ -230,10 +230,6 @@ class GAN(GenerativeModel):
         return said[:, 0]
 
     # What the loop, the evaluation and `jaxgen.load` use.
-
-    def encode(self, params, stats, image, label, rng):
-        del params, stats, image, label, rng
-        raise ValueError(f"{type(self).__name__} encodes no image; it draws: model.sample(count)")
 
     def decode(self, params, stats, code, label):
         if self.ema_decay:

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from jaxgen.config import checks
 from jaxgen.kernels import random
 from jaxgen.losses import reconstruction
-from jaxgen.models.base import GenerativeModel
+from jaxgen.models.base import LatentVariableModel
 from jaxgen.models.builders import build_encoder_decoder
 from jaxgen.models.posterior import DiagonalGaussian, diagonal_gaussian_from_output
 from jaxgen.models.priors import Gaussian, Prior
@@ -28,7 +28,7 @@ CONFIG_FIELDS = ("update_order", "likelihood", "beta", "free_bits", "num_importa
 
 
 @dataclasses.dataclass(frozen=True)
-class VAE(GenerativeModel):
+class VAE(LatentVariableModel):
     """Variational autoencoder; `ConditionalVAE` also tells encoder and decoder the label.
 
     One player, elbo, moves encoder and decoder up the bound on log p(x), in nats per image: the evidence lower bound,

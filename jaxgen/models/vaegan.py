@@ -14,7 +14,7 @@ from jaxgen.data import transforms
 from jaxgen.kernels import random
 from jaxgen.losses import reconstruction, regularizers
 from jaxgen.losses.adversarial import GAN_LOSSES
-from jaxgen.models.base import GenerativeModel
+from jaxgen.models.base import LatentVariableModel
 from jaxgen.models.builders import build_vaegan_networks
 from jaxgen.models.gan import EMA, ForwardAux, mean_probability_real
 from jaxgen.models.posterior import (
@@ -55,7 +55,7 @@ class VAEGANForward(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class VAEGAN(GenerativeModel):
+class VAEGAN(LatentVariableModel):
     """Variational autoencoder whose reconstruction error is of a critic's features, with a GAN on top.
 
     Four networks: encoder; decoder; "features", the critic's lower layers, and "critic", the upper ones. Three players
@@ -280,7 +280,7 @@ class VAEGAN(GenerativeModel):
         )
         if not self.standardize_latents:
             return posterior
-        return standardize_posterior(posterior, stats[LATENT_MOMENTS].mean, stats[LATENT_MOMENTS].square)
+        return standardize_posterior(posterior, stats[LATENT_MOMENTS].mean, stats[LATENT_MOMENTS].second_moment)
 
     def encode(self, params, stats, image, label, rng):
         del label

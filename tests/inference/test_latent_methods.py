@@ -18,24 +18,18 @@ from jaxgen.data.image_files import read_user_images
 from jaxgen.evaluation import latent_figures
 from jaxgen.evaluation.latent_figures import LATENT_FIGURES
 from jaxgen.inference.trained_model import TrainedModel
-from jaxgen.models.base import GenerativeModel
+from jaxgen.models.base import GenerativeModel, LatentVariableModel
 from jaxgen.models.priors import Gaussian
 from jaxgen.types import DatasetSpec, Split
 
 Z = 3
 
 
-@dataclasses.dataclass(frozen=True)
-class Plain(GenerativeModel):
-    """The code is an image's three pixels, with noise unless asked for the mean; the last pixel shows the label."""
+class WithoutCodes(GenerativeModel):
+    """A model without codes, images or networks."""
 
-    decoder_needs_label: bool = False
-    binary_code: bool = False
-    has_code: bool = True
-    has_prior: bool = True
     info = DatasetSpec("plain", (1, Z + 1, 1), K)
-    prior = Gaussian(Z, 0.1)
-    networks, schedule, evaluations, pictures, players = {}, "alternating", (), (), ()
+    networks, update_order, evaluators, figures, players = {}, "alternating", (), (), ()
 
     @classmethod
     def from_config(cls, config, info):
@@ -44,18 +38,28 @@ class Plain(GenerativeModel):
     def example_inputs(self):
         return {}
 
-    def evaluate(self, params, stats, batch, rng):
+    def per_example_metrics(self, params, stats, batch, rng):
         return {}
+
+
+@dataclasses.dataclass(frozen=True)
+class Plain(WithoutCodes, LatentVariableModel):
+    """The code is an image's first three pixels, plus noise in `encode`; a decoded image's last pixel is the label."""
+
+    is_conditional: bool = False
+    has_binary_latent: bool = False
+    matches_prior: bool = True
+    prior = Gaussian(Z, 0.1)
 
     def encode(self, params, stats, image, label, rng):
         return image[:, 0, :Z, 0] + jax.random.normal(rng, (len(image), Z))
 
-    def mean_code(self, params, stats, image, label):
+    def encode_mean(self, params, stats, image, label):
         return image[:, 0, :Z, 0]
 
     def decode(self, params, stats, code, label):
-        shown = (label / 10).astype(jnp.float32) if self.decoder_needs_label else jnp.zeros(len(code))
-        return jnp.concatenate([code, shown[:, None]], axis=1)[:, None, :, None]
+        last = (label / 10).astype(jnp.float32) if self.is_conditional else jnp.zeros(len(code))
+        return jnp.concatenate([code, last[:, None]], axis=1)[:, None, :, None]
 
 
 def image(*pixels):
@@ -82,7 +86,7 @@ def test_interpolation_on_the_sphere_goes_evenly_from_norm_to_norm():
 
 
 def test_interpolation_tells_the_decoder_the_label_of_the_nearer_image():
-    model = plain(decoder_needs_label=True)
+    model = plain(is_conditional=True)
     shown = model.interpolate(A, B_, interior=2, labels=[1, 3])[:, 0, Z, 0]
     np.testing.assert_allclose(shown, [0.1, 0.1, 0.3, 0.3], atol=1e-6)
     np.testing.assert_allclose(model.interpolate(A, B_, interior=2, labels=2)[:, 0, Z, 0], 0.2, atol=1e-6)
@@ -91,7 +95,7 @@ def test_interpolation_tells_the_decoder_the_label_of_the_nearer_image():
 
 
 def test_codes_of_bits_are_interpolated_and_traversed_by_flips():
-    model = plain(binary_code=True)
+    model = plain(has_binary_latent=True)
     found = model.interpolate(image(0, 1, 0), image(1, 1, 1), interior=1)
     np.testing.assert_array_equal(found[:, 0, :Z, 0], [[0, 1, 0], [1, 1, 0], [1, 1, 1]])
     found = model.traverse(image(0, 1, 0), dims=[1, 2])
@@ -116,7 +120,7 @@ def test_a_walk_passes_the_codes_of_its_sampler_and_comes_back():
 
 
 def test_an_attribute_is_added_to_codes_by_so_many_times_its_direction():
-    model = plain(decoder_needs_label=True)
+    model = plain(is_conditional=True)
     images = np.stack([image(0.5, 0.1, 0), image(0.7, 0.1, 0), image(0.2, 0.1, 0.1), image(0.2, 0.3, 0.1)])
     direction = model.attribute_vector(images, [True, True, False, False])
     np.testing.assert_allclose(direction, [0.4, -0.1, -0.1], atol=1e-6)
@@ -126,7 +130,7 @@ def test_an_attribute_is_added_to_codes_by_so_many_times_its_direction():
 
 
 def test_an_attribute_of_bits_moves_to_the_nearer_bits():
-    found = plain(binary_code=True).apply_direction(image(0, 1, 0)[None], np.array([0.4, -0.6, 0.6]), [1.0])
+    found = plain(has_binary_latent=True).apply_direction(image(0, 1, 0)[None], np.array([0.4, -0.6, 0.6]), [1.0])
     np.testing.assert_array_equal(found[0, 0, 0, :Z, 0], [0, 0, 1])
 
 
@@ -135,14 +139,14 @@ def test_an_attribute_of_bits_moves_to_the_nearer_bits():
     [
         lambda model: model.interpolate(A, B_),
         lambda model: model.traverse(A),
-        lambda model: model.walk(),
+        lambda model: model.latent_walk(),
         lambda model: model.sample(3),
-        lambda model: model.attribute(np.stack([A, B_]), [True, False]),
+        lambda model: model.attribute_vector(np.stack([A, B_]), [True, False]),
     ],
 )
 def test_a_family_without_a_code_says_so(use):
-    with pytest.raises(ValueError, match="Plain has no code to draw, move or interpolate"):
-        use(plain(has_code=False))
+    with pytest.raises(ValueError, match="WithoutCodes has no code to draw, move or interpolate"):
+        use(TrainedModel(WithoutCodes(), {}, {}))
 
 
 @pytest.fixture(scope="module")
@@ -191,7 +195,7 @@ def test_dimensions_are_moved_by_stds_of_the_prior_or_of_the_codes_where_none_dr
     split = Split(pixels, np.zeros(20, np.int32))
     assert latent_figures.traversal_scale(plain(), split) == 0.1
     np.testing.assert_allclose(
-        latent_figures.traversal_scale(plain(has_prior=False), split), [0.2, 0.4, 0.1], atol=1e-6
+        latent_figures.traversal_scale(plain(matches_prior=False), split), [0.2, 0.4, 0.1], atol=1e-6
     )
 
 

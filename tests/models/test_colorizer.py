@@ -1,4 +1,4 @@
-"""The colorizer: what it is shown, what it learns, and what it refuses."""
+"""The colorizer: its inputs, its loss, and the configs that it rejects."""
 
 import json
 
@@ -42,41 +42,40 @@ def vae():
     return tiny_trained_model("vae", seed=1)
 
 
-def count(painter, height, width):
-    params = jax.eval_shape(lambda: painter.init(jax.random.key(0), jnp.zeros((1, height, width, 1)), train=False))
+def count_parameters(network, height, width):
+    params = jax.eval_shape(lambda: network.init(jax.random.key(0), jnp.zeros((1, height, width, 1)), train=False))
     return sum(leaf.size for leaf in jax.tree.leaves(params))
 
 
-def test_grey_weighs_red_green_and_blue_as_television_does():
-    colour = jnp.array([[[[1.0, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1]]]])
-    np.testing.assert_allclose(transforms.rgb_to_grayscale(colour)[0, 0, :, 0], [0.30, 0.59, 0.11, 1.0], rtol=1e-6)
+def test_grayscale_has_the_luma_weights_of_television():
+    color = jnp.array([[[[1.0, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1]]]])
+    np.testing.assert_allclose(transforms.rgb_to_grayscale(color)[0, 0, :, 0], [0.30, 0.59, 0.11, 1.0], rtol=1e-6)
 
 
-def test_the_loss_is_the_colours_error_and_that_of_their_grey():
+def test_the_loss_is_the_color_error_plus_the_grayscale_error():
     model, state = started()
     batch = tiny_batch(3)
     loss, (metrics, _) = model.colorization_loss(state.params, state.stats, batch, jax.random.key(0))
-    grey = transforms.rgb_to_grayscale(batch.image)
-    drawn = model.apply_network("colorizer", state.params, state.stats, grey)
-    colour = float(jnp.square(drawn - batch.image).mean())
-    assert float(metrics["color_mse"]) == pytest.approx(colour, rel=1e-5)
-    assert float(loss) == pytest.approx(
-        colour + float(jnp.square(transforms.rgb_to_grayscale(drawn) - grey).mean()), rel=1e-5
-    )
+    gray = transforms.rgb_to_grayscale(batch.image)
+    output = model.apply_network("colorizer", state.params, state.stats, gray)
+    color_mse = float(jnp.square(output - batch.image).mean())
+    gray_mse = float(jnp.square(transforms.rgb_to_grayscale(output) - gray).mean())
+    assert float(metrics["color_mse"]) == pytest.approx(color_mse, rel=1e-5)
+    assert float(loss) == pytest.approx(color_mse + gray_mse, rel=1e-5)
 
 
-def test_with_a_vae_its_outputs_are_shown_from_drawn_codes_in_training(vae):
+def test_the_inputs_are_a_vaes_outputs_from_sampled_codes_in_training_and_mean_codes_after(vae):
     model = started()[0].with_base_model(vae)
     batch = tiny_batch(3)
-    grey = transforms.rgb_to_grayscale(batch.image)
-    mean = vae.decode(vae.encode_mean(np.asarray(grey)))
-    np.testing.assert_allclose(model.shown(batch), mean, atol=1e-5)
+    gray = transforms.rgb_to_grayscale(batch.image)
+    mean = vae.decode(vae.encode_mean(np.asarray(gray)))
+    np.testing.assert_allclose(model.grayscale_inputs(batch), mean, atol=1e-5)
     first, second = (model.grayscale_inputs(batch, jax.random.key(number)) for number in range(2))
     assert np.abs(first - second).max() > 1e-3
     assert np.abs(first - mean).max() > 1e-3
 
 
-def test_the_vae_is_no_part_of_the_state_and_is_not_moved(vae):
+def test_the_vae_is_not_part_of_the_state_and_is_not_trained(vae):
     alone, state = started()
     before = jax.tree.map(jnp.copy, vae.params)
     model = alone.with_base_model(vae)
@@ -86,52 +85,52 @@ def test_the_vae_is_no_part_of_the_state_and_is_not_moved(vae):
     assert same(vae.params, before)
 
 
-def test_the_published_net_has_90_million_parameters_and_ours_less_than_a_twentieth():
-    published = count(TutorialColorizer((30, 30)), 30, 30)
+def test_the_published_network_has_90_million_parameters_and_the_default_less_than_a_twentieth():
+    published = count_parameters(TutorialColorizer((30, 30)), 30, 30)
     assert 90e6 < published < 92e6
     config = read_config("colorizer")
-    ours = CoarseColorizer(tuple(config.hidden_sizes), config.color_grid_size, config.dropout_rate)
-    assert count(ours, 30, 30) < 0.05 * published
+    default = CoarseColorizer(tuple(config.hidden_sizes), config.color_grid_size, config.dropout_rate)
+    assert count_parameters(default, 30, 30) < 0.05 * published
 
 
-def test_a_coarse_painters_colours_change_slowly():
-    painter = CoarseColorizer((16,), 5)
-    grey = jnp.asarray(np.random.default_rng(0).random((1, 20, 20, 1)), jnp.float32)
-    params = painter.init(jax.random.key(0), grey, train=False)
-    flat = jnp.full_like(grey, 0.5)
+def test_the_colors_of_the_coarse_network_change_slowly():
+    network = CoarseColorizer((16,), 5)
+    gray = jnp.asarray(np.random.default_rng(0).random((1, 20, 20, 1)), jnp.float32)
+    params = network.init(jax.random.key(0), gray, train=False)
+    flat = jnp.full_like(gray, 0.5)
 
-    def shift(at):  # gain and shift depend on the picture: the same picture, whose pixels are then left out
-        return painter.apply(params, at, train=False) - at
+    def shift(image):  # gain and shift depend on the image, so both calls get the same one
+        return network.apply(params, image, train=False) - image
 
     steps = np.abs(np.diff(np.asarray(shift(flat)), axis=1))
     assert steps.max() < 0.5 * np.ptp(np.asarray(shift(flat)))
 
 
-def test_it_colours_grey_images_and_has_no_code():
+def test_a_colorizer_has_no_codes():
     model, state = started()
     trained = TrainedModel(model, state.params, state.stats)
-    grey = np.random.default_rng(0).random((B, H, W, 1)).astype(np.float32)
-    coloured = trained.colorize(grey)
-    assert coloured.shape == (B, H, W, 3)
-    assert 0 <= coloured.min() <= coloured.max() <= 1
-    for call in (lambda: trained.encode(coloured), lambda: trained.decode(np.zeros((1, 2))), lambda: trained.sample(2)):
+    gray = np.random.default_rng(0).random((B, H, W, 1)).astype(np.float32)
+    color = trained.colorize(gray)
+    assert color.shape == (B, H, W, 3)
+    assert 0 <= color.min() <= color.max() <= 1
+    for call in (lambda: trained.encode(color), lambda: trained.decode(np.zeros((1, 2))), lambda: trained.sample(2)):
         with pytest.raises(ValueError, match=r"Colorizer has no code .*; it colours: model.colour\(images\)"):
             call()
     with pytest.raises(ValueError, match=r"images of shape \(6, 8, 10, 3\) must be \[N, 8, 10, 1\]"):
-        trained.colorize(coloured)
+        trained.colorize(color)
 
 
-def test_grey_faces_are_shown_beside_their_colours_and_the_originals():
+def test_the_figure_shows_inputs_colorized_images_and_originals():
     model, state = started()
     split = Split(*jax.device_get(tiny_data(B, channels=3)))
     rows = figures.colorized(
         TrainedModel(model, state.params, state.stats), Dataset("tiny", split, split, split, K), split
     )
-    colour = np.ptp(rows.astype(int), axis=-1).max(axis=1)  # of each line of pixels
-    assert colour[: len(rows) // 4].max() == 0 < min(colour[len(rows) // 2], colour[-len(rows) // 4])
+    chroma = np.ptp(rows.astype(int), axis=-1).max(axis=1)  # of each line of pixels
+    assert chroma[: len(rows) // 4].max() == 0 < min(chroma[len(rows) // 2], chroma[-len(rows) // 4])
 
 
-def test_other_models_do_not_colour(vae):
+def test_other_models_do_not_colorize(vae):
     with pytest.raises(ValueError, match=r"VAE does not colour; train configs/colorizer\.py"):
         vae.colorize(np.zeros((1, H, W, 1)))
 
@@ -139,38 +138,40 @@ def test_other_models_do_not_colour(vae):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"colorizer_network": "fine"}, 'painter="fine" is unknown; choose one of coarse, published'),
-        ({"color_grid_size": 0}, "coarseness=0 must be at least 1 pixel"),
-        ({"input_noise_std": -0.1}, "noise=-0.1 must be at least 0"),
+        ({"colorizer_network": "fine"}, 'colorizer_network="fine" is unknown; choose one of coarse, published'),
+        ({"color_grid_size": 0}, "color_grid_size=0 must be at least 1 pixel"),
+        ({"input_noise_std": -0.1}, "input_noise_std=-0.1 must be at least 0"),
     ],
 )
-def test_values_that_no_model_can_be_built_with_are_refused(changes, message):
+def test_invalid_values_are_rejected(changes, message):
     with pytest.raises(ValueError, match=message):
         tiny_model("colorizer", **changes)
 
 
-def test_grey_data_is_refused_with_the_way_out():
+def test_grayscale_data_is_rejected_with_a_fix():
     with pytest.raises(
-        ValueError, match=r"has images of 1 channel; colours need 3: .* --config.data.tint_by_class=true"
+        ValueError, match=r"has images of 1 channel; colors need 3: .* --config.data.tint_by_class=true"
     ):
-        models.build_model(read_config("colorizer"), DatasetSpec("grey", (H, W, 1), 4))
+        models.build_model(read_config("colorizer"), DatasetSpec("gray", (H, W, 1), 4))
 
 
-def test_a_vae_of_another_size_is_refused(vae):
+def test_a_vae_of_another_image_size_is_rejected(vae):
     other = models.build_model(read_config("colorizer"), DatasetSpec("tiny", (H, W + 1, 3), 4))
-    with pytest.raises(ValueError, match=r"is a VAE of images \(8, 10, 1\); it must be a model .* \(8, 11, 1\)"):
+    with pytest.raises(
+        ValueError, match=r"is a VAE of images \(8, 10, 1\); it must be an unconditional model .* \(8, 11, 1\)"
+    ):
         other.with_base_model(vae)
 
 
-def test_colouring_again_compiles_nothing_again():
+def test_colorizing_twice_compiles_once():
     model, state = started()
     trained = TrainedModel(model, state.params, state.stats)
     for count in (2, 3):
         trained.colorize(np.zeros((count, H, W, 1)))
-    assert trained._colour._cache_size() == 1
+    assert trained._colorize._cache_size() == 1
 
 
-def test_a_vae_that_is_no_run_is_refused_before_anything_is_made(tmp_path):
+def test_a_missing_base_model_is_rejected_before_the_run_folder_is_made(tmp_path):
     config = read_config("colorizer", "digits,smoke")
     config.base_model_workdir = str(tmp_path / "nowhere")
     expected = r"Colorizer cannot open the model .*nowhere is no run: .* train that one first, with --workdir=.*nowhere"
@@ -179,7 +180,7 @@ def test_a_vae_that_is_no_run_is_refused_before_anything_is_made(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_run_on_a_vaes_outputs_draws_its_faces_in_colour_and_then_works_without_it(tmp_path):
+def test_a_run_on_a_vaes_outputs_colorizes_its_samples_and_loads_without_the_vae(tmp_path):
     vae = (f"--config={REPOSITORY}/configs/anime_vae.py:digits,smoke", "--workdir=vae", "--config.hidden_sizes=(32,)")
     assert launch_here(*vae, cwd=tmp_path).returncode == 0
     config = f"--config={REPOSITORY}/configs/colorizer.py:digits,smoke"
@@ -189,11 +190,11 @@ def test_a_run_on_a_vaes_outputs_draws_its_faces_in_colour_and_then_works_withou
     figures = {path.stem for path in (tmp_path / "run" / "figures").glob("*.png")}
     assert figures >= {"colorized", "colorized_samples", "colorized_traversal"}
     results = json.loads((tmp_path / "run" / "results.json").read_text())
-    assert results["protocol"]["shown"] == "outputs of vae"
+    assert results["protocol"]["inputs"] == "outputs of vae"
     assert set(results["metrics"]) == {"color_mse", "grayscale_baseline_mse"}
     (tmp_path / "vae").rename(tmp_path / "gone")
-    coloured = jaxgen.load(tmp_path / "run").colorize(np.full((2, 28, 28, 1), 0.5))
-    assert coloured.shape == (2, 28, 28, 3)
+    color = jaxgen.load(tmp_path / "run").colorize(np.full((2, 28, 28, 1), 0.5))
+    assert color.shape == (2, 28, 28, 3)
     again = launch_here(*flags, "--mode=evaluate", cwd=tmp_path)
     assert again.returncode == 2
     assert "workdir=vae is no run" in again.stderr
