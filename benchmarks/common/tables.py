@@ -129,7 +129,7 @@ def per_seed(options: argparse.Namespace) -> list[argparse.Namespace]:
     first = int(dict(told).get("seed", 0))
     others = ["=".join(each) for each in told if each[0] != "seed"]
     return [
-        argparse.Namespace(**vars(options) | {"num_seeds": 1, "override": [*others, f"seed={seed}"]})
+        argparse.Namespace(**vars(options) | {"seeds": 1, "override": [*others, f"seed={seed}"]})
         for seed in range(first, first + options.seeds)
     ]
 

@@ -72,7 +72,7 @@ class NetworkState(NamedTuple):
 
 
 def load_initial_networks(config, model: GenerativeModel) -> NetworkState | None:
-    """The networks of the run `config.start_from`, those of each of our seeds; None without one.
+    """The networks of the run `config.init_from`, those of each of our seeds; None without one.
 
     Raises:
       ValueError: that run cannot be opened, lacks one of our seeds, or has other networks.
@@ -85,7 +85,7 @@ def load_initial_networks(config, model: GenerativeModel) -> NetworkState | None
     ours = flatten_with_paths(NetworkState(state.params, state.stats))
     if differs := first_mismatch(flatten_with_paths(theirs), ours):
         raise ValueError(
-            f"start_from={config.init_from} is a run of other networks: {differs}; give both the same sizes"
+            f"init_from={config.init_from} is a run of other networks: {differs}; give both the same sizes"
         )
     return theirs
 

@@ -15,7 +15,7 @@ from jaxgen.plotting.grids import style_grid as style_grid
 from jaxgen.plotting.grids import tile_images as tile_images
 from jaxgen.plotting.grids import write_png as write_png
 from jaxgen.plotting.plots import PALETTE as PALETTE
-from jaxgen.plotting.plots import PRIOR_GREY as PRIOR_GREY
+from jaxgen.plotting.plots import PRIOR_GRAY as PRIOR_GRAY
 from jaxgen.plotting.plots import new_figure as new_figure
 from jaxgen.plotting.plots import plot_codes_by_label as plot_codes_by_label
 from jaxgen.plotting.plots import plot_codes_vs_prior as plot_codes_vs_prior

@@ -15,7 +15,7 @@ History = dict[str, list[tuple[int, float]]]
 SPLITS = ("train", "validation", "test")
 # Paul Tol's "muted" scheme and black: told apart under the common colour blindnesses, and none is the prior's grey.
 PALETTE = ("#332288", "#CC6677", "#44AA99", "#DDAA33", "#88CCEE", "#117733", "#882255", "#999933", "#AA4499", "#000000")
-PRIOR_GREY = "#cdcdcd"
+PRIOR_GRAY = "#cdcdcd"
 MAX_POINTS = 2000  # in a scatter: more only hide each other
 MAX_DIMENSIONS = 32  # histograms: more are too small to read
 DPI = 110
@@ -155,7 +155,7 @@ def _scatter(
     axes.grid(alpha=0.25)
     if codes.shape[1] > 1:
         prior = prior[_thinned(len(prior))]
-        axes.scatter(prior[:, 0], prior[:, 1], s=12, color=PRIOR_GREY, linewidths=0, label="prior")
+        axes.scatter(prior[:, 0], prior[:, 1], s=12, color=PRIOR_GRAY, linewidths=0, label="prior")
         axes.set_aspect("equal", adjustable="datalim")
     kept = _thinned(len(codes))
     labels = labels[kept]
@@ -197,7 +197,7 @@ def _histograms(
     figure.supxlabel(f"code value ({len(prior)} draws of the prior have a std of {prior.std():.2f})", fontsize=10)
     figure.supylabel("density", fontsize=10)
     line = {"facecolor": "none", "edgecolor": PALETTE[0], "linewidth": 1.3}
-    sets = ((prior[:, :shown], {"facecolor": PRIOR_GREY}), (codes[:, :shown], line))
+    sets = ((prior[:, :shown], {"facecolor": PRIOR_GRAY}), (codes[:, :shown], line))
     titles = [f"{z}:  std {std:.2f}" for z, std in enumerate(codes[:, :shown].std(axis=0))]
     density_panels(figure.subplots(), sets, titles, rows, columns)
 

@@ -37,7 +37,7 @@ def test_rows_share_a_workdir_exactly_where_they_share_a_run():
 def test_a_colorizer_on_a_vaes_faces_is_told_the_vaes_workdir():
     options = autoencoders.parse(["--override=data.path=/faces", "--workdir=here"])
     row = autoencoders.TABLES["colors"][0]
-    assert tables.overrides(row, options) == ["seeds=3", "data.path=/faces", "vae=here/anime_vae-seeds=3"]
+    assert tables.overrides(row, options) == ["num_seeds=3", "data.path=/faces", "base_model_workdir=here/anime_vae-num_seeds=3"]
 
 
 def test_the_run_that_goes_on_by_the_weighted_bound_begins_with_the_vaes_networks(monkeypatch):
@@ -46,8 +46,8 @@ def test_the_run_that_goes_on_by_the_weighted_bound_begins_with_the_vaes_network
     row = next(row for row in autoencoders.TABLES["likelihood"] if row.start)
     tables.finished(row, autoencoders.parse(["--workdir=here"]))
     (first, vae), (_, weighted) = ran
-    assert "draws=50" in set(weighted) - set(vae)
-    assert weighted[-1] == f"start_from={first}"
+    assert "num_importance_samples=50" in set(weighted) - set(vae)
+    assert weighted[-1] == f"init_from={first}"
 
 
 def test_rows_whose_seeds_are_runs_apart_are_put_together(monkeypatch):
@@ -68,8 +68,8 @@ def test_rows_whose_seeds_are_runs_apart_are_put_together(monkeypatch):
     options = gans.parse(["faces", "--override=data.path=/faces", "--override=seed=1", "--seeds=2"])
     found = tables.finished(gans.TABLES["faces"][0], options)
     assert ran == [
-        ("vaegan-faces-seeds=1-seed=1", ("seeds=1", "data.path=/faces", "seed=1")),
-        ("vaegan-faces-seeds=1-seed=2", ("seeds=1", "data.path=/faces", "seed=2")),
+        ("vaegan-faces-num_seeds=1-seed=1", ("num_seeds=1", "data.path=/faces", "seed=1")),
+        ("vaegan-faces-num_seeds=1-seed=2", ("num_seeds=1", "data.path=/faces", "seed=2")),
     ]
     assert (found["metrics"]["mse"], found["std"]["mse"]) == (1.5, pytest.approx(0.5**0.5))
     assert (found["per_seed"], found["seconds"]) == ([{"mse": 1.0}, {"mse": 2.0}], 120.0)

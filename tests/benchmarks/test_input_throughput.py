@@ -38,7 +38,7 @@ def test_a_folder_that_is_none_is_refused_in_one_line(tmp_path, capsys):
 
 def test_a_batch_that_the_devices_do_not_divide_is_refused_in_one_line(tmp_path):
     ran = subprocess.run(
-        [sys.executable, "-m", "benchmarks.input_throughput", "--batch_size=6", "--images=30",
+        [sys.executable, "-m", "benchmarks.speed.input_throughput", "--batch_size=6", "--images=30",
          f"--out={tmp_path / 'rows.jsonl'}"],
         cwd=REPOSITORY, env=os.environ | {"JAX_NUM_CPU_DEVICES": "4"}, capture_output=True, text=True, timeout=100,
         check=False,

@@ -81,7 +81,7 @@ def test_without_pytorch_one_line_says_how_to_get_it(monkeypatch, capsys, tmp_pa
 
 
 def test_a_peer_draws_and_judges_as_ours_does():
-    torch = pytest.importorskip("torch", reason="PyTorch is an optional extra, for benchmarks/peers.py")
+    torch = pytest.importorskip("torch", reason="PyTorch is an optional extra, for benchmarks.speed.pytorch")
     from benchmarks.speed.pytorch import layer_stack
 
     model, _ = built()
@@ -107,7 +107,7 @@ def uncompiled(case, monkeypatch):
 
 @pytest.mark.parametrize("name", CONVS)
 def test_the_first_steps_agree_and_are_seen_to_differ_where_they_do(name, monkeypatch):
-    pytest.importorskip("torch", reason="PyTorch is an optional extra, for benchmarks/peers.py")
+    pytest.importorskip("torch", reason="PyTorch is an optional extra, for benchmarks.speed.pytorch")
     case = CONVS[name]
     (model, config), data = built(case), compare.noise(case.image_shape)
     peer = uncompiled(case, monkeypatch)
@@ -119,7 +119,7 @@ def test_the_first_steps_agree_and_are_seen_to_differ_where_they_do(name, monkey
 
 @pytest.mark.parametrize("name", MLPS)
 def test_the_first_steps_of_fully_connected_peers_agree(name, monkeypatch):
-    pytest.importorskip("torch", reason="PyTorch is an optional extra, for benchmarks/peers.py")
+    pytest.importorskip("torch", reason="PyTorch is an optional extra, for benchmarks.speed.pytorch")
     peer = uncompiled(MLPS[name], monkeypatch)
     (model, config), data = built(MLPS[name]), compare.noise(MLPS[name].image_shape)
     config.steps = 4  # so that a rate that does not fall as it should shows
@@ -132,7 +132,7 @@ def test_the_first_steps_of_fully_connected_peers_agree(name, monkeypatch):
 
 @pytest.mark.parametrize("name", [*MLPS, *CONVS])
 def test_a_peer_computes_on_one_device_wherever_it_is_placed(name, monkeypatch):
-    torch = pytest.importorskip("torch", reason="PyTorch is an optional extra, for benchmarks/peers.py")
+    torch = pytest.importorskip("torch", reason="PyTorch is an optional extra, for benchmarks.speed.pytorch")
     adam = torch.optim.Adam
     monkeypatch.setattr(torch.optim, "Adam", lambda *its, fused, **options: adam(*its, **options))
     case = {**MLPS, **CONVS}[name]
@@ -146,7 +146,7 @@ def test_a_peer_computes_on_one_device_wherever_it_is_placed(name, monkeypatch):
 
 
 def test_a_gpu_that_pytorch_does_not_see_is_refused_in_one_line(monkeypatch, capsys):
-    torch = pytest.importorskip("torch", reason="PyTorch is an optional extra, for benchmarks/peers.py")
+    torch = pytest.importorskip("torch", reason="PyTorch is an optional extra, for benchmarks.speed.pytorch")
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert compare.main(["--configs=ae"]) == 2
@@ -154,7 +154,7 @@ def test_a_gpu_that_pytorch_does_not_see_is_refused_in_one_line(monkeypatch, cap
 
 
 def test_a_network_that_no_peer_has_is_refused():
-    pytest.importorskip("torch", reason="PyTorch is an optional extra, for benchmarks/peers.py")
+    pytest.importorskip("torch", reason="PyTorch is an optional extra, for benchmarks.speed.pytorch")
     from benchmarks.speed.pytorch import aae
 
     model, config = built(MLPS["cond_aae"], label_modulates_decoder=True)
@@ -163,7 +163,7 @@ def test_a_network_that_no_peer_has_is_refused():
 
 
 def test_a_row_has_the_ratio_its_spread_and_what_it_rests_on(monkeypatch, capsys, tmp_path):
-    pytest.importorskip("torch", reason="PyTorch is an optional extra, for benchmarks/peers.py")
+    pytest.importorskip("torch", reason="PyTorch is an optional extra, for benchmarks.speed.pytorch")
     monkeypatch.setitem(compare.CASES, "tiny", CASE)
     uncompiled(CASE, monkeypatch)
     out = tmp_path / "rows.jsonl"

@@ -12,7 +12,7 @@ from benchmarks.speed import scaling
 
 
 def run(*arguments, timeout=300):
-    command = [sys.executable, "-m", "benchmarks.scaling", *arguments]
+    command = [sys.executable, "-m", "benchmarks.speed.scaling", *arguments]
     return subprocess.run(
         command, cwd=REPOSITORY, env=os.environ, capture_output=True, text=True, timeout=timeout, check=False
     )

@@ -84,7 +84,7 @@ def test_the_step_measured_is_the_one_that_training_makes(printed_and_rows):
     _, rows = printed_and_rows
     for row in rows:
         assert row["final_loss"].pop("marker") == 7
-        assert {name.split("/")[0] for name in row["final_loss"]} == {"reconstruction", "critic", "encoder"}
+        assert {name.split("/")[0] for name in row["final_loss"]} == {"reconstruction", "critic", "adversarial"}
         assert np.isfinite(list(row["final_loss"].values())).all()
 
 
@@ -97,7 +97,7 @@ def test_the_command_prints_a_table_of_its_rows(printed_and_rows):
 
 @pytest.fixture
 def stand_ins_allowed():
-    """Types unchecked, so that a namespace may stand for an Algorithm."""
+    """Types unchecked, so that a namespace may stand for a model."""
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
@@ -116,7 +116,7 @@ def test_flop_count_of_a_perceptron_is_that_by_hand():
         return TrainState(jnp.zeros((), jnp.int32), params, {"mlp": {}}, init_opt_states(players, params))
 
     players = (Player("mlp", ("mlp",), optax.sgd(1e-2), loss_of),)
-    model = SimpleNamespace(players=players, schedule="alternating", init=init)
+    model = SimpleNamespace(players=players, update_order="alternating", init=init)
     # Forward, gradient of the weights, gradient of the input: 2·B·in·out each, but none is taken of the images.
     weights, first = 80 * 64 + 64 * 32 + 32 * 10, 80 * 64
     by_hand = 2 * 256 * (3 * weights - first)
@@ -131,7 +131,7 @@ def test_peak_memory_is_that_of_the_fullest_device_where_devices_tell():
 
 def test_a_batch_that_the_devices_do_not_divide_is_refused_before_anything_is_measured(tmp_path):
     run = subprocess.run(
-        [sys.executable, "-m", "benchmarks.step_throughput", "--configs=cond_aae", "--simulate=4", "--batch_size=6",
+        [sys.executable, "-m", "benchmarks.speed.step_throughput", "--configs=cond_aae", "--simulate=4", "--batch_size=6",
          f"--out={tmp_path / 'rows.jsonl'}"],
         cwd=REPOSITORY, env=os.environ, capture_output=True, text=True, timeout=100, check=False,
     )  # fmt: skip

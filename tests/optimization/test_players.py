@@ -79,7 +79,7 @@ def test_every_player_keeps_an_optimiser_state_of_its_own_over_its_own_networks(
 def test_noise_is_a_function_of_the_step_alone(batch):
     def noisy(params, stats, batch, rng):
         noise = jax.random.normal(rng, ())
-        return jnp.sum(params["a"]) * 0.0, ({"input_noise_std": noise}, stats)
+        return jnp.sum(params["a"]) * 0.0, ({"noise": noise}, stats)
 
     players = (Player("noisy", ("a",), optax.sgd(RATE), noisy),)
     update, state = make_update(players), start(players)

@@ -35,7 +35,7 @@ def trained(name="cond_aae", steps=STEPS, how="jit", **changes):
 @pytest.mark.parametrize("name", ["cond_aae", "semi_aae"])
 def test_a_copy_is_the_run_of_its_seed_alone(name):
     labels = {"num_labeled": 8} if name == "semi_aae" else {}
-    together = trained(name, seed=3, seeds=2, **labels)
+    together = trained(name, seed=3, num_seeds=2, **labels)
     for number, copy in enumerate(together):
         (alone,) = trained(name, seed=3 + number, **labels)
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5), copy.params, alone.params)
@@ -44,21 +44,25 @@ def test_a_copy_is_the_run_of_its_seed_alone(name):
 
 @pytest.mark.parametrize(("at_once", "how"), [(1, "jit"), (2, "jit"), (0, "pmap")])
 def test_how_the_copies_are_computed_changes_nothing_but_rounding(at_once, how):
-    seeds = 2 * (at_once or 1)
-    alone = [trained(seed=seed, how="pmap")[0] for seed in range(seeds)] if how == "pmap" else None
-    expected = alone or trained(seeds=seeds)  # pmap draws its own noise
-    actual = trained(seeds=seeds, seeds_at_once=at_once, how=how)
+    count = 2 * (at_once or 1)
+    alone = [trained(seed=seed, how="pmap")[0] for seed in range(count)] if how == "pmap" else None
+    expected = alone or trained(num_seeds=count)  # pmap draws its own noise
+    actual = trained(num_seeds=count, seeds_per_vmap=at_once, how=how)
     for a, b in zip(expected, actual, strict=True):
         jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-5), a.params, b.params)
 
 
 @pytest.mark.parametrize(
-    ("seeds", "at_once", "message"),
-    [(0, 0, "seeds=0 must be at least 1"), (4, 3, "seeds_at_once=3 must divide seeds=4"), (2, -1, "seeds_at_once=-1")],
+    ("count", "per_vmap", "message"),
+    [
+        (0, 0, "num_seeds=0 must be at least 1"),
+        (4, 3, "seeds_per_vmap=3 must divide num_seeds=4"),
+        (2, -1, "seeds_per_vmap=-1"),
+    ],
 )
-def test_counts_of_copies_that_cannot_be_are_refused(seeds, at_once, message):
+def test_counts_of_copies_that_cannot_be_are_refused(count, per_vmap, message):
     config = read_config("cond_aae")
-    config.num_seeds, config.seeds_per_vmap = seeds, at_once
+    config.num_seeds, config.seeds_per_vmap = count, per_vmap
     with pytest.raises(ValueError, match=message):
         validate_config(config)
 
@@ -74,7 +78,7 @@ def test_a_run_of_two_seeds_resumes_and_reports_mean_and_std(tmp_path):
     first, second = (jaxgen.load(tmp_path / "two", seed=seed) for seed in (0, 1))
     assert second.metrics["mse"] == values[1]
     assert not same(first.params, second.params)
-    with pytest.raises(ValueError, match=r"seed=2 is none of this run's, 0 to 1"):
+    with pytest.raises(ValueError, match=r"seed=2 was not trained in this run; its seeds are 0 to 1"):
         jaxgen.load(tmp_path / "two", seed=2)
     again = launch_here(*two, "--mode=evaluate", cwd=tmp_path)
     assert again.returncode == 0, again.stderr

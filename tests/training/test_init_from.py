@@ -29,17 +29,17 @@ def first(tmp_path_factory):
 
 
 def test_every_copy_begins_with_the_networks_of_its_seed(first, tmp_path):
-    loop.train_and_evaluate(smallest(start_from=str(first), rates={"reconstruction": STILL}), tmp_path / "run")
+    loop.train_and_evaluate(smallest(init_from=str(first), learning_rates={"reconstruction": STILL}), tmp_path / "run")
     for seed in (0, 1):
         assert same(jaxgen.load(tmp_path / "run", seed=seed).params, jaxgen.load(first, seed=seed).params)
     loop.train_and_evaluate(
-        smallest(seed=1, seeds=1, start_from=str(first), rates={"reconstruction": STILL}), tmp_path / "one"
+        smallest(seed=1, num_seeds=1, init_from=str(first), learning_rates={"reconstruction": STILL}), tmp_path / "one"
     )
     assert same(jaxgen.load(tmp_path / "one").params, jaxgen.load(first, seed=1).params)
 
 
 def test_the_networks_are_only_where_it_begins(first, tmp_path):
-    loop.train_and_evaluate(smallest(start_from=str(first), seeds=1), tmp_path)
+    loop.train_and_evaluate(smallest(init_from=str(first), num_seeds=1), tmp_path)
     assert not same(jaxgen.load(tmp_path).params, jaxgen.load(first).params)
     assert np.isfinite(jaxgen.load(tmp_path).metrics["mse"])
 
@@ -49,22 +49,22 @@ def test_a_run_that_has_begun_goes_on_by_its_own_networks(first, tmp_path, monke
     shutil.copytree(first, source)
     monkeypatch.setattr(loop.processes, "all_max", lambda signum: signal.SIGTERM)
     with pytest.raises(signals.Interrupted):
-        loop.train_and_evaluate(smallest(start_from=str(source), steps=10), run)
+        loop.train_and_evaluate(smallest(init_from=str(source), steps=10), run)
     monkeypatch.undo()
     shutil.rmtree(source)
-    assert loop.train_and_evaluate(smallest(start_from=str(source), steps=10), run)["step"] == 10
+    assert loop.train_and_evaluate(smallest(init_from=str(source), steps=10), run)["step"] == 10
 
 
 def test_what_a_run_began_with_is_part_of_what_it_is(first):
-    with pytest.raises(ValueError, match=r"holds a run with another config \(start_from: '' there"):
-        loop.train_and_evaluate(smallest(start_from=str(first)), first)
+    with pytest.raises(ValueError, match=r"holds a run with another config \(init_from: '' there"):
+        loop.train_and_evaluate(smallest(init_from=str(first)), first)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"init_from": "nowhere"}, "nowhere"),
-        ({"num_seeds": 3}, "seed=2 is none of this run's, 0 to 1"),
+        ({"num_seeds": 3}, "seed=2 was not trained in this run; its seeds are 0 to 1"),
         ({"hidden_sizes": (9,)}, r"a run of other networks: .*float32\[2, 8\] there, float32\[2, 9\] here"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What `benchmarks/peers.py` measures: configs, their changes, and the modules that say the same in PyTorch."""
+"""What `benchmarks.speed.pytorch` measures: configs, their changes, and the modules that say the same in PyTorch."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
