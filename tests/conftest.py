@@ -1,4 +1,4 @@
-"""Set-up for all tests: shapes checked at every call, caches in a folder of the test session's own."""
+"""Set-up for all tests: array shapes are checked at every call, and caches live in a temporary folder."""
 
 import os
 import tempfile
@@ -6,38 +6,43 @@ from importlib.metadata import version
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# What is compiled here and in the processes that tests start is compiled fast, not well.
+# Tests and the processes that they start need fast compilation more than fast programs.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
-if version("jaxlib").startswith("0.10."):  # XLA's older emitters of kernels, gone in jax 0.11, take half the time
+if version("jaxlib").startswith("0.10."):  # XLA's older kernel emitters, removed in jax 0.11, halve the time
     os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
-if "PYTEST_XDIST_WORKER" not in os.environ:  # the workers inherit it, and so share what one of them compiled
+if "PYTEST_XDIST_WORKER" not in os.environ:  # workers inherit the folder, so each program is compiled once
     os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="jaxgen-tests-")
 
 from jaxtyping import install_import_hook
 
-# Annotated shapes and types are checked in every function of jaxgen, inside jit and on linen modules too.
+# Every annotated function of jaxgen is checked at run time, also inside jit and in Flax modules.
 install_import_hook("jaxgen", "beartype.beartype")
 
 import jax
 import pytest
 
-REPOSITORY = Path(__file__).parents[1]
-CONFIGS = sorted(path.stem for path in (REPOSITORY / "configs").glob("*.py"))
-
-# One compilation cache for the session: the command-line tests start many processes that compile the same programs.
-COMPILED = os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.join(os.environ["XDG_CACHE_HOME"], "xla"))
-jax.config.update("jax_compilation_cache_dir", COMPILED)
+# The command-line tests start many processes that compile the same programs, so the session has one compilation cache.
+CACHE_DIR = os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.join(os.environ["XDG_CACHE_HOME"], "xla"))
+jax.config.update("jax_compilation_cache_dir", CACHE_DIR)
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
-# The files that take longest, which the workers begin with, so that none is left alone with one of them at the end.
-LONGEST = ("test_resume", "test_contract", "test_launch", "test_benchmarks", "test_copies", "test_categorical")
+# The slowest files start first, so that no worker is left alone with one of them at the end.
+LONGEST = (
+    "test_resume",
+    "test_every_config",
+    "test_cli",
+    "test_processes",
+    "test_step_throughput",
+    "test_seeds",
+    "test_categorical_aae",
+)
 
 
 @pytest.fixture(scope="session")
 def repository() -> Path:
-    return REPOSITORY
+    return Path(__file__).parents[1]
 
 
 def pytest_collection_modifyitems(items):
-    places = {name: place for place, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
+    ranks = {name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path.stem, len(ranks)))

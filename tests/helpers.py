@@ -22,6 +22,7 @@ from jaxgen.types import Batch, DatasetSpec, Split
 
 B, H, W, C, K = 6, 8, 10, 1, 4
 REPOSITORY = Path(__file__).parents[1]
+CONFIGS = sorted(path.stem for path in (REPOSITORY / "configs").glob("*.py"))
 COND_AAE = f"--config={REPOSITORY}/configs/cond_aae.py"
 SMALL = ("--config.hidden_sizes=(32,32)", "--config.critic_hidden_sizes=(32,32)")
 
@@ -106,7 +107,7 @@ def launch_here(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
         mock.patch.object(sys, "argv", argv),  # where ml_collections looks for --config.KEY
-        mock.patch.object(processes, "leave"),  # which may end the process
+        mock.patch.object(processes, "exit_process"),  # which may end the process
         mock.patch.dict(os.environ, {"JAXGEN_FACES": ""}),
     ):
         try:

@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import CONFIGS, REPOSITORY
-from helpers import read_config
+from helpers import CONFIGS, REPOSITORY, read_config
 
 from jaxgen.config.base import validate_config
 

@@ -9,8 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from conftest import CONFIGS
-from helpers import C, H, K, W, channels_of, read_config, same, tiny_batch, tiny_data, tiny_model
+from helpers import CONFIGS, C, H, K, W, channels_of, read_config, same, tiny_batch, tiny_data, tiny_model
 from ml_collections import ConfigDict
 
 from jaxgen import models

@@ -7,7 +7,7 @@ import tokenize
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY
+from helpers import REPOSITORY
 
 PHRASES = re.compile(
     r"\b(told|said|whose loss|way back|what is drawn|is drawn|are drawn|throws? off|by turns|as many|such a|the former|"

@@ -6,8 +6,7 @@ import time
 import jax
 import numpy as np
 import pytest
-from conftest import CONFIGS
-from helpers import COND_AAE, REPOSITORY, SMALL, digits_tokens, launch, launch_here, read_module
+from helpers import COND_AAE, CONFIGS, REPOSITORY, SMALL, digits_tokens, launch, launch_here, read_module
 from PIL import Image
 
 import jaxgen
