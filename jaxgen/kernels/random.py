@@ -1,9 +1,12 @@
-"""Random numbers: those of `jax.random`, bit for bit, and on a CPU up to seven times as fast.
+"""`jax.random`, bit for bit, with Threefry's 20 rounds unrolled.
 
-jax takes the rounds of its generator in a loop there, which spares it compile time and costs a step of small networks a
-sixth of its time: 78,400 normal numbers took .65 ms so, and .18 with the rounds written out (two cores of an Intel
-Xeon). Without a loop the compiler also sees that two draws by a key are one, and with them what two players make of
-such a draw.
+On a CPU, jax 0.10 to 0.12 lowers the generator to a loop over its rounds, to save compile time. TODO numbers
+
+Delete this module at the first jax that unrolls the rounds itself on a CPU: jax PR #37872, "threefry2x32: use unrolled
+loops in CPU lowering", is merged, but the wheels of 0.10.2, 0.11.0 and 0.12.0 still register the loop. Then replace
+`from jaxgen.kernels import random` by `from jax import random`.
+
+The kernels cover float32, 32-bit integers and Threefry keys. They leave other dtypes and generators to `jax.random`.
 """
 
 import math
@@ -12,76 +15,105 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Int32, UInt32
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Int, Int32, UInt32
 
-THREEFRY = "threefry2x32"  # jax's generator, unless a user has chosen another, which is left to jax
-ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))  # of every other four rounds
+from jaxgen.kernels.switch import replaces
+
+THREEFRY = "threefry2x32"  # jax's default generator
+ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))  # in bits; the two rows alternate between groups of four rounds
 PARITY = np.uint32(0x1BD11BDA)
-FIRST_OF_FLOAT = np.uint32(0x3F800000)  # the bits of 1.0
+ONE_BITS = np.uint32(0x3F800000)  # the bits of 1.0 in float32
+LOWEST_UNIFORM = float(np.nextafter(np.float32(-1), np.float32(0)))  # above -1, whose inverse error function is -inf
 
 
-def normal(rng: Array, shape: tuple[int, ...] = ()) -> Float[Array, "*shape"]:
-    """N(0, 1), as `jax.random.normal`."""
-    drawn = uniform(rng, shape, minval=float(np.nextafter(np.float32(-1), np.float32(0))))
-    return np.float32(math.sqrt(2)) * lax.erf_inv(drawn)
+@replaces(jax.random.normal)
+def normal(key: Array, shape: tuple[int, ...] = (), dtype: DTypeLike = jnp.float32) -> Float[Array, "*shape"]:
+    """Samples N(0, 1), as `jax.random.normal`."""
+    if not has_fast_form(key, dtype, jnp.float32):
+        return jax.random.normal(key, shape, dtype)
+    return np.float32(math.sqrt(2)) * lax.erf_inv(uniform(key, shape, minval=LOWEST_UNIFORM))
 
 
-def bernoulli(rng: Array, p: float | Float[Array, "..."] = 0.5, shape: tuple[int, ...] | None = None) -> Array:
-    """True with probability p, as `jax.random.bernoulli`; of p's shape where none is given."""
-    return uniform(rng, jnp.shape(p) if shape is None else shape) < p
+@replaces(jax.random.bernoulli)
+def bernoulli(key: Array, p: float | Float[Array, "..."] = 0.5, shape: tuple[int, ...] | None = None) -> Array:
+    """Samples True with probability p, as `jax.random.bernoulli`. The shape is that of p by default."""
+    return uniform(key, jnp.shape(p) if shape is None else shape) < p
 
 
+@replaces(jax.random.uniform)
 def uniform(
-    rng: Array, shape: tuple[int, ...] = (), minval: float = 0.0, maxval: float = 1.0
+    key: Array,
+    shape: tuple[int, ...] = (),
+    dtype: DTypeLike = jnp.float32,
+    minval: float = 0.0,
+    maxval: float = 1.0,
 ) -> Float[Array, "*shape"]:
-    """Evenly from [minval, maxval), as `jax.random.uniform`."""
+    """Samples uniformly from [minval, maxval), as `jax.random.uniform`."""
+    if not has_fast_form(key, dtype, jnp.float32):
+        return jax.random.uniform(key, shape, dtype, minval, maxval)
     low, high = np.float32(minval), np.float32(maxval)
-    mantissa = lax.shift_right_logical(random_bits(rng, shape), np.uint32(9))
-    share = lax.bitcast_convert_type(mantissa | FIRST_OF_FLOAT, jnp.float32) - np.float32(1)
-    return jnp.maximum(low, share * (high - low) + low)
+    mantissa = lax.shift_right_logical(bits(key, shape), np.uint32(9))
+    fraction = lax.bitcast_convert_type(mantissa | ONE_BITS, jnp.float32) - np.float32(1)
+    return jnp.maximum(low, fraction * (high - low) + low)
 
 
-def randint(rng: Array, shape: tuple[int, ...], minval: int, maxval: int) -> Int32[Array, "*shape"]:
-    """Whole numbers from [minval, maxval), as `jax.random.randint`."""
+@replaces(jax.random.randint)
+def randint(
+    key: Array, shape: tuple[int, ...], minval: int, maxval: int, dtype: DTypeLike = jnp.int32
+) -> Int32[Array, "*shape"]:
+    """Samples integers uniformly from [minval, maxval), as `jax.random.randint`."""
+    if not has_fast_form(key, dtype, jnp.int32):
+        return jax.random.randint(key, shape, minval, maxval, dtype)
     span = np.uint32(maxval - minval)
-    high, low = (random_bits(each, shape) % span for each in split(rng))
-    of_high = np.uint32((2**16 % int(span)) ** 2 % 2**32 % int(span))
-    return minval + lax.convert_element_type((high * of_high + low) % span, jnp.int32)
+    high, low = (bits(half, shape) % span for half in split(key))
+    high_weight = np.uint32((2**16 % int(span)) ** 2 % 2**32 % int(span))
+    return minval + lax.convert_element_type((high * high_weight + low) % span, jnp.int32)
 
 
-def split(rng: Array, num: int = 2) -> Array:
-    """So many new keys, [num], as `jax.random.split`."""
-    if str(jax.random.key_impl(rng)) != THREEFRY:
-        return jax.random.split(rng, num)
-    return derive_keys(rng, lax.iota(jnp.uint32, num))
+@replaces(jax.random.split)
+def split(key: Array, num: int = 2) -> Array:
+    """Splits a key into `num` new keys, as `jax.random.split`."""
+    if not has_fast_form(key):
+        return jax.random.split(key, num)
+    return derive_keys(key, lax.iota(jnp.uint32, num))
 
 
-def fold_in(rng: Array, data: int | Array) -> Array:
-    """A new key of a key and a number, as `jax.random.fold_in`."""
-    if str(jax.random.key_impl(rng)) != THREEFRY:
-        return jax.random.fold_in(rng, data)
-    return derive_keys(rng, jnp.uint32(data))
+@replaces(jax.random.fold_in)
+def fold_in(key: Array, data: int | Int[Array, ""]) -> Array:
+    """Derives a new key from a key and an integer, as `jax.random.fold_in`."""
+    if not has_fast_form(key):
+        return jax.random.fold_in(key, data)
+    return derive_keys(key, jnp.uint32(data))
 
 
-def derive_keys(rng: Array, number: UInt32[Array, "*shape"]) -> Array:
-    """A key for each number."""
-    pair = threefry(jax.random.key_data(rng), jnp.zeros_like(number), number)
-    # Behind the barrier a key is made once; without, in every kernel that draws by it: cond_aae compiled twice as long.
-    return jax.random.wrap_key_data(lax.optimization_barrier(jnp.stack(pair, -1)), impl=THREEFRY)
-
-
-def random_bits(rng: Array, shape: tuple[int, ...]) -> UInt32[Array, "*shape"]:
-    """32 bits for each of fewer than 2³² places, as `jax.random.bits`."""
-    if str(jax.random.key_impl(rng)) != THREEFRY:
-        return jax.random.bits(rng, shape)
-    place = lax.iota(jnp.uint32, math.prod(shape))
-    first, second = threefry(jax.random.key_data(rng), jnp.zeros_like(place), place)
-    # Shaped last: places of several axes are computed, which is taken out of a loop over steps for every draw apart.
+@replaces(jax.random.bits)
+def bits(key: Array, shape: tuple[int, ...] = (), dtype: DTypeLike = jnp.uint32) -> UInt32[Array, "*shape"]:
+    """Samples 32 random bits for each of fewer than 2³² elements, as `jax.random.bits`."""
+    if not has_fast_form(key, dtype, jnp.uint32):
+        return jax.random.bits(key, shape, dtype)
+    counter = lax.iota(jnp.uint32, math.prod(shape))
+    first, second = threefry(jax.random.key_data(key), jnp.zeros_like(counter), counter)
+    # The reshape comes last. XLA hoists the computation of counters of several axes out of a loop over steps, once for
+    # each sample.
     return (first ^ second).reshape(shape)
 
 
+def has_fast_form(key: Array, dtype: DTypeLike = None, covered: DTypeLike = None) -> bool:
+    """Returns whether a key's generator is Threefry and a dtype the covered one."""
+    return str(jax.random.key_impl(key)) == THREEFRY and (covered is None or jnp.dtype(dtype) == covered)
+
+
+def derive_keys(key: Array, data: UInt32[Array, "*shape"]) -> Array:
+    """Derives one key from each integer in `data`."""
+    pair = threefry(jax.random.key_data(key), jnp.zeros_like(data), data)
+    # The barrier makes XLA compute a key once. Otherwise each fused loop that samples with the key derives it again,
+    # and cond_aae takes twice as long to compile.
+    return jax.random.wrap_key_data(lax.optimization_barrier(jnp.stack(pair, -1)), impl=THREEFRY)
+
+
 def threefry(key: UInt32[Array, "2"], x: UInt32[Array, "*shape"], y: UInt32[Array, "*shape"]) -> tuple[Array, Array]:
-    """Threefry-2x32 of 20 rounds (Salmon et al. 2011, section 3.3) of the counters (x, y)."""
+    """Returns Threefry-2x32 with 20 rounds (Salmon et al. 2011, section 3.3) of the counters (x, y)."""
     keys = (key[0], key[1], key[0] ^ key[1] ^ PARITY)
     x, y = x + keys[0], y + keys[1]
     for group in range(5):

@@ -1,4 +1,4 @@
-"""TODO: jaxgen.networks.conv."""
+"""Convolution layers for channels-last images."""
 
 from collections.abc import Callable
 
@@ -8,19 +8,20 @@ from flax.linen.initializers import lecun_normal, zeros
 from jaxtyping import Array, Float
 
 from jaxgen.kernels.conv import conv, conv_transpose
-from jaxgen.kernels.conv_im2col import ConvShape, Kernels, sum_float32
+from jaxgen.kernels.conv_im2col import Kernels, sum_float32
 from jaxgen.networks.dense import add_bias
 
 
 class _ConvBase(nn.Module):
-    """What a convolution and its transpose share: a kernel of [size, size, C, features] and a bias.
+    """Base of convolution layers: a kernel of shape [size, size, C, features] and a bias.
 
     Attributes:
       features: channels of the output.
       size: side of the kernel, in pixels.
-      stride, padding: in pixels, on all sides.
-      kernel_init: what the kernel is drawn from.
-      use_bias: whether there is one.
+      stride: in pixels.
+      padding: pixels on each side of the image.
+      kernel_init: initializer of the kernel.
+      use_bias: whether a bias is added.
     """
 
     features: int
@@ -30,51 +31,59 @@ class _ConvBase(nn.Module):
     kernel_init: Callable = lecun_normal()
     use_bias: bool = True
 
-    def weights(self, channels: int, size: int) -> Kernels:
+    def make_kernel(self, channels: int, size: int) -> Kernels:
+        """Returns the kernel parameter for images of so many channels."""
         return self.param("kernel", self.kernel_init, (size, size, channels, self.features))
 
-    def biased(self, x: Float[Array, "B h w F"]) -> Float[Array, "B h w F"]:
+    def add_bias(self, x: Float[Array, "B h w F"]) -> Float[Array, "B h w F"]:
+        """Adds the bias parameter, where the layer has one."""
         return add_bias(x, self.param("bias", zeros, (self.features,))) if self.use_bias else x
 
 
 class Conv(_ConvBase):
-    """A convolution, with a bias: output side (side + 2 padding - size) / stride + 1."""
+    """A convolution. The output's side is (side + 2 padding - size) / stride + 1, rounded down."""
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w F"]:
-        kernel = self.weights(x.shape[-1], self.size)
-        return self.biased(conv(x, kernel, ConvShape(x.shape, kernel.shape, self.stride, self.padding)))
+        """Convolves images."""
+        kernel = self.make_kernel(x.shape[-1], self.size)
+        return self.add_bias(conv(x, kernel, (self.stride,) * 2, [(self.padding,) * 2] * 2))
 
 
 class ConvTranspose(_ConvBase):
-    """The transpose of such a convolution, with a bias: output side (side - 1) stride - 2 padding + size + extra.
+    """A transposed convolution. The output's side is (side - 1) stride - 2 padding + size + extra.
 
-    Pixel (i, j) of the input adds its product with kernel[a, b] to pixel (i stride + a - padding, j stride + b -
-    padding) of the output, as in PyTorch, whose output_padding is `extra`.
+    Input pixel (i, j) adds its product with kernel[a, b] to output pixel (i stride + a - padding, j stride + b -
+    padding), as in PyTorch.
+
+    Attributes:
+      extra: pixels added below and to the right, PyTorch's `output_padding`.
     """
 
     extra: int = 0
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w F"]:
-        high, wide = ((side - 1) * self.stride - 2 * self.padding + self.size + self.extra for side in x.shape[1:3])
-        kernel = self.weights(x.shape[-1], self.size).swapaxes(2, 3)  # of the convolution from our output to our input
-        shape = ConvShape((len(x), high, wide, self.features), kernel.shape, self.stride, self.padding)
-        return self.biased(conv_transpose(x, kernel, shape))
+        """Applies the transposed convolution to images."""
+        # The kernel of the convolution from this layer's output to its input.
+        kernel = self.make_kernel(x.shape[-1], self.size).swapaxes(2, 3)
+        before = self.size - 1 - self.padding
+        return self.add_bias(conv_transpose(x, kernel, (self.stride,) * 2, [(before, before + self.extra)] * 2))
 
 
 class BlurConvTranspose(ConvTranspose):
-    """Such a transpose by a kernel of size - 1, then the mean of every 2 × 2 pixels: one kernel does both.
+    """A transposed convolution by a kernel of size - 1, then a mean over 2 × 2 pixels. One kernel does both.
 
-    By stride 2 it paints a constant of a constant; a free kernel paints a grid, and a critic's features need not see
-    it. A filter behind what makes an image larger is as in StyleGAN (Karras et al. 2019, arXiv 1812.04948, section 2).
+    With stride 2, a constant image stays constant. A free kernel produces a grid, which a critic's features may miss.
+    StyleGAN blurs after upsampling too (Karras et al. 2019, arXiv 1812.04948, section 2).
     """
 
-    def weights(self, channels: int, size: int) -> Kernels:
-        return blur_kernel(super().weights(channels, size - 1))
+    def make_kernel(self, channels: int, size: int) -> Kernels:
+        """Returns the blurred kernel."""
+        return blur_kernel(super().make_kernel(channels, size - 1))
 
 
 def blur_kernel(kernel: Kernels) -> Float[Array, "K+1 K+1 C F"]:
-    """The mean of every 2 × 2 neighbours, one pixel larger."""
+    """Returns the kernel averaged over 2 × 2 neighbors, one pixel larger."""
     shifted = (jnp.pad(kernel, ((a, 1 - a), (b, 1 - b), (0, 0), (0, 0))) for a in (0, 1) for b in (0, 1))
     return sum_float32(shifted) / 4
