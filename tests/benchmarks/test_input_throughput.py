@@ -12,6 +12,7 @@ from benchmarks.speed import input_throughput
 SHORT = ("--config=ae", "--batch_size=4", "--steps=2", "--repeats=2")
 
 
+@pytest.mark.slow
 def test_the_three_rates_and_what_they_say_are_recorded(tmp_path, capsys):
     out = tmp_path / "rows.jsonl"
     assert input_throughput.main([*SHORT, "--images=30", f"--out={out}"]) == 0
@@ -25,6 +26,7 @@ def test_the_three_rates_and_what_they_say_are_recorded(tmp_path, capsys):
     assert "images/s" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_noise_can_be_a_users_own_folder(tmp_path):
     for i in range(5):
         Image.new("RGB", (70, 64), (50 * i, 0, 0)).save(tmp_path / f"{i}.png")

@@ -8,6 +8,7 @@ import pytest
 from benchmarks.robustness import kill_and_resume
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_once_is_found_identical(tmp_path, capsys):
     out = tmp_path / "rows.jsonl"
     assert kill_and_resume.main(["--kills=1", "--seed=5", f"--out={out}"]) == 0

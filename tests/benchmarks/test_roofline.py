@@ -9,6 +9,7 @@ from helpers import tiny_model
 from benchmarks.speed import roofline
 
 
+@pytest.mark.slow
 def test_a_rows_shares_add_up(tmp_path, capsys):
     out = tmp_path / "rows.jsonl"
     few = ["--configs=vae", "--presets=smoke", "--steps=2", "--repeats=2", f"--out={out}"]

@@ -28,6 +28,7 @@ def rows(tmp_path_factory):
     return {(row["growth"], row["way"], row["devices"]): row for row in map(json.loads, out.read_text().splitlines())}
 
 
+@pytest.mark.slow
 def test_every_way_and_growth_is_set_against_one_device(rows):
     assert set(rows) == {(g, w, n) for g in ("strong", "weak") for w in ("jit", "pmap") for n in (1, 4)}
     assert rows["strong", "jit", 1]["speedup"] == 1

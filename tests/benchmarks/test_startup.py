@@ -7,6 +7,7 @@ import pytest
 from benchmarks.speed import startup
 
 
+@pytest.mark.slow
 def test_a_start_is_timed_to_its_first_steps_and_later_ones_compile_no_step(tmp_path, capsys, monkeypatch):
     steps, seconds = [], startup.seconds
 

@@ -516,6 +516,7 @@ def test_a_family_without_labels_takes_a_single_class(name):
     assert models.build_model(config, DatasetSpec("faces", (H, W, 3), 1)).info.num_classes == 1
 
 
+@pytest.mark.slow
 def test_classes_of_colour_images_are_learnt_and_judged_end_to_end(tmp_path):
     noise = np.random.default_rng(0)
     for k, name in enumerate(("red", "green", "blue")):

@@ -69,6 +69,7 @@ def test_a_stream_takes_the_steps_of_data_in_memory(changes, bytes_of_chunk, mon
     close(fed(stream, **changes), fed(**changes))
 
 
+@pytest.mark.slow
 def test_a_stream_goes_on_in_the_middle_of_an_epoch():
     whole, _ = fed(stream, batch_size=5)  # the 18 examples end in the middle of a batch
     half, _ = fed(stream, stop=3, batch_size=5)
@@ -146,6 +147,7 @@ def test_a_file_that_changes_while_training_goes_on_ends_it_in_one_line(folder, 
         next(streaming.stream_batches(training, lambda step: index, range(3), 1, lambda chunk: chunk))
 
 
+@pytest.mark.slow
 def test_a_streamed_run_ends_as_one_in_memory(folder, tmp_path):
     command = (
         *(f"--config={REPOSITORY}/configs/ae.py:smoke", "--config.data.source=folder", f"--config.data.path={folder}"),

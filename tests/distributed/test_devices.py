@@ -42,6 +42,7 @@ def differences(repository):
     return json.loads(run.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_many_devices_take_the_steps_of_one(differences, case):
     assert differences[f"moved/{case.rpartition('/')[0]}"] > 1e-3

@@ -92,6 +92,7 @@ def assert_same_parameters(one: Path, other: Path) -> None:
     assert same(a.params, b.params)
 
 
+@pytest.mark.slow
 def test_two_processes_end_where_one_with_as_many_devices_does(tmp_path):
     found = ended(start(tmp_path, *SMOKE))
     assert [status for status, *_ in found] == [0, 0], found
@@ -111,6 +112,7 @@ def by_one_process(folder: Path, *arguments: str, **environment: str) -> Path:
     return folder / "one"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(MPIRUN is None, reason="Open MPI is not installed; on Linux, x86_64, it comes with jaxgen[test]")
 def test_two_processes_of_mpirun_find_each_other_and_end_there_too(tmp_path):
     mpirun = (MPIRUN, "--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "-n", "2")
@@ -121,6 +123,7 @@ def test_two_processes_of_mpirun_find_each_other_and_end_there_too(tmp_path):
     assert_same_run(tmp_path / "run", by_one_process(tmp_path, *command, **OPTIMISED))
 
 
+@pytest.mark.slow
 def test_two_processes_that_stream_end_where_one_does_that_has_all_in_memory(tmp_path):
     numbers = np.random.default_rng(0)
     (tmp_path / "images").mkdir()
@@ -136,6 +139,7 @@ def test_two_processes_that_stream_end_where_one_does_that_has_all_in_memory(tmp
     assert_same_parameters(by_one_process(tmp_path, *command, **OPTIMISED), tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_a_run_of_two_that_is_stopped_and_then_loses_one_resumes_to_the_same_end(tmp_path):
     two = tmp_path / "two"
     two.mkdir()
@@ -161,6 +165,7 @@ def test_a_run_of_two_that_is_stopped_and_then_loses_one_resumes_to_the_same_end
     assert_same_run(by_one_process(tmp_path, *SMOKE, *LONG), two / "run")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("own", "refusal"),
     [

@@ -146,7 +146,13 @@ def test_help_teaches_and_names_every_recipe(tmp_path):
 SMOKE = [(name, ",".join(filter(None, (digits_tokens(name), "smoke")))) for name in CONFIGS]
 
 
-@pytest.mark.parametrize(("name", "tokens"), [*SMOKE, ("cond_aae", "tutorial,smoke"), ("vae", "conditional,smoke")])
+EVERY_CONFIG = [*SMOKE, ("cond_aae", "tutorial,smoke"), ("vae", "conditional,smoke")]
+
+
+@pytest.mark.parametrize(
+    ("name", "tokens"),
+    [pytest.param(*each, marks=[] if each == ("cond_aae", "smoke") else pytest.mark.slow) for each in EVERY_CONFIG],
+)
 def test_every_config_runs_end_to_end(name, tokens, tmp_path):
     flags = (f"--config={REPOSITORY}/configs/{name}.py:{tokens}", "--workdir=run")
     run = launch_here(*flags, cwd=tmp_path)
@@ -178,6 +184,7 @@ def finished(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_finished_run_says_so(finished):
     run = launch(f"{COND_AAE}:smoke", *SMALL, "--workdir=run", cwd=finished)
     assert run.returncode == 0
@@ -200,6 +207,7 @@ def test_evaluating_again_finds_the_same_numbers(finished):
     assert numbers_of(path) == pytest.approx(before, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_run_can_be_judged_by_the_validation_split(finished):
     path, flags = finished / "run" / "results.json", (f"{COND_AAE}:smoke", *SMALL, "--workdir=run", "--mode=evaluate")
     test = json.loads(path.read_text())
@@ -257,6 +265,7 @@ PICTURES_OF_A_GAN = {
 }
 
 
+@pytest.mark.slow
 def test_a_generator_is_explored_by_drawn_codes_and_refuses_in_a_line_what_needs_an_encoder(tmp_path):
     flags = (f"--config={REPOSITORY}/configs/gan.py:smoke", "--workdir=run")
     run = launch_here(*flags, cwd=tmp_path)
@@ -292,6 +301,7 @@ def test_every_mode_makes_what_it_says(mode, finished):
                 assert getattr(picture, "n_frames", 1) > 1 or path.endswith(".png")
 
 
+@pytest.mark.slow
 def test_a_model_told_nothing_is_sampled_by_count_and_moved_towards_each_class(tmp_path, finished):
     flags = (f"--config={REPOSITORY}/configs/vae.py:smoke", "--config.hidden_sizes=(32,)", "--workdir=run")
     assert launch_here(*flags, cwd=tmp_path).returncode == 0
@@ -315,6 +325,7 @@ def test_a_model_told_nothing_is_sampled_by_count_and_moved_towards_each_class(t
     assert "holds a run of algorithm=vae.VAE, and --config says aae.ConditionalAAE" in other.stderr
 
 
+@pytest.mark.slow
 def test_a_vaegan_shows_reconstructions_samples_interpolations_and_attributes(tmp_path):
     flags = (
         f"--config={REPOSITORY}/configs/vaegan.py:smoke",

@@ -59,6 +59,7 @@ def stopped_after(checkpoints: int, how: signal.Signals, folder, arguments=LONG,
         return process.returncode
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("checkpoints", [1, 4])
 def test_a_run_killed_at_any_moment_and_started_again_ends_bit_for_bit_the_same(checkpoints, undisturbed, tmp_path):
     assert stopped_after(checkpoints, signal.SIGKILL, tmp_path) == -signal.SIGKILL
@@ -93,6 +94,7 @@ def short(**changes):
     return config
 
 
+@pytest.mark.slow
 def test_a_measure_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint_before(tmp_path, monkeypatch):
     found = iter([{"mse": 0.5}, {"mse": float("nan")}])
     monkeypatch.setattr(loop, "validate_seeds", lambda *_: next(found))
@@ -101,6 +103,7 @@ def test_a_measure_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint_bef
     assert list_checkpoints(tmp_path / "checkpoints") == [20]
 
 
+@pytest.mark.slow
 def test_a_signal_in_the_last_steps_leaves_too_and_the_same_run_then_measures(tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(loop.processes, "all_max", lambda signum: signal.SIGTERM)
@@ -138,6 +141,7 @@ def test_a_signal_during_the_last_save_leaves_before_the_evaluation(tmp_path, mo
     assert not (tmp_path / "results.json").exists()
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_its_own_images_alone_and_by_its_own_command_however_it_was_measured(tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(loop.processes, "all_max", lambda signum: signal.SIGTERM)
@@ -171,6 +175,7 @@ sys.addaudithook(refuse)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "reason"), [(FULL, "File too large"), (READ_ONLY, "Read-only file system")], ids=["full", "read-only"]
 )
@@ -200,6 +205,7 @@ def test_a_disk_that_fails_ends_the_run_in_one_line_and_the_same_command_resumes
     assert_same(final_state(tmp_path / "run"), undisturbed)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_from_one_device_to_eight_and_back(tmp_path):
     arguments = (*LONG, "--config.batch_size=104")
     eight = {"JAX_NUM_CPU_DEVICES": "8"}

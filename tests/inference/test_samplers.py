@@ -53,6 +53,7 @@ def test_draws_of_a_mixture_have_its_means_covariances_and_shares():
     np.testing.assert_allclose(np.cov(drawn[~near].T), np.eye(3), atol=0.1)
 
 
+@pytest.mark.slow
 def test_the_second_vae_meets_mean_and_covariance_of_a_correlated_gaussian(two_stage):
     drawn = two_stage.sample(20_000, seed=1)
     std = np.sqrt(np.diag(COVARIANCE))
@@ -62,6 +63,7 @@ def test_the_second_vae_meets_mean_and_covariance_of_a_correlated_gaussian(two_s
     np.testing.assert_allclose(drawn.std(0) / std, 1, atol=0.1)
 
 
+@pytest.mark.slow
 def test_the_second_vae_learns_a_ring_that_no_gaussian_is():
     angle = np.random.default_rng(0).uniform(0, 2 * np.pi, 3000)
     ring = np.stack([np.cos(angle), np.sin(angle)], axis=1).astype(np.float32)
@@ -105,6 +107,7 @@ def test_codes_of_bits_are_drawn_as_bits_with_their_frequencies():
     assert drawn[:, 0].mean() == pytest.approx(0.3, abs=0.04)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mixture", "two_stage"])
 def test_few_codes_and_codes_that_do_not_vary_are_no_failure(name, monkeypatch):
     monkeypatch.setattr(samplers.TwoStageVAESampler, "STEPS", 20)

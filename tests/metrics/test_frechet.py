@@ -91,6 +91,7 @@ def test_a_classifiers_parameters_keep_their_names(trained):
     assert set(judge.params) == {"Conv_0", "Conv_1", "Dense_0", "Dense_1"}  # those of the caches on users' disks
 
 
+@pytest.mark.slow
 def test_a_single_class_is_read_by_rotation_under_a_cache_key_of_its_own(trained, tmp_path):
     judge, images = trained(1, 50)
     found = [judge(np.ascontiguousarray(np.rot90(images, turns, (1, 2)))) for turns in range(4)]

@@ -120,6 +120,7 @@ def test_the_learned_mean_is_subtracted_from_the_input_and_added_to_the_output()
     assert not same(after.params["learned_mean"], state.params["learned_mean"])
 
 
+@pytest.mark.slow
 def test_codes_of_the_faces_recipe_match_the_prior_after_few_steps():
     """With codes whose means lay up to 3.8 from 0 and whose std on faces was 0.2, random faces were noise."""
     config = read_config("anime_vae", "digits")

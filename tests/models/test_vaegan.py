@@ -82,6 +82,7 @@ def test_a_side_that_is_far_ahead_rests(real, fake, critic, decoder):
     assert [float(moves) for moves in model.balance(play)] == [critic, decoder]
 
 
+@pytest.mark.slow
 def test_who_rests_keeps_parameters_and_optimiser_as_they_are():
     model, state = started(margin=0.4)
     state = with_critic(updated(model, state), jnp.zeros_like)  # an optimiser that has momentum
@@ -179,6 +180,7 @@ def test_the_recipe_of_faces_normalises_nothing_in_the_critic_and_keeps_moments_
     assert made.stats[LATENT_MOMENTS].mean.shape == (128,)
 
 
+@pytest.mark.slow
 def test_an_image_and_its_reconstruction_are_moved_and_covered_alike():
     chance = (("shift", 2), ("cutout", 0.5), ("dropout", 0.5))
     layers = {"feature_layers": (*chance, ("conv", 2, 4, 2, 1)), "decoder_layers": (("dense", 16 * 24 * 3),)}
@@ -194,6 +196,7 @@ def test_an_image_and_its_reconstruction_are_moved_and_covered_alike():
     assert float(jnp.abs(seen[0] - seen[1]).max()) > 0.01  # other draws would have shown
 
 
+@pytest.mark.slow
 def test_the_critic_is_shown_opponent_colours():
     model, state = started(opponent_color_gains=(3.0, 6.0), r1_weight=1.0)
     shown = rgb_to_opponent(2 * BATCH.image - 1, 3.0, 6.0)
@@ -241,6 +244,7 @@ def test_codes_are_decorrelated_by_their_covariances_so_far():
     np.testing.assert_allclose(gradient, 2 * away, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_decorrelation_moves_the_encoder_alone():
     one, other = (updated(*started(standardize_latents=True, dip_vae_weight=weight)) for weight in (0.0, 100.0))
     moved = {name for name in one.params if not same(one.params[name], other.params[name])}
@@ -273,6 +277,7 @@ def test_moments_of_codes_are_those_of_all_devices():
         np.testing.assert_allclose(of_shares, jnp.stack([whole, whole]), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_every_player_keeps_its_own_statistics():
     """The running mean is the decoder's to move, as are its layers' batch statistics; the critic's are the critic's."""
     normalised = (("conv", 8, 4, 2, 1), ("batch_norm",), ("relu",))

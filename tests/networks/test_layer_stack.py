@@ -1,4 +1,4 @@
-"""Networks spelled out as layers: the published sizes, and folds that lose nothing."""
+"""Networks spelled out as layers: published sizes, values of each layer, invalid layers."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,7 @@ import pytest
 from helpers import read_config
 
 from jaxgen.networks import LayerStack
-from jaxgen.networks.layer_stack import depth_to_space, space_to_depth, validate_layers
+from jaxgen.networks.layers import depth_to_space, space_to_depth, validate_layers
 from jaxgen.networks.mixed_precision import Bfloat16Network
 
 
@@ -18,7 +18,7 @@ def shape_after(layers, output_shape, image_shape, inputs):
     return out.shape, variables["params"]
 
 
-def test_the_tutorials_convolutional_net_has_the_published_code_of_8_by_2_by_2():
+def test_the_tutorial_preset_of_conv_ae_has_the_published_code_of_8_by_2_by_2():
     config = read_config("conv_ae", "tutorial")
     shape, params = shape_after(tuple(config.encoder_layers), (32,), (28, 28, 1), jnp.zeros((5, 28, 28, 1)))
     assert shape == (5, 32)
@@ -33,40 +33,40 @@ def test_the_tutorials_convolutional_net_has_the_published_code_of_8_by_2_by_2()
 
 
 @pytest.mark.parametrize("end", [("relu",), ("leaky_relu", 0.2), ("group_norm", 8), ("batch_norm",), ("dropout", 0.5)])
-def test_no_output_ends_in_what_bounds_it_however_many_numbers_it_has(end):
-    """A ReLU's code has no negative mean and no std below 1: so it was where the last layer was as wide as the code."""
+def test_an_output_never_ends_in_an_activation_or_normalization(end):
+    """After a ReLU a code could have no negative mean and no std below 1."""
     shape, params = shape_after((("dense", 8), end), (2, 4), (4, 4, 1), jnp.zeros((3, 4, 4, 1)))
     assert shape == (3, 2, 4)
     assert {"Dense_0", "Dense_1"} <= set(params)
 
 
-def test_fold_puts_blocks_into_channels_and_unfold_takes_them_back():
+def test_depth_to_space_inverts_space_to_depth():
     image = np.arange(2 * 6 * 9 * 2, dtype=np.float32).reshape(2, 6, 9, 2)
-    folded = np.asarray(space_to_depth(jnp.asarray(image), 3))
-    assert folded.shape == (2, 2, 3, 18)
-    np.testing.assert_array_equal(folded[1, 1, 2].reshape(3, 3, 2), image[1, 3:6, 6:9])
-    np.testing.assert_array_equal(depth_to_space(jnp.asarray(folded), 3), image)
+    blocks = np.asarray(space_to_depth(jnp.asarray(image), 3))
+    assert blocks.shape == (2, 2, 3, 18)
+    np.testing.assert_array_equal(blocks[1, 1, 2].reshape(3, 3, 2), image[1, 3:6, 6:9])
+    np.testing.assert_array_equal(depth_to_space(jnp.asarray(blocks), 3), image)
 
 
-def test_a_fold_that_does_not_divide_the_image_adds_black():
-    folded = space_to_depth(jnp.ones((1, 7, 5, 1)), 4)
-    assert folded.shape == (1, 2, 2, 16)
-    assert float(folded.sum()) == 35
+def test_space_to_depth_pads_with_zeros():
+    blocks = space_to_depth(jnp.ones((1, 7, 5, 1)), 4)
+    assert blocks.shape == (1, 2, 2, 16)
+    assert float(blocks.sum()) == 35
 
 
-def test_a_transposed_convolution_has_the_size_that_pytorch_gives_it():
+def test_a_transposed_convolution_has_pytorchs_output_size():
     shape, _ = shape_after((("conv_transpose", 3, 6, 3, 0),), (27, 27, 3), (27, 27, 3), jnp.zeros((2, 8, 8, 4)))
     assert shape == (2, 27, 27, 3)  # (8 - 1) 3 + 6
 
 
-def test_layers_that_end_below_the_images_size_are_refused():
+def test_layers_that_end_below_the_image_size_are_rejected():
     with pytest.raises(
         ValueError, match=r"end in images of \(6, 6, 1\), which do not cover \(7, 6, 1\); .* try --config"
     ):
         shape_after((("conv", 1, 3, 1, 1),), (7, 6, 1), (7, 6, 1), jnp.zeros((1, 6, 6, 1)))
 
 
-def test_a_stack_with_a_shortcut_adds_a_linear_map_to_the_first_outputs():
+def test_a_shortcut_adds_a_linear_map_to_the_first_outputs():
     x = jax.random.normal(jax.random.key(0), (5, 6, 8, 1))
     layers = (("conv", 3, 3, 2, 1), ("relu",))
     stack = LayerStack(layers, (2, 3), (6, 8, 1), shortcut=3)
@@ -81,22 +81,24 @@ def test_a_stack_with_a_shortcut_adds_a_linear_map_to_the_first_outputs():
     np.testing.assert_array_equal(with_it[:, 1], without[:, 1])
 
 
-def in_training(layer, x, rng=0):
+def apply_in_training(layer, x, rng=0):
     stack = LayerStack((layer,), None, x.shape[1:])
     variables = stack.init(jax.random.key(0), x, train=False)
-    return stack.apply(variables, x, train=True, rngs={"dropout_rate": jax.random.key(rng)}, mutable=["batch_stats"])[0]
+    return stack.apply(variables, x, train=True, rngs={"dropout": jax.random.key(rng)}, mutable=["batch_stats"])[0]
 
 
-def test_batch_std_adds_how_far_the_batch_lies_apart_whatever_the_devices_share():
+def test_minibatch_std_appends_the_std_over_the_batch_of_all_devices():
     x = jax.random.normal(jax.random.key(0), (6, 4, 4, 3))
-    out = in_training(("minibatch_std",), x)
+    out = apply_in_training(("minibatch_std",), x)
     np.testing.assert_array_equal(out[..., :3], x)
     np.testing.assert_allclose(out[..., 3], x.std(0).mean(), rtol=1e-5)
-    mapped = jax.vmap(lambda part: in_training(("minibatch_std",), part), axis_name="data")(x.reshape(2, 3, 4, 4, 3))
+    mapped = jax.vmap(lambda part: apply_in_training(("minibatch_std",), part), axis_name="data")(
+        x.reshape(2, 3, 4, 4, 3)
+    )
     np.testing.assert_allclose(mapped.reshape(out.shape), out, rtol=1e-5)
 
 
-def test_batch_std_after_training_is_its_running_mean_whoever_stands_beside():
+def test_minibatch_std_after_training_is_its_running_mean_for_any_batch():
     x = 3 * jax.random.normal(jax.random.key(0), (40, 4, 4, 3))
     stack = LayerStack((("minibatch_std",),), None, (4, 4, 3))
     variables = stack.init(jax.random.key(0), x, train=True)
@@ -107,79 +109,80 @@ def test_batch_std_after_training_is_its_running_mean_whoever_stands_beside():
     np.testing.assert_array_equal(alone, stack.apply(variables, x, train=False)[:1])
 
 
-def test_batch_std_is_summed_in_float32_whatever_the_precision():
+def test_minibatch_std_is_computed_in_float32_for_bfloat16_inputs():
     x = 30 + 0.1 * jax.random.normal(jax.random.key(0), (64, 2, 2, 3))
-    out = in_training(("minibatch_std",), x.astype(jnp.bfloat16))
+    out = apply_in_training(("minibatch_std",), x.astype(jnp.bfloat16))
     assert out.dtype == jnp.bfloat16
     rounded = x.astype(jnp.bfloat16).astype(jnp.float32)
     np.testing.assert_allclose(out[..., 3].astype(jnp.float32), rounded.std(0).mean(), rtol=0.02)
 
 
-def test_batch_std_of_images_that_are_all_one_has_a_finite_slope():
-    slope = jax.grad(lambda x: in_training(("minibatch_std",), x).sum())(jnp.ones((4, 2, 2, 1)))
-    assert np.isfinite(slope).all()
+def test_minibatch_std_of_identical_images_has_a_finite_gradient():
+    gradient = jax.grad(lambda x: apply_in_training(("minibatch_std",), x).sum())(jnp.ones((4, 2, 2, 1)))
+    assert np.isfinite(gradient).all()
 
 
-def test_a_shift_brings_grey_in_and_a_cutout_greys_a_square_of_its_share():
+def test_shift_pads_with_zeros_and_cutout_zeroes_a_square_of_its_share():
     x = jnp.full((60, 8, 8, 3), 0.5)
-    assert set(np.unique(in_training(("shift", 2), x))) == {0.0, 0.5}
-    out = np.asarray(in_training(("cutout", 0.5), x))
+    assert set(np.unique(apply_in_training(("shift", 2), x))) == {0.0, 0.5}
+    out = np.asarray(apply_in_training(("cutout", 0.5), x))
     assert set(np.unique(out)) == {0.0, 0.5}
-    greyed = (out == 0).all(-1).sum((1, 2))
-    assert greyed.max() == 4 * 4
-    assert greyed.min() == 2 * 2  # around a corner
+    zeroed = (out == 0).all(-1).sum((1, 2))
+    assert zeroed.max() == 4 * 4
+    assert zeroed.min() == 2 * 2  # around a corner
 
 
 @pytest.mark.parametrize("layer", [("shift", 2), ("cutout", 0.5)])
-def test_a_distortion_is_another_for_each_image_and_draw_and_none_after_training(layer):
+def test_augmentation_differs_by_image_and_key_and_is_off_after_training(layer):
     x = jnp.broadcast_to(jax.random.normal(jax.random.key(0), (1, 8, 8, 3)), (20, 8, 8, 3))
-    out = in_training(layer, x)
+    out = apply_in_training(layer, x)
     assert not np.array_equal(out[0], out[1]) or not np.array_equal(out[1], out[2])
-    assert not np.array_equal(out, in_training(layer, x, rng=1))
+    assert not np.array_equal(out, apply_in_training(layer, x, rng=1))
     np.testing.assert_array_equal(LayerStack((layer,), None, (8, 8, 3)).apply({}, x, train=False), x)
 
 
 @pytest.mark.parametrize(
-    ("layers", "said"),
+    ("layers", "message"),
     [
-        (("dense", 8), r"must be a tuple of layers, such as .*; 'dense' is none"),
+        (("dense", 8), r"must be a tuple of layers, such as .*; got 'dense'"),
         (((),), r"must be a tuple of layers"),
         ((("pol", 2),), r'of kind "pol"; choose from conv, '),
-        ((("conv",),), r"has \('conv',\); such a layer is \('conv', 'features', 'size', 'stride', 'padding'\)"),
-        ((("relu", 3),), r"has \('relu', 3\); such a layer is \('relu',\)"),
-        ((("conv", 8.0, 3, 1, 1),), r"whose features must be a whole number of at least 1"),
-        ((("conv", 8, 3, 0, 1),), r"whose stride must be a whole number of at least 1"),
-        ((("conv", 8, 1, 2, 0),), r"whose stride must be at most its size"),
-        ((("conv_transpose", 16, 4, 2, 1, 2),), r"whose extra must be below its stride"),
-        ((("blur_conv_transpose", 8, 1, 1, 0),), r"whose size must be a whole number of at least 2"),
-        ((("shift", -1),), r"whose most must be a whole number of at least 0"),
-        ((("cutout", 1.0),), r"whose share must be at least 0 and below 1"),
-        ((("dropout", -0.5),), r"whose share must be at least 0 and below 1"),
+        ((("conv",),), r"has \('conv',\); the form is \('conv', 'features', 'size', 'stride', 'padding'\)"),
+        ((("relu", 3),), r"has \('relu', 3\); the form is \('relu',\)"),
+        ((("conv", 8.0, 3, 1, 1),), r"features must be an integer of at least 1"),
+        ((("conv", 8, 3, 0, 1),), r"stride must be an integer of at least 1"),
+        ((("conv", 8, 1, 2, 0),), r"stride must be at most size"),
+        ((("conv_transpose", 16, 4, 2, 1, 2),), r"extra must be below stride"),
+        ((("blur_conv_transpose", 8, 1, 1, 0),), r"size must be an integer of at least 2"),
+        ((("shift", -1),), r"most must be an integer of at least 0"),
+        ((("cutout", 1.0),), r"share must be at least 0 and below 1"),
+        ((("dropout", -0.5),), r"share must be at least 0 and below 1"),
     ],
 )
-def test_layers_that_no_network_can_be_built_of_are_refused_in_one_line(layers, said):
-    with pytest.raises(ValueError, match=said) as refused:
+def test_invalid_layers_are_rejected_in_one_line(layers, message):
+    with pytest.raises(ValueError, match=message) as error:
         validate_layers("critic_layers", layers)
-    assert str(refused.value).startswith("critic_layers ")
-    assert "\n" not in str(refused.value)
+    assert str(error.value).startswith("critic_layers ")
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("layers", "said"),
+    ("layers", "message"),
     [
-        ((("dense", 8), ("shift", 2)), r'a layer "shift" is of images, and what comes to it is \(8,\)'),
-        ((("conv", 4, 9, 1, 0),), "a window of 9 pixels is larger than what it looks at, which has 6"),
+        ((("dense", 8), ("shift", 2)), r'a layer "shift" needs images \[H, W, C\] as its input; got \(8,\)'),
+        ((("conv", 4, 9, 1, 0),), "a window of 9 pixels is larger than its input of 6 pixels"),
         ((("pool", 7, 1),), "a window of 7 pixels"),
-        ((("pool", 3, 3), ("conv_transpose", 4, 2, 2, 2)), "2 of them cut off, makes 0 of 2: choose a smaller"),
-        ((("depth_to_space", 3),), "needs a multiple of 9 channels, and 2 come to it"),
-        ((("dense", 7), ("group_norm", 8)), "of 7 numbers is of each alone"),
+        ((("pool", 3, 3), ("conv_transpose", 4, 2, 2, 2)), "padding 2 turns 2 pixels into 0; choose a smaller"),
+        ((("depth_to_space", 3),), "needs a multiple of 9 input channels; got 2"),
+        ((("dense", 7), ("group_norm", 8)), "of 7 features normalizes each alone"),
     ],
 )
-def test_layers_that_do_not_fit_what_comes_to_them_are_refused(layers, said):
-    with pytest.raises(ValueError, match=said):
+def test_layers_that_do_not_fit_their_input_are_rejected(layers, message):
+    with pytest.raises(ValueError, match=message):
         shape_after(layers, (1,), (6, 6, 2), jnp.zeros((2, 6, 6, 2)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "layers",
     [
@@ -192,7 +195,7 @@ def test_layers_that_do_not_fit_what_comes_to_them_are_refused(layers, said):
     ],
 )
 def test_gradients_in_bfloat16_are_summed_in_float32(layers):
-    """Each parameter's is a sum over 16,384 pixels, of which in bfloat16 a few hundred would be heard."""
+    """Each is a sum over 16,384 pixels; a bfloat16 sum stops growing after a few hundred."""
     x = jax.random.uniform(jax.random.key(0), (64, 16, 16, 3))
     network = LayerStack(layers, None, (16, 16, 3))
     variables = network.init(jax.random.key(1), x, train=True)
@@ -201,9 +204,9 @@ def test_gradients_in_bfloat16_are_summed_in_float32(layers):
         out, _ = network.apply({**variables, "params": params}, x, train=True, mutable=["batch_stats"])
         return jnp.mean(out + jnp.square(out))
 
-    found, expected = (jax.grad(loss)(variables["params"], net) for net in (Bfloat16Network(network), network))
-    jax.tree.map(lambda a, b: np.testing.assert_array_less(distance(a, b), 0.1), found, expected)
+    gradients, expected = (jax.grad(loss)(variables["params"], net) for net in (Bfloat16Network(network), network))
+    jax.tree.map(lambda a, b: np.testing.assert_array_less(relative_distance(a, b), 0.1), gradients, expected)
 
 
-def distance(found, expected):
-    return np.linalg.norm(found - expected) / np.linalg.norm(expected)
+def relative_distance(actual, expected):
+    return np.linalg.norm(actual - expected) / np.linalg.norm(expected)

@@ -42,6 +42,7 @@ def test_a_copy_is_the_run_of_its_seed_alone(name):
     assert not same(together[0].params, together[1].params)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("at_once", "how"), [(1, "jit"), (2, "jit"), (0, "pmap")])
 def test_how_the_copies_are_computed_changes_nothing_but_rounding(at_once, how):
     count = 2 * (at_once or 1)
@@ -67,6 +68,7 @@ def test_counts_of_copies_that_cannot_be_are_refused(count, per_vmap, message):
         validate_config(config)
 
 
+@pytest.mark.slow
 def test_a_run_of_two_seeds_resumes_and_reports_mean_and_std(tmp_path):
     two = (COND_AAE + ":smoke", *SMALL, "--config.num_seeds=2", "--workdir=two")
     run = launch_here(*two, cwd=tmp_path)

@@ -28,6 +28,7 @@ def first(tmp_path_factory):
     return workdir
 
 
+@pytest.mark.slow
 def test_every_copy_begins_with_the_networks_of_its_seed(first, tmp_path):
     loop.train_and_evaluate(smallest(init_from=str(first), learning_rates={"reconstruction": STILL}), tmp_path / "run")
     for seed in (0, 1):
@@ -44,6 +45,7 @@ def test_the_networks_are_only_where_it_begins(first, tmp_path):
     assert np.isfinite(jaxgen.load(tmp_path).metrics["mse"])
 
 
+@pytest.mark.slow
 def test_a_run_that_has_begun_goes_on_by_its_own_networks(first, tmp_path, monkeypatch):
     source, run = tmp_path / "source", tmp_path / "run"
     shutil.copytree(first, source)

@@ -10,6 +10,7 @@ from helpers import COND_AAE, SMALL, launch
 from jaxgen.training.profiling import IntervalProfiler
 
 
+@pytest.mark.slow
 def test_a_run_leaves_a_trace_of_one_interval(tmp_path):
     run = launch(f"{COND_AAE}:smoke", *SMALL, "--config.log_every=5", "--profile", "--workdir=run", cwd=tmp_path)
     assert run.returncode == 0, run.stderr
