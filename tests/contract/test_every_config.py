@@ -29,7 +29,17 @@ VARIANTS += [
 ]
 LOSSES = ("nll", "negative_bound", "distortion", "mse", "feature_mse", "loss")  # a player's, whichever it has
 MESH = devices.data_mesh(jax.devices()[:1])
-every_config = pytest.mark.parametrize(("name", "tokens"), VARIANTS)
+# One variant per model family runs in the first tier; the others are slow.
+FAST = ("cond_aae", "semi_aae", "ae", "vae", "gan", "vaegan", "colorizer")
+
+
+def with_marks(name, *values):
+    """Returns the parameters of one case, slow unless it is the smoke test of a recipe in FAST."""
+    is_fast = name in FAST and values in ((), ("smoke",))
+    return pytest.param(name, *values, marks=[] if is_fast else pytest.mark.slow)
+
+
+every_config = pytest.mark.parametrize(("name", "tokens"), [with_marks(*variant) for variant in VARIANTS])
 
 
 @functools.cache
@@ -75,7 +85,7 @@ def test_a_runs_config_json_builds_the_same_algorithm(name, tokens):
     assert jax.tree.map(jnp.shape, shapes) == jax.tree.map(jnp.shape, again)
 
 
-@pytest.mark.parametrize("name", sorted({name for name, _ in VARIANTS}))
+@pytest.mark.parametrize("name", [with_marks(name) for name in CONFIGS])
 def test_bfloat16_computes_nearly_the_same_and_keeps_float32(name):
     after, metrics = dispatched(name, "smoke", precision="bfloat16")
     _, expected = dispatched(name, "smoke")
