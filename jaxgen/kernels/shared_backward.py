@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxgen.losses.adversarial import GANLoss, Logits, binary_critic_loss, non_saturating_loss
+from jaxgen.losses.adversarial import binary_critic_loss, non_saturating_loss
 
 Score = Callable[[Float[Array, "B N"], Float[Array, " B"]], Float[Array, " B"]]  # of examples, and of `one`
 
@@ -66,32 +66,6 @@ def interleave(real: Float[Array, "B N"], fake: Float[Array, "B N"]) -> Float[Ar
     the other, they are exchanged, or the parts of a kernel's gradient are one by one.
     """
     return jax.lax.stop_gradient(jnp.stack([real, fake], 1).reshape(2 * len(real), -1))
-
-
-def shared_fake_backward(
-    game: GANLoss, score: Callable, params: Any, fake: Float[Array, "B *shape"]
-) -> tuple[Logits, Float[Array, ""], Float[Array, ""], Any]:
-    """What a critic says of fakes, and what it and their generator descend by that, with one way back for the two.
-
-    The sides' gradients by a fake differ by a factor, the ratio of their slopes at its logit: that of the critic, which
-    its own gradient needs on the way, is turned into the generator's.
-
-    Args:
-      game: one that has `turned`.
-      score: `score(params, fake)` gives logits, each of its fake alone, and anything beside.
-      params: the critic's.
-      fake: what it sees.
-
-    Returns:
-      The logits, which carry no gradient; a 0 that carries, by `params`, that of the critic's mean loss of these fakes;
-      the generator's mean loss, which carries its gradient by `fake`; what was beside the logits.
-    """
-    logits, way_back, beside = jax.vjp(score, *jax.lax.stop_gradient((params, fake)), has_aux=True)
-    slope = jax.grad(lambda fake: game.critic(jnp.zeros_like(fake), fake).mean())(logits)
-    by_params, by_fake = way_back(slope)
-    turned = by_fake * game.generator_to_critic_slope(logits).reshape(-1, *[1] * (fake.ndim - 1))
-    fooling = attach_gradient(game.generator(logits).mean(), turned, fake)
-    return logits, attach_gradient(jnp.zeros(()), by_params, params), fooling, beside
 
 
 @jax.custom_vjp

@@ -7,7 +7,7 @@ from jaxgen.config import checks
 from jaxgen.models.base import GenerativeModel as GenerativeModel
 from jaxgen.models.base import LatentVariableModel as LatentVariableModel
 from jaxgen.networks.mixed_precision import COMPUTE_DTYPES, Bfloat16Network
-from jaxgen.networks.mlp import INITIALISERS
+from jaxgen.networks.mlp import INITIALIZERS
 from jaxgen.optimization.players import validate_update_order
 from jaxgen.types import DatasetSpec
 
@@ -27,7 +27,7 @@ def build_model(config, info: DatasetSpec) -> GenerativeModel:
             "for example --config.model=aae.ConditionalAAE"
         ) from error
     validate_update_order(config.update_order)  # here, before a workdir is made
-    checks.require_choice(config, "kernel_init", INITIALISERS)
+    checks.require_choice(config, "kernel_init", INITIALIZERS)
     checks.require_choice(config, "compute_dtype", COMPUTE_DTYPES)
     built = model.from_config(config, info)
     if config.compute_dtype == "float32":

@@ -1,66 +1,75 @@
-"""The networks that a config describes: fully connected, or the layers that it spells out."""
+"""Builders of the networks that a config describes: fully connected, by a width, or by layers spelled out."""
 
 import math
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import flax.linen as nn
 from flax.linen.initializers import lecun_normal, zeros
 
 from jaxgen.networks import MLP, LayerStack
-from jaxgen.networks.layer_stack import BATCH_DEPENDENT, Layer, validate_layers
+from jaxgen.networks.layers import BATCH_DEPENDENT, Layer, validate_layers
+
+ImageShape = tuple[int, int, int]  # H, W, C
 
 
 def build_encoder_decoder(
-    config, image_shape: tuple[int, int, int], code_shape: tuple[int, ...]
+    config: Any, image_shape: ImageShape, latent_shape: tuple[int, ...]
 ) -> Mapping[str, nn.Module]:
-    """The two networks of an autoencoder, by name.
+    """Builds the encoder and the decoder of an autoencoder, by name.
 
-    `config.encoder_layers` and `decoder_layers` (see `Stack`) where there are any; else, of a `config.width`, those of
-    `convolutional`; else MLPs of `config.hidden` units, in reverse order in the decoder, with `dropout`. If `shortcut`,
-    with a linear map beside them: from pixels to the code (of a code [2, Z], its mean), from the code to pixels. The
-    latter starts at 0: what random codes would draw is worse than nothing, and the encoder would make them small
-    instead of telling.
+    From `encoder_layers` and `decoder_layers` (see `LayerStack`) if the config has any. Otherwise, with a
+    `base_channels`, from `conv_autoencoder_layers`; otherwise MLPs of `hidden_sizes`, reversed in the decoder, with
+    dropout. A `linear_skip` adds a linear map from pixels to the code (to its mean, for a shape [2, Z]) and one from
+    the code to pixels. The decoder's map starts at 0: with a random one, reconstructions start worse than constant
+    images, and the encoder would shrink the codes instead of learning.
+
+    Args:
+      config: the recipe.
+      image_shape: H, W, C.
+      latent_shape: shape of the encoder's output, [Z] or [2, Z].
 
     Raises:
-      ValueError: a layer is none that there is, or it keeps statistics of batches, which these families do not.
+      ValueError: a layer is invalid or keeps batch statistics, which autoencoders do not train with.
     """
-    hidden, shapes = tuple(config.hidden_sizes), {"encoder": code_shape, "decoder": image_shape}
-    starts = {"encoder": lecun_normal(), "decoder": zeros}  # of the shortcuts
-    linear = {"encoder": code_shape[-1], "decoder": math.prod(image_shape)}
-    by_width = conv_autoencoder_layers(config.base_channels, image_shape) if config.base_channels else {}
+    hidden, shapes = tuple(config.hidden_sizes), {"encoder": latent_shape, "decoder": image_shape}
+    skip_inits = {"encoder": lecun_normal(), "decoder": zeros}
+    skip_sizes = {"encoder": latent_shape[-1], "decoder": math.prod(image_shape)}
+    default_layers = conv_autoencoder_layers(config.base_channels, image_shape) if config.base_channels else {}
     networks = {}
-    for name, widths in (("encoder", hidden), ("decoder", hidden[::-1])):
-        common = {"kernel_init": config.kernel_init, "shortcut_init": starts[name]}
-        common["shortcut"] = linear[name] if config.linear_skip else 0
-        if layers := layers_from_config(config, f"{name}_layers") or by_width.get(name, ()):
+    for name, hidden_sizes in (("encoder", hidden), ("decoder", hidden[::-1])):
+        common = {"kernel_init": config.kernel_init, "shortcut_init": skip_inits[name]}
+        common["shortcut"] = skip_sizes[name] if config.linear_skip else 0
+        if layers := layers_from_config(config, f"{name}_layers") or default_layers.get(name, ()):
             if found := [kind for kind, *_ in layers if kind in BATCH_DEPENDENT]:
                 raise ValueError(f'{name}_layers have "{found[0]}", which is for GANs; try ("group_norm", 8)')
             networks[name] = LayerStack(layers, shapes[name], image_shape, **common)
         else:
-            networks[name] = MLP(widths, shapes[name], config.dropout_rate, **common)
+            networks[name] = MLP(hidden_sizes, shapes[name], config.dropout_rate, **common)
     return networks
 
 
-def build_aae_networks(config, image_shape: tuple[int, int, int], latent_size: int) -> Mapping[str, nn.Module]:
-    """The three networks of an adversarial autoencoder, by name: MLPs of `config.hidden` and `critic_hidden` units."""
-    hidden, given = tuple(config.hidden_sizes), {"dropout": config.dropout_rate, "kernel_init": config.kernel_init}
-    code_shape = (2, latent_size) if config.gaussian_posterior else (latent_size,)
-    of_decoder = {"linear_layers": tuple(config.decoder_linear_layers), "film": config.decoder_film}
+def build_aae_networks(config: Any, image_shape: ImageShape, latent_size: int) -> Mapping[str, nn.Module]:
+    """Builds encoder, decoder and critic of an adversarial autoencoder, by name: MLPs."""
+    hidden, common = tuple(config.hidden_sizes), {"dropout": config.dropout_rate, "kernel_init": config.kernel_init}
+    latent_shape = (2, latent_size) if config.gaussian_posterior else (latent_size,)
+    critic_hidden, critic_dropout = tuple(config.critic_hidden_sizes), config.critic_dropout_rate
     return {
-        "encoder": MLP(hidden, code_shape, negative_slope=config.encoder_negative_slope, **given),
-        "decoder": MLP(hidden, image_shape, **of_decoder, **given),
-        "critic": MLP(
-            tuple(config.critic_hidden_sizes), (), config.critic_dropout_rate, kernel_init=config.kernel_init
+        "encoder": MLP(hidden, latent_shape, negative_slope=config.encoder_negative_slope, **common),
+        "decoder": MLP(
+            hidden, image_shape, linear_layers=tuple(config.decoder_linear_layers), film=config.decoder_film, **common
         ),
+        "critic": MLP(critic_hidden, (), critic_dropout, kernel_init=config.kernel_init),
     }
 
 
 def build_categorical_networks(
-    config, image_shape: tuple[int, int, int], categories: int, latent_size: int
+    config: Any, image_shape: ImageShape, categories: int, latent_size: int
 ) -> Mapping[str, nn.Module]:
-    """Those of one whose encoder tells an image's category from its style: one trunk, and a critic of each.
+    """Builds the networks of an adversarial autoencoder with a categorical code and a style code, by name.
 
-    With a `config.head_distance`, also the linear map that gives every category its head.
+    One encoder for both codes and one critic for each. With a `min_head_distance`, also "cluster_heads": the linear map
+    from categories to their cluster heads.
     """
     hidden, critic_hidden, init = tuple(config.hidden_sizes), tuple(config.critic_hidden_sizes), config.kernel_init
     networks = {
@@ -72,72 +81,33 @@ def build_categorical_networks(
     return networks | ({"cluster_heads": MLP((), (latent_size,))} if config.min_head_distance else {})
 
 
-def layers_from_config(config, key: str) -> tuple[Layer, ...]:
-    """The layers that a config spells out under a key, if any; a ValueError where no network can be built of them."""
-    layers = tuple(tuple(layer) if isinstance(layer, list) else layer for layer in config[key])
-    validate_layers(key, layers)
-    return layers
+def build_gan_networks(config: Any, image_shape: ImageShape, num_critic_outputs: int) -> Mapping[str, nn.Module]:
+    """Builds generator and critic of a GAN, by name, from `generator_layers` and `critic_layers`.
 
-
-def layers_from_config_or(config, keys: Mapping[str, str], make: Callable[[], Mapping]) -> dict[str, tuple[Layer, ...]]:
-    """The layers of each network: those under its key, or those made for it; made only where any are missing."""
-    layers = {name: layers_from_config(config, key) for name, key in keys.items()}
-    made = {} if all(layers.values()) else make()
-    return {name: its or made[name] for name, its in layers.items()}
-
-
-def build_gan_networks(config, image_shape: tuple[int, int, int], scores: int) -> Mapping[str, nn.Module]:
-    """The two networks of a GAN, by name: `config.generator_layers` and `critic_layers` (see `Stack`).
-
-    Where they are empty, those of a DCGAN (Radford et al. 2016) of `config.width` for images of that size; see
-    `doublings`.
+    Layers that are empty are replaced by those of a DCGAN; see `dcgan_layers`.
 
     Raises:
-      ValueError: a layer is none that there is, the width is below 1, or the images are too small for such a net.
+      ValueError: a layer is invalid, the width is below 1, or the images are too small for a DCGAN.
     """
     keys = {"generator": "generator_layers", "critic": "critic_layers"}
     layers = layers_from_config_or(
         config, keys, lambda: dict(zip(keys, dcgan_layers(config, image_shape, config.critic_batch_norm), strict=True))
     )
     common = {"image_shape": image_shape, "kernel_init": config.kernel_init}
+    spectral = config.spectral_norm
     return {
         "generator": LayerStack(layers["generator"], image_shape, **common),
-        "critic": LayerStack(layers["critic"], (scores,), spectral=config.spectral_norm, **common),
+        "critic": LayerStack(layers["critic"], (num_critic_outputs,), spectral=spectral, **common),
     }
 
 
-def dcgan_layers(config, image_shape: tuple[int, int, int], critic_norm: bool) -> tuple[tuple, tuple]:
-    """A DCGAN's generator and critic: every layer halves the channels and doubles the side, or the reverse.
+def build_vaegan_networks(config: Any, image_shape: ImageShape) -> Mapping[str, nn.Module]:
+    """Builds encoder, decoder, features and critic of a VAE/GAN, by name, from the config's four tuples of layers.
 
-    At the end that is not an image, each has a dense layer of `config.dense` units, if any, that sees all of it. With
-    `critic_norm` the critic normalises its batches, too.
-    """
-    if config.base_channels < 1:
-        raise ValueError(f"width={config.base_channels} must be at least 1; try --config.base_channels=32")
-    times = num_upsamplings(min(image_shape[:2]))
-    dense, normalised = config.dense_units, [("batch_norm",), ("relu",)]
-    generator: list[tuple] = [("dense", dense), *normalised] if dense else []
-    generator += [("seed", 2**times, config.base_channels * 2 ** (times - 1)), *normalised]
-    for turn in range(times - 1, 0, -1):
-        generator += [strided_conv_transpose(config.base_channels * 2 ** (turn - 1)), *normalised]
-    generator.append(strided_conv_transpose(image_shape[-1]))
-    critic: list[tuple] = []
-    for turn in range(times):
-        norm = [("batch_norm",)] if critic_norm and turn else []  # not on pixels
-        critic += [strided_conv(config.base_channels * 2**turn), *norm, ("leaky_relu", 0.2)]
-    critic += [("dense", dense), ("leaky_relu", 0.2)] if dense else []
-    return tuple(generator), tuple(critic)
-
-
-def build_vaegan_networks(config, image_shape: tuple[int, int, int]) -> Mapping[str, nn.Module]:
-    """The four networks of a VAE/GAN, by name.
-
-    `config.encoder_layers`, `decoder_layers`, `feature_layers` and `critic_layers` (see `Stack`) where there are any;
-    else a DCGAN's generator and critic of `config.width` and `dense`, and the encoder of `convolutional`, half as wide.
-    Features are what the critic's last convolution sums up, as in the paper.
+    Layers that are empty are replaced by those of `vaegan_layers`.
 
     Raises:
-      ValueError: a layer is none that there is, the width is below 1, or the images are too small for such a net.
+      ValueError: a layer is invalid, the width is below 1, or the images are too small for a DCGAN.
     """
     shapes = {"encoder": (2, config.latent_size), "decoder": image_shape, "features": None, "critic": (1,)}
     keys = ("encoder_layers", "decoder_layers", "feature_layers", "critic_layers")
@@ -151,17 +121,79 @@ def build_vaegan_networks(config, image_shape: tuple[int, int, int]) -> Mapping[
     return networks
 
 
-def vaegan_layers(config, image_shape: tuple[int, int, int]) -> dict[str, tuple[tuple, ...]]:
-    decoder, critic = dcgan_layers(config, image_shape, critic_norm=False)
-    cut = 1 + max(place for place, (kind, *_) in enumerate(critic) if kind == "conv")
+def layers_from_config(config: Any, key: str) -> tuple[Layer, ...]:
+    """Returns the layers that a config spells out under a key.
+
+    Raises:
+      ValueError: a layer is invalid; see `validate_layers`.
+    """
+    layers = tuple(tuple(layer) if isinstance(layer, list) else layer for layer in config[key])
+    validate_layers(key, layers)
+    return layers
+
+
+def layers_from_config_or(
+    config: Any, keys: Mapping[str, str], make_defaults: Callable[[], Mapping[str, tuple[Layer, ...]]]
+) -> dict[str, tuple[Layer, ...]]:
+    """Returns the layers of each network: from the config, or else the default ones.
+
+    Args:
+      config: the recipe.
+      keys: config key of each network's layers.
+      make_defaults: returns the default layers of all networks; called only if some are needed.
+    """
+    layers = {name: layers_from_config(config, key) for name, key in keys.items()}
+    defaults = {} if all(layers.values()) else make_defaults()
+    return {name: given or defaults[name] for name, given in layers.items()}
+
+
+def dcgan_layers(
+    config: Any, image_shape: ImageShape, critic_batch_norm: bool
+) -> tuple[tuple[Layer, ...], tuple[Layer, ...]]:
+    """Returns the layers of a DCGAN's generator and critic (Radford et al. 2016, figure 1).
+
+    The critic halves the side and doubles the channels per layer, from `base_channels`; the generator does the reverse.
+    `dense_units`, if any, are one dense layer at the end away from the image. `critic_batch_norm` normalizes the
+    critic's batches.
+
+    Raises:
+      ValueError: the width is below 1, or the images are too small.
+    """
+    width, dense = config.base_channels, config.dense_units
+    if width < 1:
+        raise ValueError(f"base_channels={width} must be at least 1; try --config.base_channels=32")
+    times = num_upsamplings(min(image_shape[:2]))
+    norm_relu = [("batch_norm",), ("relu",)]
+    generator: list[Layer] = [("dense", dense), *norm_relu] if dense else []
+    generator += [("seed", 2**times, width * 2 ** (times - 1)), *norm_relu]
+    for level in range(times - 1, 0, -1):
+        generator += [strided_conv_transpose(width * 2 ** (level - 1)), *norm_relu]
+    generator.append(strided_conv_transpose(image_shape[-1]))
+    critic: list[Layer] = []
+    for level in range(times):
+        norm = [("batch_norm",)] if critic_batch_norm and level else []  # not on the layer next to the pixels
+        critic += [strided_conv(width * 2**level), *norm, ("leaky_relu", 0.2)]
+    critic += [("dense", dense), ("leaky_relu", 0.2)] if dense else []
+    return tuple(generator), tuple(critic)
+
+
+def vaegan_layers(config: Any, image_shape: ImageShape) -> dict[str, tuple[Layer, ...]]:
+    """Returns the default layers of a VAE/GAN's four networks.
+
+    Decoder, features and critic are a DCGAN's; the features end at its critic's last convolution, as in the paper
+    (Larsen et al. 2016, table 1). The encoder is that of `conv_autoencoder_layers` at half the width.
+    """
+    decoder, critic = dcgan_layers(config, image_shape, critic_batch_norm=False)
+    cut = 1 + max(index for index, (kind, *_) in enumerate(critic) if kind == "conv")
     encoder = conv_autoencoder_layers(-(-config.base_channels // 2), image_shape)["encoder"]
     return {"encoder": encoder, "decoder": decoder, "features": critic[:cut], "critic": critic[cut:]}
 
 
-def conv_autoencoder_layers(width: int, image_shape: tuple[int, int, int]) -> dict[str, tuple[tuple, ...]]:
-    """The layers of an encoder that halves the side three times, and of a decoder that doubles it from an eighth.
+def conv_autoencoder_layers(width: int, image_shape: ImageShape) -> dict[str, tuple[Layer, ...]]:
+    """Returns the layers of an encoder that halves the side three times and a decoder that doubles it three times.
 
-    From `width` channels next to the image to four times as many, normalised in groups of 8 channels.
+    From `width` channels next to the image to four times as many at an eighth of the side, with group normalization
+    in groups of 8 channels.
 
     Raises:
       ValueError: the image is smaller than 8 pixels.
@@ -170,35 +202,35 @@ def conv_autoencoder_layers(width: int, image_shape: tuple[int, int, int]) -> di
         raise ValueError(
             f"images of {side} pixels are too small to be halved three times; try --config.data.image_size=8"
         )
-    normalised = (("group_norm", 8), ("relu",))
-    halving = [layer for factor in (1, 2, 4) for layer in (strided_conv(width * factor), *normalised)]
-    doubling = [layer for factor in (2, 1) for layer in (strided_conv_transpose(width * factor), *normalised)]
+    norm_relu = (("group_norm", 8), ("relu",))
+    downsample = [layer for factor in (1, 2, 4) for layer in (strided_conv(width * factor), *norm_relu)]
+    upsample = [layer for factor in (2, 1) for layer in (strided_conv_transpose(width * factor), *norm_relu)]
     return {
-        "encoder": (*halving, ("dense", 16 * width), *normalised),
-        "decoder": (("seed", 8, 4 * width), *normalised, *doubling, strided_conv_transpose(image_shape[-1])),
+        "encoder": (*downsample, ("dense", 16 * width), *norm_relu),
+        "decoder": (("seed", 8, 4 * width), *norm_relu, *upsample, strided_conv_transpose(image_shape[-1])),
     }
 
 
-def strided_conv(features: int) -> tuple:
-    """A convolution that halves the side."""
+def strided_conv(features: int) -> Layer:
+    """Returns a convolution that halves the side."""
     return "conv", features, 4, 2, 1
 
 
-def strided_conv_transpose(features: int) -> tuple:
-    """One that doubles it."""
+def strided_conv_transpose(features: int) -> Layer:
+    """Returns a transposed convolution that doubles the side."""
     return "conv_transpose", features, 4, 2, 1
 
 
 def num_upsamplings(side: int) -> int:
-    """How often a DCGAN doubles its side on the way to an image: from 4 to 7 pixels, 7 for 28, 4 for 32 and 64.
+    """Returns how often a DCGAN doubles its side: from 7 pixels to 28, from 4 to 32 or 64; always from 4 to 7 pixels.
 
     Raises:
       ValueError: the image is smaller than 8 pixels.
     """
     if side < 8:
         raise ValueError(
-            f"images of {side} pixels are too small for a net that doubles 4; they must have 8: "
-            "--config.data.image_size=8 or more, or spell every network's layers out, as --config.critic_layers"
+            f"images of {side} pixels are too small for a DCGAN, which needs at least 8; try "
+            "--config.data.image_size=8, or spell out every network's layers, such as --config.critic_layers"
         )
     times = 1
     while -(-side // 2**times) > 7:

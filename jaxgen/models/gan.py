@@ -1,4 +1,4 @@
-"""Generative adversarial networks (Goodfellow et al. 2014): a generator draws what a critic can not tell from data."""
+"""Generative adversarial networks (Goodfellow et al. 2014): a generator trained against a critic."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -8,67 +8,62 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from jaxgen.config import checks
 from jaxgen.kernels import random
-from jaxgen.kernels.shared_backward import shared_fake_backward
+from jaxgen.kernels.shared_fake_backward import separate_fake_backward, shared_fake_backward
 from jaxgen.losses import regularizers
 from jaxgen.losses.adversarial import GAN_LOSSES
-from jaxgen.losses.regularizers import wgan_gp_penalty
 from jaxgen.models.base import LatentVariableModel
 from jaxgen.models.builders import build_gan_networks, layers_from_config
 from jaxgen.models.priors import Gaussian, Prior
-from jaxgen.networks.layer_stack import BATCH_DEPENDENT
+from jaxgen.networks.layers import BATCH_DEPENDENT
 from jaxgen.networks.mixed_precision import Network
-from jaxgen.networks.normalization import running_mean
 from jaxgen.optimization.optimizers import learning_rate_schedule
 from jaxgen.optimization.players import Player
-from jaxgen.types import Batch, DatasetSpec
+from jaxgen.types import Batch, DatasetSpec, LossOutput, NetworkParams, NetworkStats, TrainState
 
 CONFIG_FIELDS = ("update_order", "gan_loss", "critic_steps", "r1_weight", "wgan_gp_weight", "ema_decay")
-EMA = "ema"  # where, among the statistics, the generator's mean parameters are
+EMA = "ema"  # entry of the statistics: exponential moving average of the generator's parameters
 
 
 class GANForward(NamedTuple):
-    """What both players look at."""
+    """Differentiable outputs of the forward pass that both players share."""
 
     fake_images: Float[Array, "B H W C"]  # in [-1, 1]
-    real_logits: Float[Array, " B"]  # logits of images
-    fake_logits: Float[Array, " B"]  # … of what is drawn
-    critic_fake_surrogate: Float[
-        Array, ""
-    ]  # 0, with what the critic's loss of fakes has for a gradient that `fake` does not carry
-    generator_loss: Float[Array, ""]  # the generator's loss
+    real_logits: Float[Array, " B"]
+    fake_logits: Float[Array, " B"]
+    critic_fake_surrogate: Float[Array, ""]  # zero; carries the critic's gradient if the backward pass is shared
+    generator_loss: Float[Array, ""]  # mean over the batch
 
 
 class ForwardAux(NamedTuple):
-    """What a look hands on beside."""
+    """The other outputs of a shared forward pass."""
 
-    batch: Batch  # the turn's share of it
-    rng: Array  # by which the critic was shown images: a penalty on its slope there shares the pass
-    stats: Mapping  # of the networks, after it
+    batch: Batch  # the part of the batch that it used
+    rng: Array  # key of the critic's dropout and augmentation on real images; a penalty uses it again
+    stats: NetworkStats  # of all networks, after the pass
 
 
 @dataclasses.dataclass(frozen=True)
 class GAN(LatentVariableModel):
-    """Generative adversarial network; `ConditionalGAN` is told the label.
+    """Generative adversarial network; `ConditionalGAN` also conditions both networks on the label.
 
-    Two players: the critic moves down its loss of telling real images from drawn ones, `critic_steps` times a step,
-    each time by its share of the batch; the generator, once, down its loss of being told apart. Under the schedule
-    "simultaneous" both see the same drawn images, which are made once, and of most games and critics the way back
-    through the critic is taken once for both (see `games.told_and_fooled`).
+    Two players: the critic, updated `critic_steps` times per step on one part of the batch each; and the generator,
+    updated once. With update order "simultaneous" both use the same generated images, which are made once. For most
+    GAN losses and critics one backward pass through the critic then serves both; see `kernels.shared_fake_backward`.
 
-    Networks see and make pixels in [-1, 1].
+    The networks work on pixels in [-1, 1].
 
     Attributes:
-      game: whose losses, one of `games.GAMES`.
-      critic_steps: the critic's moves before each of the generator's; they divide the batch.
-      r1: weight of ½ ‖∇ critic‖² at real images (Mescheder et al. 2018, section 4.1); 0: none.
-      slope_penalty: weight of (‖∇ critic‖ - 1)² between reals and fakes (Gulrajani et al. 2017); 0: none.
-      average: the share of itself that the running mean of the generator's parameters, which draws what is shown and
-        measured, keeps a step (Yazıcı et al. 2019, arXiv 1806.04498); 0: no mean, the parameters themselves.
-      critic_sees_batch: whether what the critic says of an image depends on those beside it.
+      gan_loss: a name in `adversarial.GAN_LOSSES`.
+      critic_steps: updates of the critic per update of the generator; divides the batch size.
+      r1_weight: weight of the R1 penalty ½ ‖∇ critic‖² at real images (Mescheder et al. 2018, section 4.1); 0 for none.
+      wgan_gp_weight: weight of (‖∇ critic‖ - 1)² between reals and fakes (Gulrajani et al. 2017, eq. 3); 0 for none.
+      ema_decay: decay per step of the exponential moving average of the generator's parameters, which generates all
+        images outside training (Yazıcı et al. 2019, arXiv 1806.04498); 0 to use the parameters themselves.
+      critic_uses_batch_statistics: whether the critic's output for an image depends on the rest of the batch.
     """
 
     info: DatasetSpec
@@ -90,241 +85,260 @@ class GAN(LatentVariableModel):
     figures = ("real_images", "samples_100", "prior_interpolation")
 
     @classmethod
-    def from_config(cls, config, info: DatasetSpec) -> "GAN":
+    def from_config(cls, config: Any, info: DatasetSpec) -> "GAN":
+        """Builds the networks and optimizers that a config describes."""
         validate_config(config)
         prior = Gaussian(config.latent_size)
         networks = build_gan_networks(config, info.image_shape, cls.num_critic_outputs(info))
+        rates = config.learning_rates
         optimizers = {
-            name: optax.adam(
-                learning_rate_schedule(config.learning_rates[name], config.steps, config.lr_schedule),
-                b1=config.b1,
-            )
+            name: optax.adam(learning_rate_schedule(rates[name], config.steps, config.lr_schedule), b1=config.b1)
             for name in ("critic", "generator")
         }
         options = {name: config[name] for name in CONFIG_FIELDS}
-        return cls(
-            info,
-            prior,
-            networks,
-            optimizers,
-            **options,
-            critic_uses_batch_statistics=bool(batch_dependent_layers(config)),
-        )
+        batch_dependent = bool(batch_dependent_layers(config))
+        return cls(info, prior, networks, optimizers, **options, critic_uses_batch_statistics=batch_dependent)
 
     @classmethod
     def num_critic_outputs(cls, info: DatasetSpec) -> int:
-        """How many numbers the critic says of an image."""
+        """Returns the number of outputs of the critic per image."""
         del info
         return 1
 
     @property
     def players(self) -> tuple[Player, ...]:
+        """The critic, once per critic step, then the generator, which shares the first critic step's forward pass."""
         critic, generator = (self.optimizers[name] for name in ("critic", "generator"))
-        looks = [partial(self.shared_forward, turn) for turn in range(self.critic_steps)]
+        forwards = [partial(self.shared_forward, part) for part in range(self.critic_steps)]
         return (
-            *(Player("critic", ("critic",), critic, self.critic_loss, look) for look in looks),
-            Player("generator", ("generator",), generator, self.generator_loss, looks[0]),
+            *(Player("critic", ("critic",), critic, self.critic_loss, forward) for forward in forwards),
+            Player("generator", ("generator",), generator, self.generator_loss, forwards[0]),
         )
 
-    def example_inputs(self):
-        label = jnp.zeros(1, jnp.int32)
-        return {
-            "generator": (jnp.zeros((1, self.latent_size)), *self.label_inputs(label)),
-            "critic": (self.example_image(),),
-        }
+    @property
+    def shares_critic_backward(self) -> bool:
+        """Whether one backward pass through the critic serves both players; see `kernels.shared_fake_backward`."""
+        has_slope_ratio = GAN_LOSSES[self.gan_loss].generator_to_critic_slope is not None
+        return self.update_order == "simultaneous" and not self.critic_uses_batch_statistics and has_slope_ratio
 
-    def init(self, rng):
+    def example_inputs(self) -> dict[str, tuple[Array, ...]]:
+        """Returns one example of each network's inputs."""
+        code, label = jnp.zeros((1, self.latent_size)), jnp.zeros(1, jnp.int32)
+        return {"generator": (code, *self.label_inputs(label)), "critic": (self.example_image(),)}
+
+    def init(self, rng: Array) -> TrainState:
+        """Returns a new state; the EMA starts at the generator's initial parameters."""
         state = super().init(rng)
         if not self.ema_decay:
             return state
         return state.replace(stats={**state.stats, EMA: state.params["generator"]})
 
-    def shared_forward(self, turn: int, params, stats, batch, rng) -> tuple[GANForward, ForwardAux]:
-        """A turn's images and drawn images, as the critic sees them."""
-        batch = batch_slice(batch, turn, self.critic_steps)
+    # Losses.
+
+    def shared_forward(
+        self, part: int, params: NetworkParams, stats: NetworkStats, batch: Batch, rng: Array
+    ) -> tuple[GANForward, ForwardAux]:
+        """Generates fakes and scores them and the real images, for one of `critic_steps` parts of the batch."""
+        batch = batch_slice(batch, part, self.critic_steps)
         code_rng, generator_rng, real_rng, fake_rng = random.split(rng, 4)
-        code, image = self.prior.sample(code_rng, len(batch.label)), 2 * batch.image - 1
-        fake, drew = self.generate(params, stats, code, batch.label, generator_rng)
-        real_logits, told = self.critic_logits(params, stats, image, batch.label, real_rng)
-        said, stats = self.critic_on_fakes(params, told, fake, batch.label, fake_rng)
-        return GANForward(fake, real_logits, *said), ForwardAux(
-            batch, real_rng, {**stats, "generator": drew["generator"]}
-        )
+        code, real = self.prior.sample(code_rng, len(batch.label)), 2 * batch.image - 1
+        fake, generator_stats = self.generate(params, stats, code, batch.label, generator_rng)
+        real_logits, stats = self.critic_logits(params, stats, real, batch.label, real_rng)
 
-    def critic_on_fakes(self, params, stats, fake, label, rng) -> tuple[tuple, dict]:
-        """The last three of `Play`, and the statistics after them."""
-        game = GAN_LOSSES[self.gan_loss]
-        if not self.shares_critic_backward:
-            logits, stats = self.critic_logits(params, stats, fake, label, rng)
-            return (logits, jnp.zeros(()), game.generator(logits).mean()), stats
+        def score(critic_params, fake):
+            return self.critic_logits({"critic": critic_params}, stats, fake, batch.label, fake_rng)
 
-        def score(critic, fake):
-            return self.critic_logits({"critic": critic}, stats, fake, label, rng)
+        backward = shared_fake_backward if self.shares_critic_backward else separate_fake_backward
+        *fake_outputs, stats = backward(GAN_LOSSES[self.gan_loss], score, params["critic"], fake)
+        after = {**stats, "generator": generator_stats["generator"]}
+        return GANForward(fake, real_logits, *fake_outputs), ForwardAux(batch, real_rng, after)
 
-        *said, stats = shared_fake_backward(game, score, params["critic"], fake)
-        return tuple(said), stats
+    def critic_loss(
+        self, params: NetworkParams, stats: NetworkStats, batch: Batch, forward: tuple[GANForward, ForwardAux]
+    ) -> LossOutput:
+        """Returns the critic's GAN loss plus gradient penalties (Goodfellow et al. 2014, eq. 1, or `gan_loss`'s own).
 
-    # The losses.
-
-    def critic_loss(self, params, stats, batch, seen: tuple[GANForward, ForwardAux]):
-        """The critic's loss on its share of the batch."""
-        play, (batch, rng, after) = seen
-        loss = GAN_LOSSES[self.gan_loss].critic(play.real_logits, play.fake_logits).mean()
+        Penalties: R1 (Mescheder et al. 2018, section 4.1) and WGAN-GP (Gulrajani et al. 2017, eq. 3).
+        """
+        outputs, (batch, rng, after) = forward
+        loss = GAN_LOSSES[self.gan_loss].critic(outputs.real_logits, outputs.fake_logits).mean()
         metrics = {
             "loss": loss,
-            "d_real": mean_probability_real(play.real_logits),
-            "d_fake": mean_probability_real(play.fake_logits),
+            "d_real": mean_probability_real(outputs.real_logits),
+            "d_fake": mean_probability_real(outputs.fake_logits),
         }
-        loss = loss + play.critic_fake_surrogate
+        loss = loss + outputs.critic_fake_surrogate
 
         def score(image):
             return self.critic_logits(params, stats, image, batch.label, rng)[0]
 
-        image = 2 * batch.image - 1
+        real = 2 * batch.image - 1
         if self.r1_weight:
-            metrics["r1"] = regularizers.r1_penalty(score, image).mean()
+            metrics["r1"] = regularizers.r1_penalty(score, real).mean()
             loss = loss + self.r1_weight * metrics["r1"]
         if self.wgan_gp_weight:
-            metrics["wgan_gp"] = wgan_gp_penalty(score, image, play.fake_images, rng).mean()
+            metrics["wgan_gp"] = regularizers.wgan_gp_penalty(score, real, outputs.fake_images, rng).mean()
             loss = loss + self.wgan_gp_weight * metrics["wgan_gp"]
         return loss, (metrics, {**stats, "critic": after["critic"]})
 
-    def generator_loss(self, params, stats, batch, seen: tuple[GANForward, ForwardAux]):
-        """The generator's loss; its running mean takes in the parameters that made the images."""
+    def generator_loss(
+        self, params: NetworkParams, stats: NetworkStats, batch: Batch, forward: tuple[GANForward, ForwardAux]
+    ) -> LossOutput:
+        """Returns the generator's GAN loss (Goodfellow et al. 2014, section 3, or `gan_loss`'s own).
+
+        The EMA takes in the parameters that generated the images (Yazıcı et al. 2019).
+        """
         del batch
-        play, handed = seen
-        after = {**stats, "generator": handed.stats["generator"]}
+        outputs, aux = forward
+        after = {**stats, "generator": aux.stats["generator"]}
         if self.ema_decay:
-            after[EMA] = running_mean(stats[EMA], params["generator"], self.ema_decay)
-        return play.generator_loss, ({"loss": play.generator_loss}, after)
+            after[EMA] = optax.incremental_update(params["generator"], stats[EMA], 1 - self.ema_decay)
+        return outputs.generator_loss, ({"loss": outputs.generator_loss}, after)
 
-    @property
-    def shares_critic_backward(self) -> bool:
-        """Whether the critic's way back to its fakes serves the generator too; see `told_and_fooled`."""
-        same_point = self.update_order == "simultaneous"
-        return (
-            same_point
-            and not self.critic_uses_batch_statistics
-            and GAN_LOSSES[self.gan_loss].generator_to_critic_slope is not None
-        )
+    # Parts of the networks, in training mode.
 
-    # The networks' parts, in training.
-
-    def label_inputs(self, label) -> tuple[Array, ...]:
-        """What the generator sees of the label."""
+    def label_inputs(self, label: Int[Array, " B"] | None) -> tuple[Array, ...]:
+        """Returns the label input of the generator: a one-hot label, or nothing."""
         return (self.one_hot(label),) if self.is_conditional else ()
 
-    def generate(self, params, stats, code, label, rng) -> tuple[Float[Array, "B H W C"], dict]:
-        """Images in [-1, 1] of codes, and the statistics after them."""
+    def generate(
+        self,
+        params: NetworkParams,
+        stats: NetworkStats,
+        code: Float[Array, "B Z"],
+        label: Int[Array, " B"] | None,
+        rng: Array,
+    ) -> tuple[Float[Array, "B H W C"], NetworkStats]:
+        """Generates images in [-1, 1] from codes; also returns the statistics after the pass."""
         output, after = self.apply_network_train("generator", params, stats, code, *self.label_inputs(label), rng=rng)
         return jnp.tanh(output), after
 
-    def critic_logits(self, params, stats, image, label, rng) -> tuple[Float[Array, " B"], dict]:
-        """How real images in [-1, 1] seem, and the statistics after them."""
-        said, after = self.apply_network_train("critic", params, stats, image, rng=rng)
-        return self.select_logit(said, label), after
+    def critic_logits(
+        self,
+        params: NetworkParams,
+        stats: NetworkStats,
+        image: Float[Array, "B H W C"],
+        label: Int[Array, " B"] | None,
+        rng: Array,
+    ) -> tuple[Float[Array, " B"], NetworkStats]:
+        """Returns the logits that images in [-1, 1] are real, and the statistics after the pass."""
+        output, after = self.apply_network_train("critic", params, stats, image, rng=rng)
+        return self.select_logit(output, label), after
 
-    def select_logit(self, said: Float[Array, "B S"], label) -> Float[Array, " B"]:
-        """The logit in what the critic says."""
+    def select_logit(self, output: Float[Array, "B N"], label: Int[Array, " B"] | None) -> Float[Array, " B"]:
+        """Returns the logit in the critic's output."""
         del label
-        return said[:, 0]
+        return output[:, 0]
 
-    # What the loop, the evaluation and `jaxgen.load` use.
+    # Interface for evaluation and inference.
 
-    def decode(self, params, stats, code, label):
+    def decode(
+        self, params: NetworkParams, stats: NetworkStats, code: Float[Array, "B Z"], label: Int[Array, " B"] | None
+    ) -> Float[Array, "B H W C"]:
+        """Generates images in [0, 1] from codes, by the EMA of the generator's parameters if there is one."""
         if self.ema_decay:
             params = {**params, "generator": stats[EMA]}
         return (jnp.tanh(self.apply_network("generator", params, stats, code, *self.label_inputs(label))) + 1) / 2
 
-    def per_example_metrics(self, params, stats, batch, rng):
-        """`d_real`, `d_fake`: the probability of being real that the critic gives new images and drawn ones."""
+    def per_example_metrics(
+        self, params: NetworkParams, stats: NetworkStats, batch: Batch, rng: Array
+    ) -> dict[str, Float[Array, " B"]]:
+        """Returns `d_real` and `d_fake`: the critic's probability that new images and samples are real."""
         fake = 2 * self.decode(params, stats, self.prior.sample(rng, len(batch.label)), batch.label) - 1
         images = {"d_real": 2 * batch.image - 1, "d_fake": fake}
-        said = {name: self.apply_network("critic", params, stats, each) for name, each in images.items()}
-        return {name: jax.nn.sigmoid(self.select_logit(each, batch.label)) for name, each in said.items()}
+        outputs = {name: self.apply_network("critic", params, stats, image) for name, image in images.items()}
+        return {name: jax.nn.sigmoid(self.select_logit(output, batch.label)) for name, output in outputs.items()}
 
 
 @dataclasses.dataclass(frozen=True)
 class ConditionalGAN(GAN):
-    """GAN told the label (Mirza & Osindero 2014): the generator beside its code, the critic by projection.
+    """Conditional GAN (Mirza & Osindero 2014) with a projection critic (Miyato & Koyama 2018, eq. 3).
 
-    The critic gives one number for every class beside the one for all; a logit is the sum of the latter and the
-    label's (Miyato & Koyama 2018, eq. 3).
+    The generator receives the label beside the code. The critic has one output for all images and one per class; the
+    logit is the sum of the shared output and the label's.
     """
 
     is_conditional = True
     evaluators = (*GAN.evaluators, "content")
 
     @classmethod
-    def from_config(cls, config, info: DatasetSpec) -> "ConditionalGAN":
+    def from_config(cls, config: Any, info: DatasetSpec) -> "ConditionalGAN":
+        """Builds the networks and optimizers that a config describes.
+
+        Raises:
+          ValueError: the data set has a single class, or labels are hidden.
+        """
         checks.require_multiple_classes(info)
         if config.num_labeled != -1:
             raise ValueError(
-                f"labels={config.num_labeled} hides labels that the critic of real images and the generator are told; try "
+                f"num_labeled={config.num_labeled} hides labels that the generator and the critic need; try "
                 "--config.num_labeled=-1"
             )
         return super().from_config(config, info)
 
     @classmethod
-    def num_critic_outputs(cls, info):
+    def num_critic_outputs(cls, info: DatasetSpec) -> int:
+        """Returns the number of outputs of the critic per image: one for all classes, one for each."""
         return 1 + info.num_classes
 
-    def select_logit(self, said, label):
-        return said[:, 0] + (said[:, 1:] * self.one_hot(label)).sum(-1)
+    def select_logit(self, output: Float[Array, "B N"], label: Int[Array, " B"] | None) -> Float[Array, " B"]:
+        """Returns the projection critic's logit (Miyato & Koyama 2018, eq. 3)."""
+        return output[:, 0] + (output[:, 1:] * self.one_hot(label)).sum(-1)
 
 
-def batch_slice(batch: Any, turn: int, turns: int) -> Any:
-    """The part of arrays [B, ...] that is one turn's; every device's share of the batch bears as much to it.
+def batch_slice(batch: Any, part: int, parts: int) -> Any:
+    """Returns one of several equal parts of arrays [B, ...], with every parts-th example.
+
+    Interleaved examples keep the parts balanced over devices.
 
     Raises:
-      ValueError: they can't be shared out so.
+      ValueError: the number of examples is not a multiple of `parts`.
     """
-    if len(batch.label) % turns:
+    if len(batch.label) % parts:
         raise ValueError(
-            f"critic_steps={turns} must divide the {len(batch.label)} images that a device sees a step; try "
-            f"--config.parallel=jit, or a --config.batch_size that {turns} times the number of devices divides"
+            f"critic_steps={parts} must divide the {len(batch.label)} images per device and step; try "
+            f"--config.parallel=jit, or a --config.batch_size divisible by {parts} times the number of devices"
         )
-    return jax.tree.map(lambda x: x.reshape(len(x) // turns, turns, *x.shape[1:])[:, turn], batch)
+    return jax.tree.map(lambda x: x.reshape(len(x) // parts, parts, *x.shape[1:])[:, part], batch)
 
 
 def mean_probability_real(logits: Float[Array, " B"]) -> Float[Array, ""]:
-    """The mean probability of being real."""
+    """Returns the mean probability of being real."""
     return jax.nn.sigmoid(logits).mean()
 
 
-def validate_config(config) -> None:
-    """Refuses values that no model could be built with, or that would be ignored.
+def validate_config(config: Any) -> None:
+    """Validates the config's values for this family.
 
     Raises:
-      ValueError: naming the value, the rule and the way out.
+      ValueError: with the value, the rule and a fix.
     """
     checks.validate_gan_loss(config, GAN_LOSSES, "r1_weight", "wgan_gp_weight")
     checks.require_nonnegative(config, "r1_weight", "wgan_gp_weight", "dense_units")
     checks.require_fraction(config, "ema_decay", "b1")
     steps, batch_size = config.critic_steps, config.batch_size
     if steps < 1 or batch_size % steps:
-        way_out = f"try --config.critic_steps=5 --config.batch_size={5 * 64} --config.update_order=alternating"
-        raise ValueError(f"critic_steps={steps} must be at least 1 and divide batch_size={batch_size}; {way_out}")
+        fix = f"try --config.critic_steps=5 --config.batch_size={5 * 64} --config.update_order=alternating"
+        raise ValueError(f"critic_steps={steps} must be at least 1 and divide batch_size={batch_size}; {fix}")
     if steps > 1 and config.update_order != "alternating":
         raise ValueError(
-            f'critic_steps={steps} needs schedule="alternating", here "{config.update_order}": of moves at one point there '
-            "can be one; try --config.update_order=alternating"
+            f'critic_steps={steps} needs update_order="alternating"; got "{config.update_order}", which allows one '
+            "critic update per step. Try --config.update_order=alternating"
         )
     if config.critic_batch_norm and config.critic_layers:
         raise ValueError(
-            "critic_norm=True is of the critic that width makes, and critic_layers spell another; try "
-            "--config.critic_batch_norm=false, with batch_norm among the layers"
+            "critic_batch_norm=True applies to the critic built from base_channels, and critic_layers replaces that "
+            "critic; try --config.critic_batch_norm=false, with batch_norm among the layers"
         )
     if config.wgan_gp_weight and (found := batch_dependent_layers(config)):
         raise ValueError(
-            f"slope_penalty={config.wgan_gp_weight} is of each image by itself, which a critic with {found[0]} does not "
-            "see; try --config.wgan_gp_weight=0.0"
+            f"wgan_gp_weight={config.wgan_gp_weight} needs a critic that scores each image on its own; this one has "
+            f"{found[0]}. Try --config.wgan_gp_weight=0.0"
         )
 
 
-def batch_dependent_layers(config) -> list[str]:
-    """The kinds of the critic's layers that make of an image what depends on those beside it."""
-    kinds = [kind for kind, *_ in layers_from_config(config, "critic_layers")] or [
-        "batch_norm"
-    ] * config.critic_batch_norm
+def batch_dependent_layers(config: Any) -> list[str]:
+    """Returns the kinds of the critic's layers whose output for an image depends on the rest of the batch."""
+    kinds = [kind for kind, *_ in layers_from_config(config, "critic_layers")]
+    kinds = kinds or ["batch_norm"] * config.critic_batch_norm
     return [kind for kind in kinds if kind in BATCH_DEPENDENT]

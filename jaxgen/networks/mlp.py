@@ -13,7 +13,7 @@ from jaxgen.networks.dense import Dense, broadcast_float32_grad
 
 TORCH = variance_scaling(1 / 3, "fan_in", "uniform")  # what torch.nn.Linear draws its kernel from
 # By name: of the hidden layers, and of the last, which has no ReLU to make up for.
-INITIALISERS = {
+INITIALIZERS = {
     "he_normal": (he_normal(), lecun_normal()),
     "lecun_normal": (lecun_normal(), lecun_normal()),
     "torch": (TORCH, TORCH),
@@ -41,7 +41,7 @@ class MLP(nn.Module):
       output_shape: the shape of one example's output; () is a scalar.
       dropout: the share of hidden units dropped in training.
       linear: indices of hidden layers that leave out the ReLU (a published mistake needs it).
-      kernel_init: a name in INITIALISERS.
+      kernel_init: a name in INITIALIZERS.
       modulated: whether the second input, beside being joined to the first, modulates every hidden layer before its
         ReLU.
       leak: the slope of a hidden unit below 0; 0 is the ReLU.
@@ -65,7 +65,7 @@ class MLP(nn.Module):
     def __call__(
         self, *inputs: Float[Array, "B ..."], train: bool, one: Float[Array, " B"] | None = None
     ) -> Float[Array, "B ..."]:
-        hidden_init, last_init = INITIALISERS[self.kernel_init]
+        hidden_init, last_init = INITIALIZERS[self.kernel_init]
         joined = x = jnp.concatenate([value.reshape(len(value), -1) for value in inputs], axis=-1)
         for index, width in enumerate(self.hidden_sizes):
             x = Dense(width, hidden_init)(x, one)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv_transpose2d, pad
 
 from benchmarks.speed.pytorch.common import GRAPH, in_form
-from jaxgen.networks.layer_stack import NOT_AN_OUTPUT
+from jaxgen.networks.layers import NOT_AN_OUTPUT
 
 LAST = ", channels last"
 FORMS = ("eager", "eager" + LAST, "compile" + LAST, "eager" + LAST + GRAPH, "compile" + LAST + GRAPH)
