@@ -1,4 +1,4 @@
-"""TODO: jaxgen.losses.regularizers."""
+"""Regularizers of critics, encoders and classifiers: gradient penalties, VAT, mutual information."""
 
 import math
 from collections.abc import Callable
@@ -8,74 +8,89 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxgen.kernels import random
-from jaxgen.losses.adversarial import Logits
 from jaxgen.losses.reconstruction import sum_over_pixels
 
+VAT_XI = 0.1  # ξ of Miyato et al. 2018: length of the finite-difference step in the power iteration
 
-def wgan_gp_penalty(score: Callable, real: Float[Array, "B *pixels"], fake: Float[Array, "B *pixels"], rng) -> Logits:
-    """(‖∇ score‖ - 1)² at a random point between each real and its fake (Gulrajani et al. 2017, eq. 3).
 
-    `score` takes images to logits one by one, [B, ...] -> [B].
+def wgan_gp_penalty(
+    score: Callable[[Array], Array], real: Float[Array, "B *pixels"], fake: Float[Array, "B *pixels"], rng: Array
+) -> Float[Array, " B"]:
+    """Returns (‖∇ score‖ - 1)² at a random point between each real and its fake (Gulrajani et al. 2017, eq. 3).
+
+    Args:
+      score: maps examples [B, ...] to logits [B], each example on its own.
+      real: examples of the data.
+      fake: generated examples.
+      rng: key of the interpolation weights.
     """
-    share = random.uniform(rng, (len(real), *[1] * (real.ndim - 1)))
-    length = jnp.sqrt(
-        squared_gradient_norm(score, share * real + (1 - share) * fake) + 1e-12
-    )  # whose own slope at 0 is so 0
-    return jnp.square(length - 1)
+    weight = random.uniform(rng, (len(real), *[1] * (real.ndim - 1)))
+    # The constant keeps the gradient of the norm finite at 0.
+    norm = jnp.sqrt(squared_gradient_norm(score, weight * real + (1 - weight) * fake) + 1e-12)
+    return jnp.square(norm - 1)
 
 
-VAT_XI = 0.1  # the length of the step that finds the direction of `worst_change`
+def r1_penalty(score: Callable[[Array], Array], inputs: Float[Array, "B *shape"]) -> Float[Array, " B"]:
+    """Returns ½ ‖∇ score‖² at each input (Mescheder et al. 2018, section 4.1: R1 at real inputs, R2 at fakes).
 
-
-def r1_penalty(score: Callable, at: Float[Array, "B *shape"]) -> Float[Array, " B"]:
-    """½ ‖∇ score‖² at each example (Mescheder et al. 2018, section 4.1: R1 at real examples, R2 at fakes).
-
-    Without it a critic goes on pulling where real and fake already agree, and the game circles its equilibrium.
-    `score` takes examples to logits, [B, ...] -> [B], one by one. No gradient goes to whoever made `at`.
+    Without it a critic keeps a slope where real and fake already agree, and training circles its equilibrium.
+    `score` maps inputs [B, ...] to logits [B], each on its own. The inputs receive no gradient.
     """
-    return 0.5 * squared_gradient_norm(score, at)
+    return 0.5 * squared_gradient_norm(score, inputs)
 
 
-def squared_gradient_norm(score: Callable, at: Float[Array, "B *shape"]) -> Float[Array, " B"]:
-    """‖∇ score‖² at each example; no gradient goes to whoever made `at`."""
-    slope = jax.grad(lambda x: score(x).sum())(jax.lax.stop_gradient(at))
-    return sum_over_pixels(jnp.square(slope))
+def squared_gradient_norm(score: Callable[[Array], Array], inputs: Float[Array, "B *shape"]) -> Float[Array, " B"]:
+    """Returns ‖∇ score‖² at each input; the inputs receive no gradient."""
+    gradient = jax.grad(lambda x: score(x).sum())(jax.lax.stop_gradient(inputs))
+    return sum_over_pixels(jnp.square(gradient))
 
 
 def add_gradient_penalty(
-    loss: Float[Array, ""], score: Callable, real: Array, fake: Array, weight: float
+    loss: Float[Array, ""], score: Callable[[Array], Array], real: Array, fake: Array, weight: float
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-    """A critic's mean loss plus `weight` times its slope's penalty at reals and at fakes, and what it consists of."""
+    """Adds `weight` times the mean of the R1 and R2 penalties to a critic's loss.
+
+    Returns:
+      The sum; the metrics `loss` and, with a weight, `r1_r2`.
+    """
     if not weight:
         return loss, {"loss": loss}
     penalty = (r1_penalty(score, real) + r1_penalty(score, fake)).mean()
     return loss + weight * penalty, {"loss": loss, "r1_r2": penalty}
 
 
-def vat_perturbation(divergence: Callable, rng: Array, shape: tuple[int, ...], size: float) -> Float[Array, "B *shape"]:
-    """Of the changes of norm `size` of each example, nearly the one that raises its divergence [B] most.
+def vat_perturbation(
+    divergence: Callable[[Array], Array], rng: Array, shape: tuple[int, ...], epsilon: float
+) -> Float[Array, "B *shape"]:
+    """Returns the perturbation of norm `epsilon` that raises each example's divergence most, approximately.
 
-    One power iteration from a random direction (Miyato et al. 2018, section 3.3); it carries no gradient.
+    One power iteration from a random direction (Miyato et al. 2018, section 3.3). It carries no gradient.
+
+    Args:
+      divergence: maps perturbations [B, ...] to divergences [B].
+      rng: key of the first direction.
+      shape: shape of the perturbations.
+      epsilon: norm of each example's perturbation, in the units of the input.
     """
-    start = random.normal(rng, shape)
-    slope = jax.grad(lambda change: divergence(change).sum())(VAT_XI * normalize_per_example(start))
-    return size * normalize_per_example(jax.lax.stop_gradient(slope))
+    direction = VAT_XI * normalize_per_example(random.normal(rng, shape))
+    gradient = jax.grad(lambda perturbation: divergence(perturbation).sum())(direction)
+    return epsilon * normalize_per_example(jax.lax.stop_gradient(gradient))
 
 
-def normalize_per_example(change: Float[Array, "B *shape"]) -> Float[Array, "B *shape"]:
-    """The same directions at length 1 for each example."""
-    length = jnp.sqrt(jnp.square(change).sum(range(1, change.ndim), keepdims=True))
-    return change / (length + 1e-12)
+def normalize_per_example(values: Float[Array, "B *shape"]) -> Float[Array, "B *shape"]:
+    """Scales each example to norm 1."""
+    norm = jnp.sqrt(jnp.square(values).sum(range(1, values.ndim), keepdims=True))
+    return values / (norm + 1e-12)
 
 
 def mutual_information_terms(logits: Float[Array, "B K"]) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """What keeps categories from telling all they could of their examples, in nats: doubt and imbalance.
+    """Returns the conditional entropy and the marginal KL of q(y | x), in nats (RIM, Krause et al. 2010).
 
-    I(x; y) = log K - doubt - imbalance, where doubt is the mean entropy of q(y | x), and imbalance the KL from uniform
-    of the batch's mean q(y).
+    The mutual information of input and category is I(x; y) = log K - conditional entropy - marginal KL. The first term
+    is the mean entropy of q(y | x), the second the KL of the batch's mean q(y) from the uniform distribution.
     """
     log_q = jax.nn.log_softmax(logits)
-    doubt = -(jnp.exp(log_q) * log_q).sum(-1).mean()
-    log_mean = jax.nn.logsumexp(log_q, axis=0) - math.log(len(logits))
-    imbalance = (jnp.exp(log_mean) * log_mean).sum() + math.log(logits.shape[-1])
-    return doubt, imbalance
+    conditional_entropy = -(jnp.exp(log_q) * log_q).sum(-1).mean()
+    log_marginal = jax.nn.logsumexp(log_q, axis=0) - math.log(len(logits))
+    marginal_kl = (jnp.exp(log_marginal) * log_marginal).sum() + math.log(logits.shape[-1])
+    return conditional_entropy, marginal_kl

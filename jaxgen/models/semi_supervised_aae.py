@@ -3,9 +3,9 @@
 import dataclasses
 
 import jax.numpy as jnp
+import optax
 
 from jaxgen.config import checks
-from jaxgen.losses import reconstruction
 from jaxgen.models.categorical_aae import CategoricalAAE
 from jaxgen.optimization.players import Player
 from jaxgen.types import DatasetSpec
@@ -58,7 +58,7 @@ class SemiSupervisedAAE(CategoricalAAE):
     def classification_loss(self, params, stats, batch, rng):
         logits, _ = self.encode_with_noise(params, stats, batch, rng).heads
         known = batch.label >= 0
-        nll = reconstruction.categorical_nll(logits, jnp.maximum(batch.label, 0))
+        nll = optax.softmax_cross_entropy_with_integer_labels(logits, jnp.maximum(batch.label, 0))
         loss = (nll * known).sum() / jnp.maximum(known.sum(), 1)
         return loss, ({"nll": loss}, stats)
 
@@ -66,6 +66,6 @@ class SemiSupervisedAAE(CategoricalAAE):
         logits, _ = self.encoder_outputs(params, stats, batch.image)
         measures = {
             "error": (logits.argmax(-1) != batch.label).astype(jnp.float32),
-            "class_nll": reconstruction.categorical_nll(logits, jnp.maximum(batch.label, 0)),
+            "class_nll": optax.softmax_cross_entropy_with_integer_labels(logits, jnp.maximum(batch.label, 0)),
         }
         return measures if self.supervised_only else measures | super().per_example_metrics(params, stats, batch, rng)

@@ -27,7 +27,7 @@ from jaxgen.models.posterior import (
 )
 from jaxgen.models.priors import Gaussian, Prior
 from jaxgen.networks.mixed_precision import Network
-from jaxgen.networks.normalization import MOMENTUM, batch_mean, running_mean
+from jaxgen.networks.normalization import MOMENTUM, batch_mean
 from jaxgen.optimization.optimizers import learning_rate_schedule, make_optimizer, skip_zero_gradients
 from jaxgen.optimization.players import Player
 from jaxgen.types import DatasetSpec
@@ -176,7 +176,7 @@ class VAEGAN(LatentVariableModel):
         _, moves = self.update_gates(play)
         after = {**stats, "decoder": handed.stats["decoder"]}
         if self.ema_decay:
-            after[EMA] = running_mean(stats[EMA], self.ema_networks(params), self.ema_decay)
+            after[EMA] = optax.incremental_update(self.ema_networks(params), stats[EMA], 1 - self.ema_decay)
         loss = moves * (self.gamma * play.feature_nll.mean() + fooling)
         return loss, ({"adversarial_loss": fooling, "update_active": moves}, after)
 
@@ -226,7 +226,7 @@ class VAEGAN(LatentVariableModel):
         if self.standardize_latents:
             moments = aggregate_posterior_moments(posterior)
             posterior = standardize_posterior(posterior, moments.mean, moments.second_moment)
-            so_far = running_mean(stats[LATENT_MOMENTS], moments, MOMENTUM)
+            so_far = optax.incremental_update(moments, stats[LATENT_MOMENTS], 1 - MOMENTUM)
             correlation = dip_vae_penalty(so_far.covariance, moments.covariance)
             after = {**after, LATENT_MOMENTS: so_far}
         code = posterior.sample(noise_rng)

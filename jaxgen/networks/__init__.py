@@ -1,4 +1,4 @@
-"""Pure Flax linen modules: arrays in, arrays out; no loss, no config."""
+"""Flax modules: arrays in, arrays out. No losses and no configs."""
 
 from jaxgen.networks.classifier import ConvClassifier as ConvClassifier
 from jaxgen.networks.colorizer import CoarseColorizer as CoarseColorizer

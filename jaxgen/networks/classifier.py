@@ -1,4 +1,4 @@
-"""Convolutional networks."""
+"""Convolutional image classifier, the feature extractor of the sample-quality metrics."""
 
 import flax.linen as nn
 from jaxtyping import Array, Float
@@ -7,10 +7,16 @@ from jaxgen.kernels.dropout import Dropout
 
 
 class ConvClassifier(nn.Module):
-    """A small image classifier: 5×5 and 3×3 convolutions of stride 2, one dense layer, dropout.
+    """Image classifier: a 5×5 and a 3×3 convolution of stride 2, one dense layer, dropout.
 
-    Strides, not max pooling, whose gradient is slow on a CPU: a step takes a third of the time at twice the width.
-    `apply(…, mutable="intermediates")` gives `features` [B, dense] as well: the dense layer's, before dropout.
+    Strides replace max pooling, whose gradient is slow on a CPU: a step takes a third of the time at twice the width.
+    `apply(…, mutable="intermediates")` also returns `features` [B, dense], the dense layer's output before dropout.
+
+    Attributes:
+      num_classes: number of logits.
+      widths: channels of the convolutions.
+      dense: units of the dense layer.
+      dropout: share of these units dropped in training.
     """
 
     num_classes: int
@@ -20,6 +26,7 @@ class ConvClassifier(nn.Module):
 
     @nn.compact
     def __call__(self, image: Float[Array, "B H W C"], *, train: bool) -> Float[Array, "B K"]:
+        """Returns the logits of the classes."""
         x = image
         for index, width in enumerate(self.widths):
             x = nn.relu(nn.Conv(width, (5, 5) if index == 0 else (3, 3), strides=2)(x))

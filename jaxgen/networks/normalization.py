@@ -1,66 +1,69 @@
-"""Statistics of a batch that are one over all devices, however they are told their share of it."""
+"""Batch statistics over all devices, under jit and under pmap."""
+
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import optax
 from jaxtyping import Array, Float
 
 from jaxgen.types import DATA_AXIS
 
-MOMENTUM = 0.99  # what running statistics keep of themselves a step
+MOMENTUM = 0.99  # decay per step of running statistics
 
 
 def batch_norm(train: bool) -> nn.BatchNorm:
-    """Batch normalisation (Ioffe & Szegedy 2015) by the whole batch in training, else by running statistics.
+    """Returns batch normalization (Ioffe & Szegedy 2015): by the whole batch in training, by running statistics after.
 
-    Under jit a batch split over devices is one array; under pmap each device sees its share, and the statistics are
-    averaged over them. The running ones keep KEPT of themselves a step.
+    Under jit a batch on several devices is one array. Under pmap each device has a part of it, and the statistics are
+    averaged over devices. Running statistics decay by `MOMENTUM` per step.
     """
     return nn.BatchNorm(use_running_average=not train, momentum=MOMENTUM, axis_name=DATA_AXIS if is_mapped() else None)
 
 
-def batch_mean(x: Float[Array, "..."]) -> Float[Array, ""]:
-    """The mean over the whole batch, of all devices."""
-    return pmean_if_mapped(jnp.mean(x))
-
-
-def running_mean(mean, now, kept: float):
-    """A tree's running mean, of which it keeps so much a step, with its present values; no gradient goes through it."""
-    return jax.lax.stop_gradient(jax.tree.map(lambda old, new: kept * old + (1 - kept) * new, mean, now))
-
-
 class MinibatchStd(nn.Module):
-    """Adds a channel: how far the batch's features lie apart, in training; after it, a running mean of that.
+    """Appends a channel with the standard deviation over the batch, averaged over features (Karras et al. 2018).
 
-    The mean over features of their standard deviation over the whole batch, of all devices, in float32. The running
-    one keeps KEPT of itself a step.
+    Computed over the batch of all devices, in float32, in training; after training its running mean, which decays by
+    `MOMENTUM` per step.
+
+    Attributes:
+      train: whether to use the batch.
     """
 
     train: bool
 
     @nn.compact
     def __call__(self, x: Float[Array, "B *shape C"]) -> Float[Array, "B *shape C+1"]:
+        """Appends the channel."""
         running = self.variable("batch_stats", "std", lambda: jnp.ones(()))
-        spread = minibatch_std(x) if self.train else running.value
+        std = minibatch_std(x) if self.train else running.value
         if self.train and not self.is_initializing():
-            running.value = running_mean(running.value, spread, MOMENTUM)
-        return jnp.concatenate([x, jnp.broadcast_to(spread.astype(x.dtype), (*x.shape[:-1], 1))], axis=-1)
+            running.value = optax.incremental_update(std, running.value, 1 - MOMENTUM)
+        return jnp.concatenate([x, jnp.broadcast_to(std.astype(x.dtype), (*x.shape[:-1], 1))], axis=-1)
 
 
 def minibatch_std(x: Float[Array, "B ..."]) -> Float[Array, ""]:
+    """Returns the standard deviation over the batch of all devices, averaged over features, in float32."""
     x = x.astype(jnp.float32)
     mean, square = pmean_if_mapped((jnp.mean(x, axis=0), jnp.mean(jnp.square(x), axis=0)))
     variance = jnp.maximum(square - jnp.square(mean), 0)
-    return jnp.mean(jnp.sqrt(variance + 1e-8))  # whose slope at 0 is finite so
+    return jnp.mean(jnp.sqrt(variance + 1e-8))  # the constant keeps the gradient finite at 0
 
 
-def pmean_if_mapped(means):
-    """Means over a share of the batch, of equal shares, as those over the whole of it."""
+def batch_mean(x: Float[Array, "..."]) -> Float[Array, ""]:
+    """Returns the mean over the batch of all devices."""
+    return pmean_if_mapped(jnp.mean(x))
+
+
+def pmean_if_mapped(means: Any) -> Any:
+    """Averages means over devices, under pmap; the devices have equal parts of the batch."""
     return jax.lax.pmean(means, DATA_AXIS) if is_mapped() else means
 
 
 def is_mapped() -> bool:
-    """Whether what is being traced is mapped over devices, each with its share of the batch."""
+    """Returns whether the function being traced is mapped over devices."""
     try:
         jax.lax.axis_size(DATA_AXIS)
     except NameError:
