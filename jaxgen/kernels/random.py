@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, Int, Int32, UInt32
+from jaxtyping import Array, Float, Int32, Integer, UInt32
 
 from jaxgen.kernels.switch import replaces
 
@@ -80,7 +80,7 @@ def split(key: Array, num: int = 2) -> Array:
 
 
 @replaces(jax.random.fold_in)
-def fold_in(key: Array, data: int | Int[Array, ""]) -> Array:
+def fold_in(key: Array, data: int | Integer[Array, ""]) -> Array:
     """Derives a new key from a key and an integer, as `jax.random.fold_in`."""
     if not has_fast_form(key):
         return jax.random.fold_in(key, data)

@@ -1,134 +1,196 @@
-"""Our convolutions equal flax's and XLA's own, forwards and backwards."""
+"""Convolutions equal Flax's and XLA's, forward and backward."""
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import lax
 
 from jaxgen.kernels import conv_im2col, conv_winograd, conv_xla
+from jaxgen.kernels.conv import conv, conv_transpose
 from jaxgen.kernels.conv_im2col import ConvShape
 from jaxgen.networks.conv import BlurConvTranspose, Conv, ConvTranspose
 
 SHAPES = [(3, 1, 1), (4, 1, 2), (1, 1, 1), (3, 2, 1), (4, 2, 1), (5, 2, 2), (5, 3, 0), (2, 2, 1), (1, 1, 0)]
 X = jax.random.normal(jax.random.key(0), (2, 8, 11, 3))
+ON_A_CPU = pytest.mark.skipif(jax.default_backend() != "cpu", reason="on other devices XLA convolves")
 
 
 @pytest.mark.parametrize(("size", "stride", "padding"), SHAPES)
-def test_a_convolution_is_flaxs_and_so_are_its_gradients(size, stride, padding):
-    theirs = nn.Conv(5, (size, size), stride, [(padding, padding)] * 2)
-    same_with_gradients(Conv(5, size, stride, padding), theirs, lambda params: params)
+def test_a_convolution_and_its_gradients_equal_flaxs(kernels, size, stride, padding):
+    del kernels
+    flax_layer = nn.Conv(5, (size, size), stride, [(padding, padding)] * 2)
+    assert_same_with_gradients(Conv(5, size, stride, padding), flax_layer, lambda params: params)
 
 
 @pytest.mark.parametrize(("size", "stride", "padding", "extra"), [*((*shape, 0) for shape in SHAPES), (5, 2, 2, 1)])
-def test_a_transposed_convolution_is_flaxs_by_the_kernel_turned_round(size, stride, padding, extra):
+def test_a_transposed_convolution_equals_flaxs_with_the_kernel_flipped(kernels, size, stride, padding, extra):
+    del kernels
     before = size - 1 - padding
-    theirs = nn.ConvTranspose(5, (size, size), (stride, stride), [(before, before + extra)] * 2)
-    ours = ConvTranspose(5, size, stride, padding, extra=extra)
-    same_with_gradients(ours, theirs, lambda params: {**params, "kernel": params["kernel"][::-1, ::-1]})
+    flax_layer = nn.ConvTranspose(5, (size, size), (stride, stride), [(before, before + extra)] * 2)
+    layer = ConvTranspose(5, size, stride, padding, extra=extra)
+    assert_same_with_gradients(layer, flax_layer, lambda params: {**params, "kernel": params["kernel"][::-1, ::-1]})
 
 
-def same_with_gradients(ours, theirs, as_theirs):
-    """Outputs, and gradients by kernel, bias and image, to float32's rounding."""
-    params = {**ours.init(jax.random.key(1), X)["params"], "bias": jnp.arange(5.0)}
+def assert_same_with_gradients(layer, flax_layer, to_flax):
+    """Compares outputs and the gradients by kernel, bias and image, up to float32's rounding."""
+    params = {**layer.init(jax.random.key(1), X)["params"], "bias": jnp.arange(5.0)}
+    found = value_and_gradients(lambda params, x: layer.apply({"params": params}, x), params, X)
+    expected = value_and_gradients(lambda params, x: flax_layer.apply({"params": to_flax(params)}, x), params, X)
+    assert_close(found, expected)
 
-    def value(apply):
-        out, way_back = jax.vjp(apply, params, X)
-        return out, *way_back(jnp.cos(out))
 
-    found = value(lambda params, x: ours.apply({"params": params}, x))
-    expected = value(lambda params, x: theirs.apply({"params": as_theirs(params)}, x))
+def value_and_gradients(function, *inputs):
+    output, vjp = jax.vjp(function, *inputs)
+    return output, *vjp(jnp.cos(output))
+
+
+def assert_close(found, expected):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), found, expected)
 
 
+# (K, C, F) and the image's height and width: im2col, Winograd and XLA on a CPU.
+KERNELS = [(4, 3, 5, (8, 9)), (4, 20, 5, (8, 12)), (5, 20, 5, (8, 12))]
+
+
+@pytest.mark.parametrize(("size", "channels", "features", "sides"), KERNELS)
+@pytest.mark.parametrize("padding", [0, 1])
+def test_conv_equals_the_library_call_with_gradients(kernels, size, channels, features, sides, padding):
+    x = jax.random.normal(jax.random.key(0), (2, *sides, channels))
+    kernel = jax.random.normal(jax.random.key(1), (size, size, channels, features))
+    names = ("NHWC", "HWIO", "NHWC")
+    arguments = ((2, 2), [(padding, padding)] * 2)
+    library = [lambda x, k: lax.conv_general_dilated(x, k, *arguments, dimension_numbers=names)]
+    library += [lambda x, k: conv.reference(x, k, *arguments)]
+    for expected in library:
+        found = value_and_gradients(lambda x, k: conv(x, k, *arguments), x, kernel)
+        assert_close(found, value_and_gradients(expected, x, kernel))
+    if kernels == "reference":
+        np.testing.assert_array_equal(conv(x, kernel, *arguments), library[0](x, kernel))
+
+
+@pytest.mark.parametrize(("size", "channels", "features", "sides"), KERNELS)
+@pytest.mark.parametrize(("padding", "extra"), [(0, 0), (1, 0), (1, 1)])
+def test_conv_transpose_equals_the_library_call_with_gradients(
+    kernels, size, channels, features, sides, padding, extra
+):
+    y = jax.random.normal(jax.random.key(0), (2, *sides, features))
+    kernel = jax.random.normal(jax.random.key(1), (size, size, channels, features))
+    arguments = ((2, 2), [(size - 1 - padding, size - 1 - padding + extra)] * 2)
+    names = ("NHWC", "HWIO", "NHWC")
+
+    def library(y, k):
+        return lax.conv_transpose(y, k, *arguments, dimension_numbers=names, transpose_kernel=True)
+
+    found = value_and_gradients(lambda y, k: conv_transpose(y, k, *arguments), y, kernel)
+    assert_close(found, value_and_gradients(library, y, kernel))
+    if kernels == "reference":
+        np.testing.assert_array_equal(conv_transpose(y, kernel, *arguments), library(y, kernel))
+
+
+def test_the_reference_has_no_custom_gradient(monkeypatch):
+    arguments = (X, jnp.ones((4, 4, 3, 5)), (2, 2), [(1, 1)] * 2)
+
+    def program():
+        return str(
+            jax.make_jaxpr(lambda: conv(*arguments).sum() + conv_transpose(conv(*arguments), *arguments[1:]).sum())()
+        )
+
+    monkeypatch.setenv("JAXGEN_REFERENCE_KERNELS", "0")
+    assert "custom_vjp" in program()
+    monkeypatch.setenv("JAXGEN_REFERENCE_KERNELS", "1")
+    assert "custom_vjp" not in program()
+    assert "conv_general_dilated" in program()
+
+
 @pytest.mark.parametrize(("size", "stride", "padding"), [*SHAPES, (4, 4, 0)])
-def test_windows_give_the_librarys_maps(size, stride, padding):
-    same_maps(conv_im2col, ConvShape(X.shape, (size, size, 3, 5), stride, padding))
+def test_im2col_equals_xla(size, stride, padding):
+    assert_same_as_xla(conv_im2col, ConvShape(X.shape, (size, size, 3, 5), stride, padding))
 
 
 @pytest.mark.parametrize(
     ("sides", "stride", "padding"),
     [((8, 12), 2, 1), ((9, 13), 2, 1), ((10, 6), 2, 0), ((9, 16), 3, 0), ((5, 7), 1, 0), ((14, 18), 2, 1)],
 )
-def test_filters_give_the_librarys_maps(sides, stride, padding):
+def test_winograd_equals_xla(sides, stride, padding):
     shape = ConvShape((2, *sides, 3), (2 * stride, 2 * stride, 3, 5), stride, padding)
     assert conv_winograd.is_applicable(shape)
-    same_maps(conv_winograd, shape)
+    assert_same_as_xla(conv_winograd, shape)
 
 
 @pytest.mark.parametrize(
     "shape", [ConvShape((2, 6, 10, 3), (4, 4, 3, 5), 2, 1), ConvShape((2, 8, 8, 3), (3, 3, 3, 5), 2, 1)]
 )
-def test_filters_do_not_fit_few_odd_outputs_or_other_kernels(shape):
+def test_winograd_does_not_apply_to_few_odd_outputs_or_other_kernels(shape):
     assert not conv_winograd.is_applicable(shape)
 
 
-@pytest.mark.skipif(jax.default_backend() != "cpu", reason="elsewhere the library convolves")
-@pytest.mark.parametrize(("dtype", "library_does"), [("float32", False), ("bfloat16", True)])
-def test_on_a_cpu_filters_are_of_float32_alone(dtype, library_does):
-    """Of bfloat16, differences of pixels and sums of products would round too coarsely."""
+@ON_A_CPU
+@pytest.mark.parametrize(("dtype", "is_xla"), [("float32", False), ("bfloat16", True)])
+def test_winograd_runs_in_float32_alone_on_a_cpu(monkeypatch, dtype, is_xla):
+    """In bfloat16, differences of pixels and sums of products would round too coarsely."""
+    monkeypatch.setenv("JAXGEN_REFERENCE_KERNELS", "0")
     x, layer = jnp.zeros((2, 8, 12, 20)), Conv(32, 4, 2, 1)
-    given = jax.tree.map(lambda x: x.astype(dtype), (layer.init(jax.random.key(0), x), x))
-    assert ("stablehlo.convolution" in jax.jit(layer.apply).lower(*given).as_text()) == library_does
+    inputs = jax.tree.map(lambda x: x.astype(dtype), (layer.init(jax.random.key(0), x), x))
+    assert ("stablehlo.convolution" in jax.jit(layer.apply).lower(*inputs).as_text()) == is_xla
 
 
-def same_maps(form, shape):
-    """By a form and by the library, to float32's rounding."""
+def assert_same_as_xla(module, shape):
+    """Compares an implementation's three functions with XLA's, up to float32's rounding."""
     x, kernel = (jax.random.normal(jax.random.key(i), sides) for i, sides in enumerate(shape[:2]))
     y = conv_xla.conv(x, kernel, shape)
-    for name, arguments in (("convolve", (x, kernel)), ("transpose", (y, kernel)), ("kernel_product", (x, y))):
-        found, expected = (getattr(module, name)(*arguments, shape) for module in (form, conv_xla))
+    for name, inputs in (("conv", (x, kernel)), ("conv_transpose", (y, kernel)), ("conv_kernel_grad", (x, y))):
+        found, expected = (getattr(each, name)(*inputs, shape) for each in (module, conv_xla))
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(("size", "padding"), [(3, 1), (3, 0), (2, 1), (5, 4), (1, 0)])
-def test_a_kernels_gradient_is_the_same_from_the_other_side(size, padding):
+def test_a_kernel_gradient_is_the_same_with_image_and_output_swapped(size, padding):
     shape = ConvShape(X.shape, (size, size, 3, 5), 1, padding)
     y = conv_xla.conv(X, jnp.zeros(shape.kernel), shape)
     y = jax.random.normal(jax.random.key(1), y.shape)
-    turned, straight = (of(X, y, shape) for of in (conv_xla.conv_kernel_grad_swapped, conv_xla.conv_kernel_grad))
-    np.testing.assert_allclose(turned, straight, rtol=1e-4, atol=1e-4)
+    swapped, straight = (f(X, y, shape) for f in (conv_xla.conv_kernel_grad_swapped, conv_xla.conv_kernel_grad))
+    np.testing.assert_allclose(swapped, straight, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", [Conv, ConvTranspose])
-@pytest.mark.parametrize(("sides", "channels"), [((8, 9), 3), ((8, 12), 20)])  # by windows, by filters on a CPU
-def test_gradients_of_gradients_are_those_of_xlas_own(layer, sides, channels):
-    """What a penalty on a critic's slope descends: that of the image, in turn, by image and by kernel."""
+@pytest.mark.parametrize(("sides", "channels"), [((8, 9), 3), ((8, 12), 20)])  # im2col and Winograd on a CPU
+def test_gradients_of_gradients_equal_xlas(kernels, layer, sides, channels):
+    """A gradient penalty differentiates the image's gradient by image and kernel."""
+    del kernels
     x = jax.random.normal(jax.random.key(0), (2, *sides, channels))
-    ours = layer(channels + 1, 4, 2, 1)
-    params = ours.init(jax.random.key(1), x)["params"]
+    module = layer(channels + 1, 4, 2, 1)
+    params = module.init(jax.random.key(1), x)["params"]
 
-    def theirs(params, x):
+    def apply_xla(params, x):
+        names = ("NHWC", "HWIO", "NHWC")
         if layer is Conv:
-            around = [(1, 1)] * 2
-            y = jax.lax.conv_general_dilated(
-                x, params["kernel"], (2, 2), around, dimension_numbers=("NHWC", "HWIO", "NHWC")
-            )
+            y = lax.conv_general_dilated(x, params["kernel"], (2, 2), [(1, 1)] * 2, dimension_numbers=names)
             return y + params["bias"]
-        turned = params["kernel"][::-1, ::-1]
-        y = jax.lax.conv_general_dilated(
-            x, turned, (1, 1), [(2, 2)] * 2, lhs_dilation=(2, 2), dimension_numbers=("NHWC", "HWIO", "NHWC")
-        )
+        flipped = params["kernel"][::-1, ::-1]
+        y = lax.conv_general_dilated(x, flipped, (1, 1), [(2, 2)] * 2, lhs_dilation=(2, 2), dimension_numbers=names)
         return y + params["bias"]
 
     def penalty(apply):
         return lambda params, x: (jax.grad(lambda x: jnp.tanh(apply(params, x)).sum())(x) ** 2).sum()
 
-    found = jax.grad(penalty(lambda params, x: ours.apply({"params": params}, x)), (0, 1))(params, x)
-    expected = jax.grad(penalty(theirs), (0, 1))(params, x)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), found, expected)
+    found = jax.grad(penalty(lambda params, x: module.apply({"params": params}, x)), (0, 1))(params, x)
+    assert_close(found, jax.grad(penalty(apply_xla), (0, 1))(params, x))
 
 
-def test_a_smooth_transpose_is_the_transpose_by_the_smaller_kernel_and_then_the_mean_of_2_by_2_pixels():
+def test_a_blurred_transpose_is_the_transpose_by_the_smaller_kernel_and_then_the_mean_of_2_by_2_pixels(kernels):
+    del kernels
     x = jax.random.normal(jax.random.key(0), (2, 5, 6, 3))
-    smooth, sharp = BlurConvTranspose(4, 4, 2, 0), ConvTranspose(4, 3, 2, 0)
-    variables = smooth.init(jax.random.key(1), x)
+    blurred, sharp = BlurConvTranspose(4, 4, 2, 0), ConvTranspose(4, 3, 2, 0)
+    variables = blurred.init(jax.random.key(1), x)
     y = jnp.pad(sharp.apply(variables, x), ((0, 0), (1, 1), (1, 1), (0, 0)))
     expected = (y[:, 1:, 1:] + y[:, :-1, 1:] + y[:, 1:, :-1] + y[:, :-1, :-1]) / 4
-    np.testing.assert_allclose(smooth.apply(variables, x), expected, atol=1e-5)
+    np.testing.assert_allclose(blurred.apply(variables, x), expected, atol=1e-5)
 
 
-def test_a_smooth_transpose_paints_no_grid_of_a_constant():
+def test_a_blurred_transpose_of_a_constant_has_no_grid():
     x = jnp.ones((1, 6, 6, 3))
     for layer, least, most in ((BlurConvTranspose(4, 4, 2, 1), 0, 1e-5), (ConvTranspose(4, 4, 2, 1), 0.1, 10)):
         y = layer.apply(layer.init(jax.random.key(1), x), x)
