@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jaxgen.distributed.compiler_options import COMPILER_OPTIONS
+from jaxgen.distributed.compiler_options import supported_options
 from jaxgen.io.atomic import cache_dir
 from jaxgen.types import DATA_AXIS
 
@@ -91,7 +91,7 @@ def compile_steps(make_step: Callable[[str | None], Callable], mesh: Mesh, how: 
         over: None under jit, which partitions one global step and agrees with one device, noise included; a name
         under pmap, where each device takes its own share and draws its own noise.
       mesh: the devices.
-      how: "jit" or "pmap", which takes none of the `COMPILER_OPTIONS`.
+      how: "jit" or "pmap", which takes no compiler options.
     """
     if how == "jit":
         whole = replicated_sharding(mesh)
@@ -100,7 +100,7 @@ def compile_steps(make_step: Callable[[str | None], Callable], mesh: Mesh, how: 
             in_shardings=(whole, whole, batch_sharding(mesh), whole),
             out_shardings=(whole, whole),
             donate_argnums=0,
-            compiler_options=COMPILER_OPTIONS.get(mesh.devices.flat[0].platform),
+            compiler_options=supported_options(mesh.devices.flat[0].platform),
         )
     here = mesh.size // jax.process_count()
     mapped = jax.pmap(
