@@ -1,4 +1,4 @@
-"""Approximate posteriors q(z | x) and the moments of the aggregate posterior."""
+"""Approximate posteriors q(z | x), and the moments of the aggregate posterior, their mixture over all images."""
 
 from typing import NamedTuple
 
@@ -13,29 +13,29 @@ LOG_STD_RANGE = (-7.0, 3.0)
 
 
 class DiagonalGaussian(NamedTuple):
-    """N(mean, exp(log_std)²) of each example; a point where `log_std` is None."""
+    """N(mean, exp(log_std)²) of each example; a point mass if `log_std` is None."""
 
     mean: Float[Array, "B Z"]
     log_std: Float[Array, "B Z"] | None
 
-    def sample(self, rng: Array, *draws: int) -> Float[Array, "*draws B Z"]:
-        """Codes, of a Gaussian, through which gradients go to mean and std (Kingma & Welling 2014, section 2.4)."""
-        return self.mean + jnp.exp(self.log_std) * random.normal(rng, (*draws, *self.mean.shape))
+    def sample(self, rng: Array, *shape: int) -> Float[Array, "*shape B Z"]:
+        """Samples codes by the reparameterization trick (Kingma & Welling 2014, section 2.4)."""
+        return self.mean + jnp.exp(self.log_std) * random.normal(rng, (*shape, *self.mean.shape))
 
     def kl_per_dim(self) -> Float[Array, "B Z"]:
-        """What each dimension adds to KL(q(z | x) || N(0, I)), in nats."""
+        """Returns the contribution of each dimension to KL(q(z | x) || N(0, I)), in nats."""
         return gaussian_kl_per_dim(self.mean, 2 * self.log_std)
 
 
 def diagonal_gaussian_from_output(
     output: Float[Array, "B 2 Z"], bounds: tuple[float, float] = LOG_STD_RANGE, start: float = 0.0
 ) -> DiagonalGaussian:
-    """Of an encoder's output: the mean, and the logarithm of the std less `start`, kept in `bounds`."""
+    """Splits an encoder's output into mean and log-std; `start` is added to the log-std before clipping to `bounds`."""
     return DiagonalGaussian(output[:, 0], jnp.clip(output[:, 1] + start, *bounds))
 
 
 def gaussian_kl(mean: Float[Array, "B Z"], logvar: Float[Array, "B Z"]) -> Float[Array, " B"]:
-    """KL(N(mean, exp(logvar)) || N(0, I)) of each example, in nats.
+    """Returns KL(N(mean, exp(logvar)) || N(0, I)) of each example, in nats.
 
     Summed over Z, not averaged (Kingma & Welling 2014, app. B).
     """
@@ -43,12 +43,12 @@ def gaussian_kl(mean: Float[Array, "B Z"], logvar: Float[Array, "B Z"]) -> Float
 
 
 def gaussian_kl_per_dim(mean: Float[Array, "B Z"], logvar: Float[Array, "B Z"]) -> Float[Array, "B Z"]:
-    """What each dimension adds to `gaussian_kl`, in nats."""
+    """Returns the contribution of each dimension to `gaussian_kl`, in nats."""
     return 0.5 * (jnp.square(mean) + jnp.exp(logvar) - 1.0 - logvar)
 
 
 class LatentMoments(NamedTuple):
-    """Of the codes of all images together: dimension by dimension, and of the standardised ones every two of them."""
+    """Moments of the aggregate posterior: two per dimension, and the covariance of the standardized codes."""
 
     mean: Float[Array, " Z"]
     second_moment: Float[Array, " Z"]
@@ -56,7 +56,7 @@ class LatentMoments(NamedTuple):
 
 
 def aggregate_posterior_moments(posterior: DiagonalGaussian) -> LatentMoments:
-    """Of codes drawn from the posteriors of the whole batch, of all devices."""
+    """Returns the moments of the mixture of the batch's posteriors, over all devices."""
     square = jnp.square(posterior.mean) + jnp.exp(2 * posterior.log_std)
     mean, square = pmean_if_mapped((posterior.mean.mean(0), square.mean(0)))
     code, log_std = standardize_posterior(posterior, mean, square)
@@ -65,17 +65,22 @@ def aggregate_posterior_moments(posterior: DiagonalGaussian) -> LatentMoments:
 
 
 def standardize_posterior(
-    posterior: DiagonalGaussian, mean: Float[Array, " Z"], square: Float[Array, " Z"]
+    posterior: DiagonalGaussian, mean: Float[Array, " Z"], second_moment: Float[Array, " Z"]
 ) -> DiagonalGaussian:
-    """The posteriors that shift and scale codes of these moments to a mean of 0 and a variance of 1."""
-    std = jnp.sqrt(jnp.maximum(square - jnp.square(mean), 1e-8))
+    """Shifts and scales posteriors so that an aggregate with these moments gets mean 0 and variance 1."""
+    std = jnp.sqrt(jnp.maximum(second_moment - jnp.square(mean), 1e-8))
     return DiagonalGaussian((posterior.mean - mean) / std, posterior.log_std - jnp.log(std))
 
 
-def dip_vae_penalty(so_far: Float[Array, "Z Z"], now: Float[Array, "Z Z"]) -> Float[Array, ""]:
-    """Of covariances, their running mean up to the batch's; its gradient is as if the batch were all of it.
+def dip_vae_penalty(running: Float[Array, "Z Z"], batch: Float[Array, "Z Z"]) -> Float[Array, ""]:
+    """Returns the sum of squared off-diagonal covariances (DIP-VAE-II, Kumar et al. 2018).
 
-    A batch alone says little: of fewer codes than dimensions, some always seem to go together.
+    A batch alone says little: with fewer codes than dimensions, some always seem correlated. The value is therefore
+    that of the running covariance, and its gradient goes to the batch's covariance as if that were the running one.
+
+    Args:
+      running: running mean of the covariance, this batch included.
+      batch: covariance of this batch.
     """
-    away = so_far * (1 - jnp.eye(len(so_far)))
-    return attach_gradient(jnp.square(away).sum(), 2 * away, now)
+    off_diagonal = running * (1 - jnp.eye(len(running)))
+    return attach_gradient(jnp.square(off_diagonal).sum(), 2 * off_diagonal, batch)

@@ -100,8 +100,8 @@ def crop_to(x: Float[Array, "B h w C"], shape: tuple[int, int, int]) -> Float[Ar
     height, width, channels = shape
     if x.shape[1] < height or x.shape[2] < width or x.shape[3] != channels:
         raise ValueError(
-            f"the layers end in images of {x.shape[1:]}, which do not cover {shape}; they are for another size or number "
-            "of channels: choose it by --config.data.image_size and --config.data.channels, or try "
+            f"the layers end in images of {x.shape[1:]}, which do not cover {shape}; they are for another size or "
+            "number of channels: choose it by --config.data.image_size and --config.data.channels, or try "
             "--config.decoder_layers=() or --config.generator_layers=()"
         )
     return x[:, :height, :width]
