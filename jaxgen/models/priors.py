@@ -1,4 +1,4 @@
-"""Priors over codes, one of `PRIORS`: draw from them, and from their pieces. No networks, no losses."""
+"""Priors over codes, by name in `PRIORS`; some have components that can each be assigned to a class."""
 
 import abc
 import dataclasses
@@ -9,21 +9,21 @@ from jaxtyping import Array, Float, Int
 
 from jaxgen.kernels import random
 
-ROLL = (1.5 * math.pi, 4.5 * math.pi)  # the swiss roll's angles: a turn and a half
-CURVE_POINTS = 100  # of the swiss roll, for each piece, that a code is compared with
+SWISS_ROLL_ANGLES = (1.5 * math.pi, 4.5 * math.pi)  # a turn and a half
+CURVE_POINTS = 100  # points per component of the swiss roll that a code is compared with
 
 
 @dataclasses.dataclass(frozen=True)
 class Prior(abc.ABC):
-    """A distribution over codes of `size` dimensions, each of standard deviation `std` (nearly, where it has pieces).
+    """A distribution over codes; each dimension has standard deviation `std` (approximately, for mixtures).
 
     Attributes:
-      size: Z.
-      std: the scale.
-      pieces: how many equally likely pieces it falls into, each of which can be given to a class; 1: it is whole.
+      size: number of dimensions, Z.
+      std: standard deviation of each dimension.
+      num_components: number of equally likely components; 1 if it is not a mixture.
 
     Raises:
-      ValueError: `size` is below 1, `std` is not positive, or a prior of the plane is asked for another dimension.
+      ValueError: `size` is below 1, `std` is not positive, or a prior of the plane gets another dimension.
     """
 
     size: int
@@ -38,25 +38,27 @@ class Prior(abc.ABC):
 
     @abc.abstractmethod
     def sample(self, rng: Array, count: int) -> Float[Array, "{count} {self.size}"]:
-        """Draws `count` codes."""
+        """Samples codes."""
 
 
 class Gaussian(Prior):
-    """The isotropic normal N(0, std² I)."""
+    """The isotropic normal distribution N(0, std² I)."""
 
-    def sample(self, rng, count):
+    def sample(self, rng: Array, count: int) -> Float[Array, "{count} {self.size}"]:
+        """Samples codes."""
         return self.std * random.normal(rng, (count, self.size))
 
     def log_prob(self, code: Float[Array, "B Z"]) -> Float[Array, " B"]:
-        """The log density of each code, in nats, summed over Z."""
-        log_normaliser = self.size * (jnp.log(self.std) + 0.5 * jnp.log(2 * jnp.pi))
-        return -0.5 * jnp.sum(jnp.square(code / self.std), axis=-1) - log_normaliser
+        """Returns the log density of each code, in nats, summed over Z."""
+        log_normalizer = self.size * (jnp.log(self.std) + 0.5 * jnp.log(2 * jnp.pi))
+        return -0.5 * jnp.sum(jnp.square(code / self.std), axis=-1) - log_normalizer
 
 
 class Uniform(Prior):
-    """Uniform on the cube [-√3 std, √3 std]^Z."""
+    """The uniform distribution on the cube [-√3 std, √3 std]^Z."""
 
-    def sample(self, rng, count):
+    def sample(self, rng: Array, count: int) -> Float[Array, "{count} {self.size}"]:
+        """Samples codes."""
         half = math.sqrt(3) * self.std
         return random.uniform(rng, (count, self.size), minval=-half, maxval=half)
 
@@ -64,96 +66,107 @@ class Uniform(Prior):
 class Bernoulli(Prior):
     """Independent fair bits, 0 or 1."""
 
-    def sample(self, rng, count):
+    def sample(self, rng: Array, count: int) -> Float[Array, "{count} {self.size}"]:
+        """Samples codes."""
         return random.bernoulli(rng, shape=(count, self.size)).astype(jnp.float32)
 
 
 class MixturePrior(Prior):
-    """A prior of the plane whose pieces can each be given to a class (Makhzani et al. 2016, section 2.3, figure 4)."""
+    """A prior of the plane with components for classes (Makhzani et al. 2016, section 2.3, figure 4)."""
 
     def __post_init__(self):
         super().__post_init__()
         if self.size != 2:
             raise ValueError(f"latent_size={self.size} must be 2 for this prior; try --config.latent_size=2")
 
-    def sample(self, rng, count):
+    def sample(self, rng: Array, count: int) -> Float[Array, "{count} {self.size}"]:
+        """Samples codes from all components."""
         return self.sample_component(rng, jnp.full(count, -1, jnp.int32))
 
-    def sample_component(self, rng: Array, piece: Int[Array, " B"]) -> Float[Array, "B 2"]:
-        """One code from each piece that is named, from anywhere where it is -1."""
-        anywhere_rng, within_rng = random.split(rng)
-        anywhere = random.randint(anywhere_rng, piece.shape, 0, self.num_components)
-        return self.std * self.sample_unit_component(within_rng, jnp.where(piece < 0, anywhere, piece))
+    def sample_component(self, rng: Array, component: Int[Array, " B"]) -> Float[Array, "B 2"]:
+        """Samples one code per entry from the given component, or from a random one where it is -1."""
+        component_rng, within_rng = random.split(rng)
+        any_component = random.randint(component_rng, component.shape, 0, self.num_components)
+        component = jnp.where(component < 0, any_component, component)
+        return self.std * self.sample_unit_component(within_rng, component)
 
     @abc.abstractmethod
-    def sample_unit_component(self, rng: Array, piece: Int[Array, " B"]) -> Float[Array, "B 2"]:
-        """One code from each piece, at std 1."""
+    def sample_unit_component(self, rng: Array, component: Int[Array, " B"]) -> Float[Array, "B 2"]:
+        """Samples one code per entry from the given component, at std 1."""
 
     @abc.abstractmethod
     def nearest_component(self, code: Float[Array, "B 2"]) -> Int[Array, " B"]:
-        """The piece that each code lies nearest to."""
+        """Returns the component that each code is nearest to."""
 
 
 class GaussianMixture(MixturePrior):
-    """Equally likely normals around a circle, longer along the radius than across it, like petals."""
+    """Normal distributions around a circle, longer along the radius than across it, like petals."""
 
-    RADIUS, ALONG, ACROSS = 1.38, 0.25, 0.1  # 1.38² + .25² + .1² = 2: a std of 1 for each of two coordinates
+    RADIUS, ALONG, ACROSS = 1.38, 0.25, 0.1  # 1.38² + 0.25² + 0.1² = 2: std 1 in each of the two dimensions
 
-    def sample_unit_component(self, rng, piece):
-        along, across = random.normal(rng, (2, len(piece)))
-        return self._turned(self.RADIUS + self.ALONG * along, self.ACROSS * across, piece)
+    def sample_unit_component(self, rng: Array, component: Int[Array, " B"]) -> Float[Array, "B 2"]:
+        """Samples one code per entry from the given component, at std 1."""
+        along, across = random.normal(rng, (2, len(component)))
+        return self._rotate(self.RADIUS + self.ALONG * along, self.ACROSS * across, component)
 
-    def nearest_component(self, code):
-        """The piece of the highest density, which is the nearest by Mahalanobis's distance."""
-        every = jnp.arange(self.num_components)
-        centre = self._turned(jnp.full(self.num_components, self.RADIUS), jnp.zeros(self.num_components), every)
-        radial = self._turned(jnp.ones(self.num_components), jnp.zeros(self.num_components), every)
-        off = code[:, None] / self.std - centre
-        along = (off * radial).sum(-1)
-        across_squared = jnp.square(off).sum(-1) - jnp.square(along)
+    def nearest_component(self, code: Float[Array, "B 2"]) -> Int[Array, " B"]:
+        """Returns the component of the highest density: the nearest one by the Mahalanobis distance."""
+        count, component = self.num_components, jnp.arange(self.num_components)
+        center = self._rotate(jnp.full(count, self.RADIUS), jnp.zeros(count), component)
+        radial = self._rotate(jnp.ones(count), jnp.zeros(count), component)
+        offset = code[:, None] / self.std - center
+        along = (offset * radial).sum(-1)
+        across_squared = jnp.square(offset).sum(-1) - jnp.square(along)
         return (jnp.square(along / self.ALONG) + across_squared / self.ACROSS**2).argmin(-1)
 
-    def _turned(self, along, across, piece):
-        angle = 2 * jnp.pi * piece / self.num_components
-        return jnp.stack(
-            [along * jnp.cos(angle) - across * jnp.sin(angle), along * jnp.sin(angle) + across * jnp.cos(angle)], -1
-        )
+    def _rotate(self, along: Array, across: Array, component: Array) -> Float[Array, "N 2"]:
+        angle = 2 * jnp.pi * component / self.num_components
+        x = along * jnp.cos(angle) - across * jnp.sin(angle)
+        y = along * jnp.sin(angle) + across * jnp.cos(angle)
+        return jnp.stack([x, y], -1)
 
 
 class SwissRoll(MixturePrior):
-    """A spiral, uniform along its arc, somewhat thick; its pieces follow one another from the inside out."""
+    """A spiral, uniform along its arc, with normal noise; the components follow one another from the inside out."""
 
-    THICKNESS = 0.03
+    THICKNESS = 0.03  # std of the noise
 
-    def sample_unit_component(self, rng, piece):
-        along_rng, off_rng = random.split(rng)
-        share = (piece + random.uniform(along_rng, piece.shape)) / self.num_components
-        return self._curve(share) + self.THICKNESS * random.normal(off_rng, (len(piece), 2))
+    def sample_unit_component(self, rng: Array, component: Int[Array, " B"]) -> Float[Array, "B 2"]:
+        """Samples one code per entry from the given component, at std 1."""
+        along_rng, noise_rng = random.split(rng)
+        fraction = (component + random.uniform(along_rng, component.shape)) / self.num_components
+        return self._curve(fraction) + self.THICKNESS * random.normal(noise_rng, (len(component), 2))
 
-    def nearest_component(self, code):
-        points = self._curve(
-            (jnp.arange(self.num_components * CURVE_POINTS) + 0.5) / (self.num_components * CURVE_POINTS)
-        )
+    def nearest_component(self, code: Float[Array, "B 2"]) -> Int[Array, " B"]:
+        """Returns the component with the nearest point of the curve."""
+        count = self.num_components * CURVE_POINTS
+        points = self._curve((jnp.arange(count) + 0.5) / count)
         return jnp.square(code[:, None] / self.std - points).sum(-1).argmin(-1) // CURVE_POINTS
 
-    def _curve(self, share):
-        """The point at a share of the arc, whose length up to an angle goes (nearly) with the angle's square."""
-        inner, outer = ROLL
-        angle = jnp.sqrt(inner**2 + share * (outer**2 - inner**2))
-        radius = 2 * angle / math.sqrt(inner**2 + outer**2)  # mean square 2: a std of 1 for each coordinate
+    def _curve(self, fraction: Float[Array, " N"]) -> Float[Array, "N 2"]:
+        """Returns the points at fractions of the arc; the arc's length grows nearly with the square of the angle."""
+        inner, outer = SWISS_ROLL_ANGLES
+        angle = jnp.sqrt(inner**2 + fraction * (outer**2 - inner**2))
+        radius = 2 * angle / math.sqrt(inner**2 + outer**2)  # mean square 2: std 1 in each dimension
         return jnp.stack([radius * jnp.cos(angle), radius * jnp.sin(angle)], -1)
 
 
 PRIORS = {"gaussian": Gaussian, "uniform": Uniform, "mixture": GaussianMixture, "swiss_roll": SwissRoll}
 
 
-def make_prior(name: str, size: int, std: float, pieces: int) -> Prior:
-    """The prior of that name; `pieces` is for those that have them.
+def make_prior(name: str, size: int, std: float, num_components: int) -> Prior:
+    """Returns the prior of a name.
+
+    Args:
+      name: one of `PRIORS`.
+      size: number of dimensions, Z.
+      std: standard deviation of each dimension.
+      num_components: number of components, for mixtures.
 
     Raises:
-      ValueError: no prior has that name, or it can't have that size.
+      ValueError: the name is unknown, or the prior can't have that size.
     """
     if name not in PRIORS:
         raise ValueError(f'prior="{name}" is unknown; choose one of {", ".join(PRIORS)}')
-    kind = PRIORS[name]
-    return kind(size, std, pieces if issubclass(kind, MixturePrior) else 1)
+    prior_class = PRIORS[name]
+    return prior_class(size, std, num_components if issubclass(prior_class, MixturePrior) else 1)
