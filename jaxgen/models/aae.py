@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -149,7 +150,7 @@ class AAE(LatentVariableModel):
 
     @property
     def shares_critic_backward(self) -> bool:
-        """Whether one way back through the critic serves its loss, its penalty and the encoder; see `piecewise`."""
+        """Whether one backward pass serves critic and encoder; see `kernels.shared_backward`."""
         exact = not (self.log_sigmoid_eps or self.critic_dropout_rate)
         return bool(self.update_order == "simultaneous" and self.r1_r2_weight and exact)
 
@@ -180,19 +181,8 @@ class AAE(LatentVariableModel):
         prior_rng, real_rng, fake_rng = random.split(game_rng, 3)
         code = self.sample_posterior(self.posterior(params, stats, batch.image), code_rng)
         prior_code = self.sample_prior_for_label(prior_rng, batch.label)
-        if self.shares_critic_backward:
-            score = self.interleaved_critic(params, stats, batch.label)
-            loss, metrics = shared_backward.critic_loss_with_penalty(score, prior_code, code, self.r1_r2_weight)
-            return loss, (metrics, stats)
-        real = self.critic_logits(params, stats, prior_code, batch.label, real_rng)
-        fake = self.critic_logits(params, stats, code, batch.label, fake_rng)
-        loss = adversarial.binary_critic_loss(real, fake, self.log_sigmoid_eps).mean()
-
-        def without_dropout(z):
-            return self.critic_logits(params, stats, z, batch.label)
-
-        loss, metrics = regularizers.add_gradient_penalty(loss, without_dropout, prior_code, code, self.r1_r2_weight)
-        return loss, (metrics, stats)
+        losses = self.critic_losses(params, stats, prior_code, code, batch.label, (real_rng, fake_rng, game_rng))
+        return losses.critic, (losses.metrics, stats)
 
     def kl_loss(self, params, stats, batch, rng):
         code_rng, _ = random.split(rng)
@@ -205,16 +195,27 @@ class AAE(LatentVariableModel):
         if not self.adversarial_loss_trains_std:
             posterior = posterior._replace(log_std=jax.lax.stop_gradient(posterior.log_std))
         code = self.sample_posterior(posterior, code_rng)
-        if self.shares_critic_backward:
-            prior_code = self.sample_prior_for_label(random.split(critic_rng, 3)[0], batch.label)  # the critic's own
-            loss = shared_backward.generator_loss_from_slope(
-                self.interleaved_critic(params, stats, batch.label), prior_code, code
-            )
-            return loss, ({"loss": loss}, stats)
-        loss = adversarial.non_saturating_loss(
-            self.critic_logits(params, stats, code, batch.label, critic_rng), self.log_sigmoid_eps
-        ).mean()
+        prior_rng, real_rng, fake_rng = random.split(critic_rng, 3)
+        prior_code = self.sample_prior_for_label(prior_rng, batch.label)
+        rngs = (real_rng, fake_rng, critic_rng)
+        loss = self.critic_losses(params, stats, prior_code, code, batch.label, rngs).generator
         return loss, ({"loss": loss}, stats)
+
+    def critic_losses(self, params, stats, prior_code, code, label, rngs) -> shared_backward.CriticLosses:
+        """Returns the losses of the critic and of the encoder against it."""
+        eps = self.log_sigmoid_eps
+        gan_loss = adversarial.GANLoss(
+            partial(adversarial.binary_critic_loss, eps=eps), partial(adversarial.non_saturating_loss, eps=eps)
+        )
+        critic = shared_backward.Critic(
+            lambda critic, *inputs, rng=None: self.apply_network("critic", {"critic": critic}, stats, *inputs, rng=rng),
+            params["critic"],
+            partial(self.network_inputs, "critic"),
+            label,
+        )
+        return shared_backward.critic_losses(
+            gan_loss, critic, prior_code, code, self.r1_r2_weight, self.shares_critic_backward, rngs
+        )
 
     def vat_loss(self, params, stats, batch, rng):
         code = jax.lax.stop_gradient(self.posterior(params, stats, batch.image).mean)
@@ -250,27 +251,17 @@ class AAE(LatentVariableModel):
         """[B, Z], [B] -> pixel logits [B, H, W, C]."""
         return self.apply_network("decoder", params, stats, *self.network_inputs("decoder", code, label), rng=rng)
 
-    def critic_logits(self, params, stats, code, label, rng=None, one=None):
+    def critic_logits(self, params, stats, code, label, rng=None):
         """The critic's logit that a code came from the prior: [B, Z], [B] -> [B]."""
-        return self.apply_network(
-            "critic", params, stats, *self.network_inputs("critic", code, label, one), rng=rng, one=one
-        )
+        return self.apply_network("critic", params, stats, *self.network_inputs("critic", code, label), rng=rng)
 
-    def interleaved_critic(self, params, stats, label) -> shared_backward.Score:
-        """The score of prior codes and codes by turns, of the same labels."""
-        twice = jnp.repeat(label, 2)
-        return lambda code, one: self.critic_logits(params, stats, code, twice, one=one)
-
-    def network_inputs(self, network, code, label, one=None):
-        """What decoder or critic sees: the code, the one-hot label and their outer product, as far as it is told.
-
-        The label is times `one`, if that comes: linear in it, as the products are in the code.
-        """
+    def network_inputs(self, network, code, label):
+        """Returns the inputs of decoder or critic: the code, and if they receive it, the label and the products."""
         if not {"decoder": self.is_conditional, "critic": self.conditional_critic}[network]:
             return (code,)
         one_hot = self.one_hot(label)
         products = (code[:, None] * one_hot[:, :, None],) if network in self.bilinear_label_networks else ()
-        return (code, one_hot if one is None else one[:, None] * one_hot, *products)
+        return (code, one_hot, *products)
 
     def sample_prior_for_label(self, rng, label):
         """A code of the prior for each label, from the label's own piece where it has one: [B] -> [B, Z]."""

@@ -167,33 +167,20 @@ class CategoricalAAE(LatentVariableModel):
         return half, ({"nll": nll, "half_squared_error": half}, stats)
 
     def category_critic_loss(self, params, stats, batch, rng):
-        heads = self.encode_with_noise(params, stats, batch, rng).heads
-        return self.critic_loss_terms(*self.category_critic_inputs(params, stats, heads, rng), stats)
+        losses = self.category_critic_losses(
+            params, stats, self.encode_with_noise(params, stats, batch, rng).heads, rng
+        )
+        return losses.critic, (losses.metrics, stats)
 
     def style_critic_loss(self, params, stats, batch, rng):
-        heads = self.encode_with_noise(params, stats, batch, rng).heads
-        return self.critic_loss_terms(*self.style_critic_inputs(params, stats, heads, rng), stats)
-
-    def critic_loss_terms(self, score, real, fake, stats):
-        """A critic's loss and what it consists of."""
-        if self.shares_critic_backward:
-            loss, metrics = shared_backward.critic_loss_with_penalty(score, real, fake, self.r1_r2_weight)
-        else:
-            loss = adversarial.binary_critic_loss(score(real), score(fake)).mean()
-            loss, metrics = regularizers.add_gradient_penalty(loss, score, real, fake, self.r1_r2_weight)
-        return loss, (metrics, stats)
+        losses = self.style_critic_losses(params, stats, self.encode_with_noise(params, stats, batch, rng).heads, rng)
+        return losses.critic, (losses.metrics, stats)
 
     def adversarial_loss(self, params, stats, batch, rng):
-        heads = self.encode_with_noise(params, stats, batch, rng).heads  # once, and so one way back through the encoder
-        category = self.generator_loss(*self.category_critic_inputs(params, stats, heads, rng))
-        style = self.generator_loss(*self.style_critic_inputs(params, stats, heads, rng))
+        heads = self.encode_with_noise(params, stats, batch, rng).heads
+        category = self.category_critic_losses(params, stats, heads, rng).generator
+        style = self.style_critic_losses(params, stats, heads, rng).generator
         return category + style, ({"category_loss": category, "style_loss": style}, stats)
-
-    def generator_loss(self, score, real, fake):
-        """The encoder's loss against a critic."""
-        if self.shares_critic_backward:
-            return shared_backward.generator_loss_from_slope(score, real, fake)
-        return adversarial.non_saturating_loss(score(fake)).mean()
 
     def vat_loss(self, params, stats, batch, rng):
         seen, (logits, _) = self.encode_with_noise(params, stats, batch, rng)
@@ -218,40 +205,37 @@ class CategoricalAAE(LatentVariableModel):
 
     # The networks' parts.
 
-    def category_critic_inputs(self, params, stats, heads, rng) -> tuple[shared_backward.Score, Array, Array]:
-        """The category critic's logit that a category was drawn; drawn ones, one-hot; the encoder's q(y | x)."""
+    def category_critic_losses(self, params, stats, heads, rng) -> shared_backward.CriticLosses:
+        """Returns the losses of the category critic and of the encoder against it."""
         logits, _ = heads
-        drawn = random.randint(random.fold_in(rng, 1), logits.shape[:1], 0, self.categories)
+        category = random.randint(random.fold_in(rng, 1), logits.shape[:1], 0, self.categories)
+        real, fake = jax.nn.one_hot(category, self.categories), jax.nn.softmax(logits)
+        return self.critic_losses("category_critic", params, stats, real, fake, lambda category, _: (category,), None)
 
-        def score(category, one=None):
-            return self.apply_network("category_critic", params, stats, category, one=one)
-
-        return score, jax.nn.one_hot(drawn, self.categories), jax.nn.softmax(logits)
-
-    def style_critic_inputs(self, params, stats, heads, rng) -> tuple[shared_backward.Score, Array, Array]:
-        """The style critic's logit that a style came from the prior; styles of the prior; the encoder's.
-
-        The category is told, not judged.
-        """
+    def style_critic_losses(self, params, stats, heads, rng) -> shared_backward.CriticLosses:
+        """Returns the losses of the style critic, which may receive the category, and of the encoder against it."""
         logits, style = heads
-        told = jax.lax.stop_gradient(self.category_code(logits))
+        category = jax.lax.stop_gradient(self.category_code(logits))
+        real = self.sample_prior(random.fold_in(rng, 2), len(style))
+        return self.critic_losses("style_critic", params, stats, real, style, self.style_critic_features, category)
 
-        def score(style, one=None):
-            category = jnp.repeat(told, len(style) // len(told), axis=0)  # once, or of real and fake by turns
-            return self.apply_network(
-                "style_critic", params, stats, *self.style_critic_features(style, category, one), one=one
-            )
+    def critic_losses(self, name, params, stats, real, fake, inputs, condition) -> shared_backward.CriticLosses:
+        """Returns the losses of a critic and of the encoder against it."""
+        critic = shared_backward.Critic(
+            lambda critic, *inputs, rng=None: self.apply_network(name, {name: critic}, stats, *inputs, rng=rng),
+            params[name],
+            inputs,
+            condition,
+        )
+        gan_loss = adversarial.GAN_LOSSES["non_saturating"]
+        fused = self.shares_critic_backward
+        return shared_backward.critic_losses(gan_loss, critic, real, fake, self.r1_r2_weight, fused)
 
-        return score, self.sample_prior(random.fold_in(rng, 2), len(style)), style
-
-    def style_critic_features(self, style, category, one=None) -> tuple[Array, ...]:
-        """The style, and where it is told, the category and their outer product: a first layer for each category.
-
-        The category is times `one`, if that comes.
-        """
+    def style_critic_features(self, style, category) -> tuple[Array, ...]:
+        """The style, and where it is told, the category and their outer product: a first layer for each category."""
         if not self.conditional_style_critic:
             return (style,)
-        return (style, category if one is None else one[:, None] * category, style[:, None] * category[:, :, None])
+        return (style, category, style[:, None] * category[:, :, None])
 
     def category_code(self, logits) -> Float[Array, "B K"]:
         """The category as decoder and style critic see it: q(y | x), or all of it on the likeliest one."""

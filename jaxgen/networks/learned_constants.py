@@ -1,4 +1,4 @@
-"""TODO: jaxgen.networks.learned_constants."""
+"""Networks without an input: a learned image and a learned scale."""
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -7,26 +7,35 @@ from jaxtyping import Array, Float
 
 
 class LearnedImage(nn.Module):
-    """An image, learnt, that begins grey (0.5); it has no input.
+    """Learned image that starts at gray, 0.5; it has no input.
 
-    The parameter is a tenth of its distance from grey: so it arrives in tens of steps, before a decoder beside it has
-    learnt to draw the mean image out of codes, which would then have to lie away from 0.
+    The parameter is a tenth of the difference from gray. The image is therefore learned in tens of steps, before a
+    decoder trained beside it has learned to generate the mean image from codes. Such codes would lie far from 0.
+
+    Attributes:
+      image_shape: H, W, C.
     """
 
     image_shape: tuple[int, int, int]
 
     @nn.compact
     def __call__(self, *, train: bool) -> Float[Array, "H W C"]:
+        """Returns the image."""
         del train
         return 0.5 + 10 * self.param("tenth", zeros, self.image_shape)
 
 
 class LearnedLogScale(nn.Module):
-    """The logarithm of one positive number, learnt, that begins at `start`; it has no input."""
+    """Logarithm of one learned positive number; it has no input.
+
+    Attributes:
+      start: the number's initial value.
+    """
 
     start: float
 
     @nn.compact
     def __call__(self, *, train: bool) -> Float[Array, ""]:
+        """Returns the logarithm."""
         del train
         return self.param("log", lambda _: jnp.log(jnp.float32(self.start)))
