@@ -1,22 +1,23 @@
-"""The colorizer: from grey faces, or what a VAE makes of them, to colour.
+"""Colorizer: a network that maps gray faces, or a VAE's outputs, to color.
 
-    python launch.py --config=configs/colorizer.py --config.data.path=FACES                       from grey originals
-    python launch.py --config=configs/colorizer.py --config.data.path=FACES --config.base_model_workdir=runs/anime_vae   from a VAE's
-    python launch.py --config=configs/colorizer.py:digits                                         digits, a hue each
+    python launch.py --config=configs/colorizer.py --config.data.path=FACES
+    python launch.py --config=configs/colorizer.py --config.data.path=FACES --config.base_model_workdir=runs/anime_vae
+    python launch.py --config=configs/colorizer.py:digits
 
-With a VAE it also colours random faces and a traversal of the code. Tokens: a data set (digits, mnist, anime_faces),
-published (the tutorial's net of 90 million parameters, its rate and its noise), smoke.
+The first command colorizes gray originals, the second the outputs of a trained VAE, the third digits with one hue per
+class. With a VAE, figures also show colorized samples and a colorized traversal. Presets: a data set (digits, mnist,
+anime_faces), published (the tutorial's network of 90 million parameters, its learning rate and noise), smoke.
 """
 
 from jaxgen.config.base import base_config
 from jaxgen.config.presets import apply_presets, smoke_test
 
 
-def get_config(tokens: str = ""):
-    """The recipe, for a comma-separated list of tokens."""
+def get_config(presets: str = ""):
+    """Returns the recipe for a comma-separated list of presets."""
     config = base_config("colorizer.Colorizer")
     config.data.update({"source": "folder", "name": "anime_faces"})
-    config.base_model_workdir = ""  # the workdir of the VAE whose outputs are coloured; "": grey originals
+    config.base_model_workdir = ""  # run folder of the VAE whose outputs are colorized; "" for gray originals
     config.batch_size = 80
     config.steps, config.log_every = 520, 20  # the tutorial's 40 epochs of 13 batches
     config.eval_every = config.checkpoint_every = 260
@@ -25,23 +26,23 @@ def get_config(tokens: str = ""):
 
     config.colorizer_network = "coarse"  # or "published"
     config.hidden_sizes = (512, 256)
-    config.color_grid_size = 5
+    config.color_grid_size = 5  # pixels between the points of the color grid
     config.dropout_rate = 0.5
     config.kernel_init = "he_normal"
-    config.input_noise_std = 0.05
+    config.input_noise_std = 0.05  # std of the Gaussian noise on the input in training, pixels in [0, 1]
 
     config.update_order = "simultaneous"
     config.learning_rates = {"reconstruction": 1e-3}  # Adam
     config.lr_schedule = "cosine"
-    presets = {"digits": tinted, "mnist": tinted, "published": published, "smoke": smoke_test}
-    config = apply_presets(config, tokens, presets)
+    available = {"digits": tinted, "mnist": tinted, "published": published, "smoke": smoke_test}
+    config = apply_presets(config, presets, available)
     config.data.channels = 0 if config.data.tint_by_class else 3
     config.data.image_size = 30 if config.data.name == "anime_faces" else 0
     return config
 
 
 def tinted(config):
-    """Grey images get a colour by class: what is to be coloured has to be read first."""
+    """Gray images are tinted by class, so that the network has to recognize the class."""
     config.data.tint_by_class, config.random_flip = True, False
     config.dropout_rate, config.color_grid_size = 0.2, 7
     config.steps, config.log_every = 3000, 100
@@ -49,7 +50,7 @@ def tinted(config):
 
 
 def published(config):
-    """Two dense layers with nothing between, Adam at 1e-4, noise of one grey level, which is left out in testing."""
+    """Two dense layers without an activation between them, Adam at 1e-4, noise of one gray level in training."""
     config.random_flip = False
     config.colorizer_network, config.input_noise_std = "published", 1 / 255
     config.learning_rates.reconstruction, config.lr_schedule, config.kernel_init = 1e-4, "constant", "torch"

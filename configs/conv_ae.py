@@ -1,18 +1,18 @@
-"""The convolutional autoencoder: 8 × 2 × 2 numbers a code.
+"""Convolutional autoencoder with a code of 8 × 2 × 2 numbers.
 
     python launch.py --config=configs/conv_ae.py                  bundled digits
     python launch.py --config=configs/conv_ae.py:mnist            MNIST
-    python launch.py --config=configs/conv_ae.py:mnist,tutorial   the tutorials' net and recipe, at as many epochs
+    python launch.py --config=configs/conv_ae.py:mnist,tutorial   the tutorials' recipe, for the same number of epochs
 
-Tokens: a data set (digits, mnist, …), tutorial, smoke.
+Presets: a data set (digits, mnist, …), tutorial, smoke.
 """
 
 from jaxgen.config.families import autoencoder_config
 from jaxgen.config.presets import apply_presets, smoke_test
 
 
-def get_config(tokens: str = ""):
-    """The recipe, for a comma-separated list of tokens."""
+def get_config(presets: str = ""):
+    """Returns the recipe for a comma-separated list of presets."""
     config = autoencoder_config("autoencoder.Autoencoder")
     config.latent_size = 32
     config.batch_size = 128
@@ -20,14 +20,10 @@ def get_config(tokens: str = ""):
     config.hidden_sizes = ()
     config.encoder_layers = (("space_to_depth", 4), ("conv", 32, 3, 1, 1), ("relu",), ("conv", 32, 3, 2, 1), ("relu",))
     config.decoder_layers = (
-        ("seed", 4, 32),
-        ("relu",),
-        ("conv", 32, 3, 1, 1),
-        ("relu",),
-        ("conv", 16, 3, 1, 1),
-        ("depth_to_space", 4),
+        *(("seed", 4, 32), ("relu",), ("conv", 32, 3, 1, 1), ("relu",)),
+        *(("conv", 16, 3, 1, 1), ("depth_to_space", 4)),
     )
-    return apply_presets(config, tokens, {"mnist": mnist, "tutorial": tutorial, "smoke": smoke_test})
+    return apply_presets(config, presets, {"mnist": mnist, "tutorial": tutorial, "smoke": smoke_test})
 
 
 def mnist(config):
@@ -37,7 +33,7 @@ def mnist(config):
 
 
 def tutorial(config):
-    """The published layers; pixels in [-1, 1] by a tanh, Adam at 1e-3 throughout with an L2 penalty of 1e-5."""
+    """The published layers; pixels in [-1, 1] by a tanh, Adam at a constant 1e-3 with an L2 penalty of 1e-5."""
     config.encoder_layers = (
         *(("conv", 16, 3, 3, 1), ("relu",), ("pool", 2, 2)),
         *(("conv", 8, 3, 2, 1), ("relu",), ("pool", 2, 1)),

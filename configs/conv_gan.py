@@ -1,12 +1,12 @@
-"""The convolutional GAN of the tutorials, for images of 28 × 28 pixels.
+"""Convolutional GAN for images of 28 × 28 pixels (Goodfellow et al. 2014), after the tutorials.
 
     python launch.py --config=configs/conv_gan.py                 bundled digits
     python launch.py --config=configs/conv_gan.py:mnist           MNIST
     python launch.py --config=configs/conv_gan.py:mnist,tutorial  the tutorial's recipe
 
-The tutorial's generator makes an image of 56 × 56 pixels by one dense layer, to halve it in the end, and its critic
-convolves at full size, by kernels of 5 × 5. Ours are the nets of `dcgan.py`: they grow from 7 × 7 and shrink to it, at
-a twentieth of the cost, with a dense layer at the other end of each that sees the whole digit. Tokens: a data set
+The tutorial's generator makes 56 × 56 pixels by one dense layer and halves them at the end; its critic convolves at
+full size, with kernels of 5 × 5. The default networks are those of `dcgan.py`: they grow from 7 × 7 pixels and shrink
+to it, at a twentieth of the cost, with a dense layer over the whole image at the other end of each. Presets: a data set
 (digits, mnist, …), conditional, tutorial, smoke.
 """
 
@@ -14,14 +14,14 @@ from configs import dcgan
 from jaxgen.config.presets import apply_presets, smoke_test
 
 
-def get_config(tokens: str = ""):
-    """The recipe, for a comma-separated list of tokens."""
-    presets = {"mnist": dcgan.mnist, "conditional": dcgan.conditional, "tutorial": tutorial, "smoke": smoke_test}
-    return apply_presets(dcgan.digits(), tokens, presets)
+def get_config(presets: str = ""):
+    """Returns the recipe for a comma-separated list of presets."""
+    available = {"mnist": dcgan.mnist, "conditional": dcgan.conditional, "tutorial": tutorial, "smoke": smoke_test}
+    return apply_presets(dcgan.digits(), presets, available)
 
 
 def tutorial(config):
-    """The published nets and rates: Adam at 3e-4 with b1 .9, no mean of the parameters."""
+    """The published networks and learning rates: Adam at 3e-4 with b1 = 0.9, no EMA."""
     config.generator_layers = (
         *(("dense", 56 * 56), ("reshape", 56, 56, 1), ("batch_norm",), ("relu",)),
         *(("conv", 50, 3, 1, 1), ("batch_norm",), ("relu",)),

@@ -1,46 +1,40 @@
-"""The DCGAN: convolutions of stride 2 and their transposes, for images of 28, 32, 64 … pixels, grey or colour.
+"""DCGAN (Radford et al. 2016): strided convolutions for images of 28, 32, 64 … pixels, gray or color.
 
     python launch.py --config=configs/dcgan.py                    bundled digits
     python launch.py --config=configs/dcgan.py:mnist              MNIST
-    python launch.py --config=configs/dcgan.py:mnist,conditional  told the digit
-    python launch.py --config=configs/dcgan.py:faces --config.data.path=DIR   any folder of images, made 64 × 64
+    python launch.py --config=configs/dcgan.py:mnist,conditional  conditional on the digit
+    python launch.py --config=configs/dcgan.py:faces --config.data.path=DIR   any folder of images, resized to 64 × 64
 
-Radford et al. 2016. Tokens: a data set (digits, mnist, …), faces, conditional, batch_norm (the paper's nets and rates:
-batch normalisation in the critic too, no penalty), smoke. As many layers as the images need; --config.base_channels says how
-wide those next to the image are.
+The number of layers follows from the size of the images, the channels of the layer next to the image from
+--config.base_channels. Presets: a data set (digits, mnist, …), faces, conditional, batch_norm (the paper's networks and
+rates: batch normalization in the critic too, no penalty), smoke.
 """
 
 from jaxgen.config.families import color_faces_layers, gan_config
 from jaxgen.config.presets import apply_presets, smoke_test
 
 
-def get_config(tokens: str = ""):
-    """The recipe, for a comma-separated list of tokens."""
-    presets = {
-        "mnist": mnist,
-        "faces": faces,
-        "conditional": conditional,
-        "batch_norm": batch_norm,
-        "smoke": smoke_test,
-    }
-    return apply_presets(digits(), tokens, presets)
+def get_config(presets: str = ""):
+    """Returns the recipe for a comma-separated list of presets."""
+    available = {"mnist": mnist, "faces": faces, "conditional": conditional, "batch_norm": batch_norm}
+    return apply_presets(digits(), presets, available | {"smoke": smoke_test})
 
 
 def digits():
-    """The bundled digits, 105 epochs."""
+    """Returns the recipe for the bundled digits, 105 epochs."""
     config = gan_config("gan.GAN")
     config.batch_size = 64
     config.steps, config.eval_every, config.checkpoint_every = 2300, 500, 500
-    config.log_every = 20  # of 22 steps an epoch, so that pictures of an epoch are of its end
+    config.log_every = 20  # an epoch has 22 steps, so snapshots of an epoch are close to its end
     config.latent_size = 50
-    config.dense_units = 256  # without it, strokes are right and digits are not
+    config.dense_units = 256  # without it strokes are right, but not digits
     config.kernel_init = "he_normal"
     config.learning_rates = {"critic": 1e-3, "generator": 2e-3}
     config.b1, config.lr_schedule = 0.0, "cosine"
     config.r1_weight, config.ema_decay = (
         10.0,
         0.99,
-    )  # of so few images, by an r1 of 1 the critic learns each by heart, and wins
+    )  # with an R1 weight of 1, the critic memorizes 1,400 images and wins
     return config
 
 
@@ -51,28 +45,27 @@ def mnist(config):
 
 
 def faces(config):
-    """Colour images of 64 × 64 pixels out of a folder; 20 epochs of 9,600."""
+    """Color images of 64 × 64 pixels from a folder; 20 epochs of 9,600."""
     layers = color_faces_layers(config)
     config.generator_layers = layers["generator"]
-    # Without these three the critic wins, and a run draws faces of one pose.
+    # Without augmentation and minibatch_std the critic wins, and the samples are faces of one pose. A critic with batch
+    # normalization ignores the contrast of a batch, and sometimes destabilizes the generator.
     config.critic_layers = (*layers["critic_augmentation"], *layers["features"], *layers["critic"], ("minibatch_std",))
-    # A critic that normalises its batches is deaf to their contrast, and now and then throws the painter off.
     config.kernel_init, config.r1_weight = "he_normal", 0.2
     config.latent_size, config.dense_units = 128, 0
     config.log_every, config.steps, config.eval_every, config.checkpoint_every = 100, 6000, 500, 1000
-    config.learning_rates.update(
-        {"critic": 4e-4, "generator": 1e-3}
-    )  # of 4e-4, colours and eyes have not settled by the end
+    # With 4e-4 for the generator, colors and eyes have not converged by the end.
+    config.learning_rates.update({"critic": 4e-4, "generator": 1e-3})
     config.ema_decay = 0.998
 
 
 def conditional(config):
-    """Told the label."""
+    """Conditional on the label."""
     config.model = "gan.ConditionalGAN"
 
 
 def batch_norm(config):
-    """The paper's nets and rates."""
+    """The paper's networks and learning rates."""
     config.generator_layers = config.critic_layers = ()
     config.critic_batch_norm, config.r1_weight = True, 0.0
     config.dense_units, config.kernel_init = 0, "dcgan"

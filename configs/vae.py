@@ -1,31 +1,31 @@
-"""The variational autoencoder: Bernoulli or Gaussian pixels, weighted, conditional or importance-weighted.
+"""Variational autoencoder (Kingma & Welling 2014): Bernoulli or Gaussian, conditional, importance-weighted.
 
     python launch.py --config=configs/vae.py                     bundled digits
-    python launch.py --config=configs/vae.py:mnist               MNIST, binarised once: the likelihood table's
-    python launch.py --config=configs/vae.py:mnist,weighted      the same with 50 importance-weighted draws
-    python launch.py --config=configs/vae.py:mnist,conv          convolutions: a better bound in a quarter of the steps
-    python launch.py --config=configs/vae.py:conditional         told the label, encoder and decoder
+    python launch.py --config=configs/vae.py:mnist               statically binarized MNIST, for the likelihood table
+    python launch.py --config=configs/vae.py:mnist,weighted      importance-weighted, 50 samples (Burda et al. 2016)
+    python launch.py --config=configs/vae.py:mnist,conv          convolutional: a better bound in a quarter of the steps
+    python launch.py --config=configs/vae.py:conditional         conditional on the label (Sohn et al. 2015)
 
-Kingma & Welling 2014; Burda et al. 2016. Tokens: a data set (digits, mnist, …), weighted, conv, conditional,
-separate_kl, tutorial, smoke. The binarisation is --config.data.binarization=none, static or dynamic.
+The binarization is --config.data.binarization=none, static or dynamic. Presets: a data set (digits, mnist, …),
+weighted, conv, conditional, separate_kl, tutorial, smoke.
 """
 
 from jaxgen.config.families import vae_config
 from jaxgen.config.presets import apply_presets, smoke_test
 
 
-def get_config(tokens: str = ""):
-    """The recipe, for a comma-separated list of tokens."""
+def get_config(presets: str = ""):
+    """Returns the recipe for a comma-separated list of presets."""
     config = vae_config("vae.VAE")
-    config.data.binarization = "dynamic"  # of 1,400 images one draw would be learnt by heart, grain by grain
-    config.input_noise_std = 0.15  # without, the encoder learns the training images by heart
-    presets = {"mnist": mnist, "weighted": weighted, "conv": conv, "conditional": conditional}
-    presets |= {"separate_kl": separate_kl, "tutorial": tutorial, "smoke": smoke_test}
-    return apply_presets(config, tokens, presets)
+    config.data.binarization = "dynamic"  # a static binarization of 1,400 images would be memorized
+    config.input_noise_std = 0.15  # keeps the encoder from memorizing the training images
+    available = {"mnist": mnist, "weighted": weighted, "conv": conv, "conditional": conditional}
+    available |= {"separate_kl": separate_kl, "tutorial": tutorial, "smoke": smoke_test}
+    return apply_presets(config, presets, available)
 
 
 def mnist(config):
-    """The likelihood table's protocol and full length."""
+    """The protocol of the likelihood table, at full length."""
     config.data.binarization = "static"
     config.steps = 200_000
     config.eval_every = config.checkpoint_every = 10_000
@@ -33,7 +33,7 @@ def mnist(config):
 
 
 def weighted(config):
-    """The importance-weighted bound of 50 draws, with the paper's net and batches of 20 (Burda et al. 2016, sec. 5)."""
+    """The importance-weighted bound of 50 samples; the paper's network and batches (Burda et al. 2016, section 5)."""
     config.num_importance_samples, config.batch_size = 50, 20
     config.hidden_sizes, config.latent_size = (200, 200), 50
     if config.data.name == "digits":
@@ -41,7 +41,7 @@ def weighted(config):
 
 
 def conv(config):
-    """Convolutions at a quarter of the side, where they cost little: they learn a stroke once for all places."""
+    """Convolutions at a quarter of the side, where they cost little; they learn a stroke once for all positions."""
     config.latent_size = 32
     config.encoder_layers = (
         *(("space_to_depth", 4), ("conv", 64, 3, 1, 1), ("relu",), ("conv", 64, 3, 2, 1), ("relu",)),
@@ -53,23 +53,23 @@ def conv(config):
     )
     if config.data.name == "digits":
         config.steps, config.eval_every, config.checkpoint_every = 3000, 1000, 1000
-        config.evaluation.importance_samples = 1000  # of the usual 5,000, the run would take four minutes
+        config.evaluation.importance_samples = 1000  # with the usual 5,000 the run would take four minutes
     else:
         config.steps, config.eval_every, config.checkpoint_every = 50_000, 5000, 5000
 
 
 def conditional(config):
-    """p(x | y): the label is told (Sohn et al. 2015)."""
+    """p(x | y), conditional on the label (Sohn et al. 2015)."""
     config.model = "vae.ConditionalVAE"
 
 
 def separate_kl(config):
-    """The KL as a player of its own optimiser state, which moves the encoder alone."""
+    """The KL as a player with its own optimizer state, which trains the encoder alone."""
     config.learning_rates.kl = 1e-3
 
 
 def tutorial(config):
-    """The tutorial's net and rate: one hidden layer, grey pixels taken as probabilities, no decay."""
+    """The tutorial's network: one hidden layer, gray pixels taken as probabilities, a constant learning rate."""
     config.hidden_sizes, config.batch_size = (400,), 128
     config.data.binarization = "none"
     config.steps = 43_000 if config.data.name == "mnist" else config.steps  # 100 epochs
