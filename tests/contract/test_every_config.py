@@ -1,4 +1,4 @@
-"""What every config promises: found by themselves, so that a new recipe is held to them without a new test."""
+"""Promises that every recipe keeps; recipes are found in configs/, so that a new one is tested without a new test."""
 
 import dataclasses
 import functools
@@ -21,13 +21,12 @@ from jaxgen.training.loop import make_step
 from jaxgen.types import DatasetSpec
 
 VARIANTS = [(name, "smoke") for name in CONFIGS]
-VARIANTS += [("cond_aae", f"{tokens},smoke") for tokens in ("tutorial", "separate_kl", "mnist")]
-VARIANTS += [("vae", f"{tokens},smoke") for tokens in ("weighted", "conv", "conditional", "separate_kl")]
+VARIANTS += [("cond_aae", f"{presets},smoke") for presets in ("tutorial", "separate_kl", "mnist")]
+VARIANTS += [("vae", f"{presets},smoke") for presets in ("weighted", "conv", "conditional", "separate_kl")]
 VARIANTS += [("anime_vae", "conv,smoke"), ("aae", "mixture,labeled,smoke"), ("cluster_aae", "plane,smoke")]
-VARIANTS += [
-    (name, f"{tokens},smoke") for name, tokens in (("gan", "conditional"), ("gan", "tutorial"), ("dcgan", "batch_norm"))
-]
-LOSSES = ("nll", "negative_bound", "distortion", "mse", "feature_mse", "loss")  # a player's, whichever it has
+VARIANTS += [("gan", "conditional,smoke"), ("gan", "tutorial,smoke"), ("dcgan", "batch_norm,smoke")]
+# Names of the losses among a player's metrics, in order of preference.
+LOSSES = ("nll", "negative_bound", "distortion", "mse", "feature_mse", "loss")
 MESH = devices.data_mesh(jax.devices()[:1])
 # One variant per model family runs in the first tier; the others are slow.
 FAST = ("cond_aae", "semi_aae", "ae", "vae", "gan", "vaegan", "colorizer")
@@ -39,56 +38,56 @@ def with_marks(name, *values):
     return pytest.param(name, *values, marks=[] if is_fast else pytest.mark.slow)
 
 
-every_config = pytest.mark.parametrize(("name", "tokens"), [with_marks(*variant) for variant in VARIANTS])
+every_config = pytest.mark.parametrize(("name", "presets"), [with_marks(*variant) for variant in VARIANTS])
 
 
 @functools.cache
-def initialiser(name, tokens):
-    model = tiny_model(name, tokens)
+def compile_initializer(name, presets):
+    model = tiny_model(name, presets)
     return model, devices.compile_init(model.init, MESH)
 
 
 @functools.cache
-def start(name, tokens):
-    model, init = initialiser(name, tokens)
+def initial_state(name, presets):
+    model, init = compile_initializer(name, presets)
     return model, init(jax.random.key(0))
 
 
 @functools.cache
-def compiled(name, tokens, precision="float32"):
-    """The steps as training compiles them: they consume the state that they are given."""
-    return devices.compile_steps(make_step(tiny_model(name, tokens, compute_dtype=precision)), MESH, "jit")
+def compile_training_steps(name, presets, precision="float32"):
+    """Returns two steps, compiled as in training; they consume the state that they receive."""
+    return devices.compile_steps(make_step(tiny_model(name, presets, compute_dtype=precision)), MESH, "jit")
 
 
-def seen(name, number=0):
-    """What a dispatch of two steps takes beside the state; its number says of which examples."""
+def training_inputs(name, number=0):
+    """Returns the inputs of two steps beside the state; `number` shifts the examples."""
     index = (np.arange(12, dtype=np.int32).reshape(2, 6) + number) % 18
     data, rng = (devices.replicate(x, MESH) for x in (tiny_data(channels=channels_of(name)), jax.random.key(1)))
     return data, index, rng
 
 
-def dispatched(name, tokens, precision="float32"):
-    """The state and the metrics after a dispatch from the start."""
-    _, init = initialiser(name, tokens)
-    return compiled(name, tokens, precision)(init(jax.random.key(0)), *seen(name))
+def train_two_steps(name, presets, precision="float32"):
+    """Returns the state and the metrics after two steps from the initial state."""
+    _, init = compile_initializer(name, presets)
+    return compile_training_steps(name, presets, precision)(init(jax.random.key(0)), *training_inputs(name))
 
 
 @every_config
-def test_a_runs_config_json_builds_the_same_algorithm(name, tokens):
-    config = read_config(name, tokens)
+def test_a_runs_config_json_builds_the_same_model(name, presets):
+    config = read_config(name, presets)
     info = DatasetSpec("tiny", (28, 28, channels_of(name)), K)
-    again = ConfigDict(json.loads(json.dumps(config.to_dict())))  # where tuples are lists
-    built, rebuilt = (models.build_model(each, info) for each in (config, again))
-    functions = {"networks": None, "optimizers": None}  # which hold some that are made anew
+    stored = ConfigDict(json.loads(json.dumps(config.to_dict())))  # JSON turns tuples into lists
+    built, rebuilt = (models.build_model(each, info) for each in (config, stored))
+    functions = {"networks": None, "optimizers": None}  # they hold functions, which do not compare equal
     assert {**vars(built), **functions} == {**vars(rebuilt), **functions}
-    shapes, again = (jax.eval_shape(each.init, jax.random.key(0)) for each in (built, rebuilt))
-    assert jax.tree.map(jnp.shape, shapes) == jax.tree.map(jnp.shape, again)
+    shapes, rebuilt_shapes = (jax.eval_shape(each.init, jax.random.key(0)) for each in (built, rebuilt))
+    assert jax.tree.map(jnp.shape, shapes) == jax.tree.map(jnp.shape, rebuilt_shapes)
 
 
 @pytest.mark.parametrize("name", [with_marks(name) for name in CONFIGS])
-def test_bfloat16_computes_nearly_the_same_and_keeps_float32(name):
-    after, metrics = dispatched(name, "smoke", precision="bfloat16")
-    _, expected = dispatched(name, "smoke")
+def test_bfloat16_gives_nearly_the_same_metrics_and_a_float32_state(name):
+    after, metrics = train_two_steps(name, "smoke", precision="bfloat16")
+    _, expected = train_two_steps(name, "smoke")
     assert all(x.dtype != jnp.bfloat16 for x in jax.tree.leaves((after, metrics)))
     assert any((metrics[key] != expected[key]).any() for key in metrics)
     for key in metrics:
@@ -96,58 +95,56 @@ def test_bfloat16_computes_nearly_the_same_and_keeps_float32(name):
 
 
 @functools.cache
-def moved_by_each_player(name, tokens):
-    """{player: the state after a step of that player alone}."""
-    model, state = start(name, tokens)
+def update_by_each_player(name, presets):
+    """Returns {player: the state after an update by that player alone}."""
+    model, state = initial_state(name, presets)
     batch, rng = tiny_batch(model.info.image_shape[-1]), jax.random.key(1)
     updates = {player: jax.jit(make_update((player,), model.update_order)) for player in model.players}
     return {player: update(state, batch, rng)[0] for player, update in updates.items()}
 
 
 @every_config
-def test_a_player_moves_its_own_networks_and_no_other(name, tokens):
-    _, state = start(name, tokens)
-    for player, moved in moved_by_each_player(name, tokens).items():
+def test_a_player_trains_its_own_networks_and_no_other(name, presets):
+    _, state = initial_state(name, presets)
+    for player, updated in update_by_each_player(name, presets).items():
         for network in state.params:
-            untouched = same(state.params[network], moved.params[network])
-            assert untouched == (network not in player.networks), (player.name, network)
+            unchanged = same(state.params[network], updated.params[network])
+            assert unchanged == (network not in player.networks), (player.name, network)
 
 
 @every_config
-def test_a_player_changes_its_own_optimiser_state_and_no_other(name, tokens):
-    _, state = start(name, tokens)
-    for player, moved in moved_by_each_player(name, tokens).items():
+def test_a_player_changes_its_own_optimizer_state_and_no_other(name, presets):
+    _, state = initial_state(name, presets)
+    for player, updated in update_by_each_player(name, presets).items():
         for other in state.opt_states:
-            assert same(state.opt_states[other], moved.opt_states[other]) == (other != player.name), (
-                player.name,
-                other,
-            )
+            unchanged = same(state.opt_states[other], updated.opt_states[other])
+            assert unchanged == (other != player.name), (player.name, other)
 
 
 @every_config
-def test_steps_are_deterministic_and_counted_and_have_finite_metrics(name, tokens):
-    model, _ = start(name, tokens)
-    first, metrics = dispatched(name, tokens)
-    again, _ = dispatched(name, tokens)
-    assert same(first, again)
+def test_steps_are_deterministic_and_counted_and_have_finite_metrics(name, presets):
+    model, _ = initial_state(name, presets)
+    first, metrics = train_two_steps(name, presets)
+    repeated, _ = train_two_steps(name, presets)
+    assert same(first, repeated)
     assert int(first.step) == 2
     assert all(np.isfinite(value).all() for value in metrics.values())
     assert {key.split("/")[0] for key in metrics} == {player.name for player in model.players}
 
 
 @every_config
-def test_the_steps_compile_once(name, tokens):
-    steps, (state, _) = compiled(name, tokens), dispatched(name, tokens)
+def test_the_steps_compile_once(name, presets):
+    steps, (state, _) = compile_training_steps(name, presets), train_two_steps(name, presets)
     for number in (1, 2):
-        state, _ = steps(state, *seen(name, number))
+        state, _ = steps(state, *training_inputs(name, number))
     assert steps._cache_size() == 1
     assert int(state.step) == 6
 
 
 @every_config
-def test_the_reconstruction_or_else_the_first_players_loss_falls_on_one_batch(name, tokens):
-    model, state = start(name, tokens)
-    if name == "vaegan":  # by its KL of weight 15, no code pays while the decoder stands still
+def test_the_loss_of_the_reconstruction_or_first_player_falls_on_one_batch(name, presets):
+    model, state = initial_state(name, presets)
+    if name == "vaegan":  # with its KL weight of 15, codes do not pay off while the decoder is fixed
         model = dataclasses.replace(model, beta=1.0)
     player = next((p for p in model.players if p.name == "reconstruction"), model.players[0])
     player = dataclasses.replace(player, tx=optax.adam(3e-3))
@@ -155,16 +152,16 @@ def test_the_reconstruction_or_else_the_first_players_loss_falls_on_one_batch(na
     update = jax.jit(make_update((player,)))
     losses = []
     batch = tiny_batch(channels_of(name))
-    for _ in range(150):  # a KL of weight 1 falls first, and takes some 60 steps
+    for _ in range(150):  # a KL of weight 1 falls first, for about 60 steps
         state, metrics = update(state, batch, jax.random.key(0))
-        its = {key.partition("/")[2]: float(value) for key, value in metrics.items()}
-        losses.append(next(its[key] for key in LOSSES if key in its))
+        values = {key.partition("/")[2]: float(value) for key, value in metrics.items()}
+        losses.append(next(values[key] for key in LOSSES if key in values))
     assert losses[-1] < 0.95 * losses[0]
 
 
 @every_config
-def test_samples_lie_in_0_1_and_differ_by_label_where_it_is_told(name, tokens):
-    model, state = start(name, tokens)
+def test_samples_lie_in_0_1_and_differ_by_label_for_conditional_models(name, presets):
+    model, state = initial_state(name, presets)
     trained = TrainedModel(model, state.params, state.stats)
     if not isinstance(model, LatentVariableModel):
         with pytest.raises(ValueError, match=f"{type(model).__name__} has no code"):
@@ -180,8 +177,8 @@ def test_samples_lie_in_0_1_and_differ_by_label_where_it_is_told(name, tokens):
 
 
 @every_config
-def test_what_is_measured_is_one_number_an_example(name, tokens):
-    model, state = start(name, tokens)
+def test_metrics_have_one_number_per_example(name, presets):
+    model, state = initial_state(name, presets)
     evaluate = jax.jit(model.per_example_metrics)
-    measures = evaluate(state.params, state.stats, tiny_batch(channels_of(name)), jax.random.key(0))
-    assert all(value.shape == (6,) and bool(jnp.isfinite(value).all()) for value in measures.values())
+    metrics = evaluate(state.params, state.stats, tiny_batch(channels_of(name)), jax.random.key(0))
+    assert all(value.shape == (6,) and bool(jnp.isfinite(value).all()) for value in metrics.values())
