@@ -1,4 +1,4 @@
-"""What several test files need: a tiny version of every config's algorithm, batches, ways to compare states."""
+"""Helpers of several test files: tiny models of every recipe, batches, comparison of states, runs of the program."""
 
 import contextlib
 import importlib.util
@@ -16,6 +16,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from jaxgen import models
+from jaxgen.cli import main as cli
 from jaxgen.distributed import processes
 from jaxgen.inference.trained_model import TrainedModel
 from jaxgen.types import Batch, DatasetSpec, Split
@@ -28,64 +29,68 @@ SMALL = ("--config.hidden_sizes=(32,32)", "--config.critic_hidden_sizes=(32,32)"
 
 
 def read_module(path: Path):
-    """A file of the repository that is in no package."""
+    """Imports a file of the repository that is outside of packages."""
     spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-def read_config(name: str, tokens: str = "smoke") -> ConfigDict:
-    return read_module(REPOSITORY / "configs" / f"{name}.py").get_config(tokens)
+def read_config(name: str, presets: str = "smoke") -> ConfigDict:
+    return read_module(REPOSITORY / "configs" / f"{name}.py").get_config(presets)
 
 
-def tiny_model(name: str, tokens: str = "smoke", **changes):
-    """The config's algorithm for images of 8×10 in 4 classes, every hidden layer 16 wide."""
-    config = read_config(name, tokens)
+def tiny_model(name: str, presets: str = "smoke", **changes):
+    """Builds the recipe's model for images of 8 × 10 pixels in 4 classes, with 16 units in every hidden layer."""
+    config = read_config(name, presets)
     for key in [key for key in config if key.endswith("hidden_sizes")]:
         config[key] = (16,) * len(config[key])
     config.update(changes)
     return models.build_model(config, DatasetSpec("tiny", (H, W, channels_of(name)), K))
 
 
-def tiny_trained_model(name: str, tokens: str = "smoke", seed: int = 0) -> TrainedModel:
-    """The same, untrained, as a model to be used."""
-    model = tiny_model(name, tokens)
+def tiny_trained_model(name: str, presets: str = "smoke", seed: int = 0) -> TrainedModel:
+    """Returns the tiny model with its initial parameters, as a TrainedModel."""
+    model = tiny_model(name, presets)
     state = jax.jit(model.init)(jax.random.key(seed))
     return TrainedModel(model, state.params, state.stats)
 
 
 def channels_of(name: str) -> int:
-    """How many channels the config's images need."""
+    """Returns the number of channels of the recipe's images."""
     return 3 if name == "colorizer" else C
 
 
-def digits_tokens(name: str) -> str:
-    """The tokens that a config needs to run on the bundled digits: none where they are its default."""
+def digits_preset(name: str) -> str:
+    """Returns the preset with which a recipe runs on the bundled digits: "" if they are its default."""
     return "" if read_config(name).data.source == "digits" else "digits"
 
 
 def tiny_data(count: int = 3 * B, channels: int = C) -> Split:
+    """Returns random images with labels 0, 1, …, K - 1, 0, …"""
     numbers = np.random.default_rng(0)
     image = numbers.integers(0, 256, (count, H, W, channels)).astype(np.uint8)
     return Split(jnp.asarray(image), jnp.asarray(np.arange(count) % K, jnp.int32))
 
 
 def tiny_batch(channels: int = C) -> Batch:
+    """Returns a batch of B random images, none of them padding."""
     data = tiny_data(B, channels)
     return Batch(data.image.astype(jnp.float32) / 255, data.label, jnp.ones(B))
 
 
 def same(a, b) -> bool:
-    """Whether two trees are equal bit for bit."""
-    a, b = jax.device_get((jax.tree.leaves(a), jax.tree.leaves(b)))  # in jax, every shape would be compiled
+    """Returns whether two trees are equal bit for bit."""
+    a, b = jax.device_get(
+        (jax.tree.leaves(a), jax.tree.leaves(b))
+    )  # numpy, because jax compiles a comparison for every shape
     return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
 
 
 def launch(
     *arguments: str, cwd: Path, timeout: float = 300, under: tuple[str, ...] = (), **environment: str
 ) -> subprocess.CompletedProcess:
-    """Runs launch.py as a user would, from `cwd`; `under` is what starts it, such as mpirun."""
+    """Runs launch.py in a new process from `cwd`; `under` is the command that starts it, such as mpirun."""
     return subprocess.run(
         [*under, sys.executable, str(REPOSITORY / "launch.py"), *arguments],
         cwd=cwd,
@@ -98,20 +103,20 @@ def launch(
 
 
 def launch_here(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
-    """The same within this process, where what has been imported and compiled serves the next run too."""
+    """Runs the command line inside this process, which saves imports and compilation."""
     argv, out, err = ["launch.py", *arguments], io.StringIO(), io.StringIO()
-    screen = logging.StreamHandler(err)
-    logging.getLogger().addHandler(screen)
+    handler = logging.StreamHandler(err)
+    logging.getLogger().addHandler(handler)
     with (
         contextlib.chdir(cwd),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
-        mock.patch.object(sys, "argv", argv),  # where ml_collections looks for --config.KEY
-        mock.patch.object(processes, "exit_process"),  # which may end the process
+        mock.patch.object(sys, "argv", argv),  # ml_collections reads --config.KEY from it
+        mock.patch.object(processes, "exit_process"),  # it may end the process
         mock.patch.dict(os.environ, {"JAXGEN_FACES": ""}),
     ):
         try:
-            status = read_module(REPOSITORY / "launch.py").main(argv)
+            status = cli.main(argv)
         finally:
-            logging.getLogger().removeHandler(screen)
+            logging.getLogger().removeHandler(handler)
     return subprocess.CompletedProcess(argv, status, out.getvalue(), err.getvalue())

@@ -42,6 +42,7 @@ from benchmarks.common.timing import timed
 from jaxgen import models
 from jaxgen.data import Augmentation, load_dataset
 from jaxgen.distributed import devices
+from jaxgen.io.atomic import cache_dir
 from jaxgen.models import GenerativeModel
 from jaxgen.training import batches, loop
 from jaxgen.types import Split
@@ -149,7 +150,7 @@ def set_up_jax(simulate: int | None) -> None:
     if simulate:
         flags = [os.environ.get("XLA_FLAGS", ""), f"--xla_force_host_platform_device_count={simulate}"]
         os.environ |= {"XLA_FLAGS": " ".join(flags), "JAX_PLATFORMS": "cpu"}
-    devices.configure_jax()
+    devices.configure_jax(cache_dir("compiled"))
 
 
 def in_new_process(function: Callable, *arguments):

@@ -1,4 +1,4 @@
-"""What the command line does with a trained model: evaluate it again, sample from it. More is in `exploring.py`."""
+"""The modes that evaluate a trained model or sample from it. The other modes are in `explore.py`."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -19,15 +19,15 @@ from jaxgen.io.checkpoint_files import read_latest_metadata
 from jaxgen.io.run_logger import RunLogger
 from jaxgen.optimization import seeds
 
-STYLES, COLUMNS = 10, 10  # rows of the sampled grid, and columns where they stand for no label
+STYLES, COLUMNS = 10, 10  # rows of the grid of samples; its columns for unconditional models
 
 
 class ModeOptions(NamedTuple):
-    """The command line's flags for the modes that use a model."""
+    """The command line's flags for the modes that use a trained model."""
 
     sampler: str = samplers.PRIOR
-    images: str = ""  # a folder, or files with commas between; "": held-out images
-    count: int | None = None  # how many of what the mode makes; None: its own default
+    images: str = ""  # a folder, or files separated by commas; "" for held-out images
+    count: int | None = None  # number of images, pairs, dimensions or codes; None for the mode's default
     spherical: bool = False
 
 
@@ -35,96 +35,114 @@ DEFAULTS = ModeOptions()
 
 
 def evaluate_run(config, workdir: str | Path) -> dict:
-    """Measures the newest good checkpoint by `config.evaluation`, whatever the run had there; writes `results.json`.
+    """Evaluates the newest good checkpoint as `config.evaluation` says, and writes `results.json`.
+
+    The evaluation keys may differ from those in the run's own config, which stays as it is.
+
+    Args:
+      config: the recipe's config.
+      workdir: folder of the run.
+
+    Returns:
+      The contents of `results.json`.
 
     Raises:
-      ValueError: the workdir is no run, holds another config's run, or has no checkpoint.
+      ValueError: the workdir is not a run, holds a run with another config, or has no checkpoint.
     """
     validate_config(config)
-    runs_own = workdirs.read_config(workdir)  # a folder that is no run is refused, not made into one
+    stored_config = workdirs.read_config(workdir)  # refuses a folder that is not a run, before a lock file is made
     dataset = load_dataset(config.data)
-    # The run's own way to be measured stays its config's, so that the run's own command goes on.
-    claimed = {**config.to_dict(), "evaluation": runs_own.get("evaluation")}
-    with workdirs.lock_workdir(workdir, claimed, free=workdirs.MACHINE_KEYS) as workdir:
+    # config.json keeps the run's own evaluation keys, so that the command which trained the run still resumes it.
+    identity = {**config.to_dict(), "evaluation": stored_config.get("evaluation")}
+    with workdirs.lock_workdir(workdir, identity, free=workdirs.MACHINE_KEYS) as workdir:
         trained_models = [with_base_model(load_model(workdir, seed=seed)) for seed in seeds.seed_range(config)]
-        before = workdirs.read_results(workdir) or {}
-        meta = read_latest_metadata(workdir / "checkpoints")
-        with RunLogger(workdir, config.steps, config.steps) as telemetry:
-            if is_different_dataset(meta.get("data", ""), dataset.content_id):
-                telemetry.log_message(
+        previous = workdirs.read_results(workdir) or {}
+        metadata = read_latest_metadata(workdir / "checkpoints")
+        with RunLogger(workdir, config.steps, config.steps) as logger:
+            if is_different_dataset(metadata.get("data", ""), dataset.content_id):
+                logger.log_message(
                     f"{dataset.name} has other images here than the run was trained on: those may be held out now"
                 )
-            return results.write_results(trained_models, dataset, config, before.get("seconds"), workdir, telemetry)
+            return results.write_results(trained_models, dataset, config, previous.get("seconds"), workdir, logger)
 
 
 def with_base_model(trained: TrainedModel) -> TrainedModel:
-    """The model with the trained model that it works with, where there is one."""
+    """Returns the model with its base model attached, if its family uses one."""
     model = attach_base_model(trained.model)
     return TrainedModel(model, trained.params, trained.stats, trained.config, trained.step, trained.metrics)
 
 
 def load_run_model(config, workdir: str | Path) -> TrainedModel:
-    """The run's model, which has to be of the config's family.
+    """Loads the run's model, whose class must be the config's.
 
     Raises:
-      ValueError: the workdir is no run, has no checkpoint, or holds another family's.
+      ValueError: the workdir is not a run, has no checkpoint, or holds a model of another class.
     """
     trained = load_model(workdir)
     if trained.config["model"] != config.model:
         raise ValueError(
-            f"workdir={workdir} holds a run of algorithm={trained.config['algorithm']}, and --config says "
-            f"{config.model}; name the run's own config, or another --workdir"
+            f"workdir={workdir} holds a run of model={trained.config['model']}, and --config has model={config.model}; "
+            "try the run's own recipe, or another --workdir"
         )
     return trained
 
 
 def sample_run(config, workdir: str | Path, options: ModeOptions = DEFAULTS) -> Path:
-    """Draws codes and decodes them: `samples.png`, and `samples.npz` with images, labels, codes; see `named`.
+    """Samples codes and decodes them: `samples.png`, and `samples.npz` with images, labels and codes.
 
-    Where the decoder needs a label, every label in ten styles, or in as many as `count` images take; else a hundred
-    images, or `count`, labelled -1. Without a fitted sampler the data set need not be at hand.
+    A conditional model decodes each code under every label; `count` images, by default ten codes, are rounded up to
+    whole rows. Any other model gives `count` images, by default a hundred, with label -1. The data set is loaded only
+    to fit a sampler.
+
+    Args:
+      config: the recipe's config.
+      workdir: folder of the run, where the files are written; see `with_sampler_suffix`.
+      options: the sampler and the number of images.
+
+    Returns:
+      The path of the picture.
 
     Raises:
-      ValueError: the workdir is no run or has no checkpoint.
+      ValueError: the workdir is not a run, or has no checkpoint.
     """
     workdir = Path(workdir)
     trained = load_run_model(config, workdir)
     trained.require_latent()
-    needs_label, classes = trained.model.is_conditional, trained.model.num_conditions
-    count = options.count or STYLES * (classes if needs_label else COLUMNS)
-    rows = -(-count // classes)
+    is_conditional, num_labels = trained.model.is_conditional, trained.model.num_conditions
+    count = options.count or STYLES * (num_labels if is_conditional else COLUMNS)
+    rows = -(-count // num_labels)
     sampler = get_sampler(trained, config, workdir, options.sampler)
-    codes = trained.sample_codes(rows if needs_label else count, config.seed, sampler)
-    codes = np.repeat(codes, classes, axis=0) if needs_label else codes
-    labels = np.tile(np.arange(classes, dtype=np.int32), rows) if needs_label else None
+    codes = trained.sample_codes(rows if is_conditional else count, config.seed, sampler)
+    codes = np.repeat(codes, num_labels, axis=0) if is_conditional else codes
+    labels = np.tile(np.arange(num_labels, dtype=np.int32), rows) if is_conditional else None
     images = trained.decode(codes, labels)
-    stored = np.full(len(codes), -1, np.int32) if labels is None else labels
+    stored_labels = np.full(len(codes), -1, np.int32) if labels is None else labels
     name = with_sampler_suffix("samples", options.sampler)
-    still, arrays = workdir / f"{name}.png", workdir / f"{name}.npz"
-    write_npz_atomic(arrays, images=images, labels=stored, codes=codes)
-    if needs_label:
-        picture = plotting.style_grid(images.reshape(rows, classes, *images.shape[1:]))
+    picture_path, arrays_path = workdir / f"{name}.png", workdir / f"{name}.npz"
+    write_npz_atomic(arrays_path, images=images, labels=stored_labels, codes=codes)
+    if is_conditional:
+        picture = plotting.style_grid(images.reshape(rows, num_labels, *images.shape[1:]))
     else:
         picture = plotting.tile_images(images, min(count, COLUMNS))
-    plotting.write_png(still, picture)
-    print(f"wrote {still} and {arrays} ({len(images)} images)")
-    return still
+    plotting.write_png(picture_path, picture)
+    print(f"wrote {picture_path} and {arrays_path} ({len(images)} images)")
+    return picture_path
 
 
-def with_sampler_suffix(what: str, sampler: str) -> str:
-    """What a sampler other than the prior has drawn bears its name: `samples_mixture`."""
-    return what if sampler == samplers.PRIOR else f"{what}_{sampler}"
+def with_sampler_suffix(name: str, sampler: str) -> str:
+    """Returns a file name that ends in the sampler's name, such as `samples_mixture`, unless it is the prior."""
+    return name if sampler == samplers.PRIOR else f"{name}_{sampler}"
 
 
 def get_sampler(trained: TrainedModel, config, workdir: Path, name: str) -> samplers.LatentSampler | None:
-    """The sampler of that name, fitted to the run's training images or found in its workdir; None for the prior."""
+    """Returns the sampler of that name, loaded or fitted to the training images; None for the prior."""
     if name == samplers.PRIOR:
         return None
     return samplers.load_or_fit_sampler(trained, load_training_dataset(trained, config).train, name, workdir)
 
 
 def load_training_dataset(trained: TrainedModel, config) -> Dataset:
-    """The data set that the model was trained on, from where the command line says that it lies."""
+    """Loads the data set that the model was trained on, from the place that the command line gives."""
     data = ConfigDict(trained.config["data"])
     data.path = config.data.path or data.path
     data.download, data.memory_budget_mib = config.data.download, config.data.memory_budget_mib

@@ -1,6 +1,6 @@
-"""What the command line shows of a trained model's codes: paths, traversals, walks, reconstructions, attributes.
+"""The modes that show a trained model's latent space: paths, traversals, walks, reconstructions and attributes.
 
-Each mode writes its pictures into the workdir and says which.
+Each mode writes its pictures into the workdir and prints their paths.
 """
 
 from collections.abc import Callable, Mapping
@@ -33,17 +33,18 @@ from jaxgen.models.base import LatentVariableModel
 from jaxgen.types import Split
 
 FRAME_MS = 80
-RECONSTRUCTED, WALKS, ANCHORS, BETWEEN = 40, 8, 5, 11
-SHOWN_FRAMES = 12  # of a walk, in its still picture
-STRENGTHS = (-1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0)  # of an attribute's direction
-MOST_ATTRIBUTES = 16
+NUM_RECONSTRUCTIONS, NUM_WALKS = 40, 8
+ANCHORS, BETWEEN = 5, 11  # sampled codes of a walk, and codes between two of them
+STILL_FRAMES = 12  # frames of a walk in its still picture
+STRENGTHS = (-1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0)  # multiples of an attribute's direction
+MAX_ATTRIBUTES = 16
 PATHS = ("linear", "spherical")
 
 Paths = Mapping[str, Float[np.ndarray, "N S H W C"]]
 
 
 class LoadedRun(NamedTuple):
-    """A run with the data that it was trained on."""
+    """A trained model with the data set that it was trained on."""
 
     trained: TrainedModel
     dataset: Dataset
@@ -52,7 +53,7 @@ class LoadedRun(NamedTuple):
 
 
 def load_run(config, workdir: str | Path) -> LoadedRun:
-    """The run's model and data. `config` says where the data lie, and which split is held out."""
+    """Loads the run's model and data set; `config` gives the place of the data and the held-out split."""
     validate_config(config)
     trained = load_run_model(config, workdir)
     dataset = load_training_dataset(trained, config)
@@ -60,117 +61,161 @@ def load_run(config, workdir: str | Path) -> LoadedRun:
 
 
 def interpolate(config, workdir: str | Path, options: ModeOptions = DEFAULTS) -> list[Path]:
-    """Seven images between each of eight pairs, on the straight line and on the sphere, and a moving one of them.
+    """Decodes the linear and the spherical path between pairs of codes, and animates one of the two.
 
-    The pairs are of images; of drawn codes, where images have none.
+    The codes are those of image pairs, or samples of the prior if the model has no encoder.
+
+    Args:
+      config: the recipe's config.
+      workdir: folder of the run, where the files are written.
+      options: the user's own images, the number of pairs, and which path is animated.
+
+    Returns:
+      The paths of the pictures.
     """
-    this = _with_code(config, workdir, "interpolate")
-    between = _between_images if this.model.model.has_encoder else _between_draws
-    decoded, rows = between(this, options)
-    written = [_png(this, f"interpolate_{name}", rows(each)) for name, each in decoded.items()]
-    moving = decoded["spherical" if options.spherical else "linear"]
-    return _said([*written, _gif(this, "interpolate", moving.swapaxes(0, 1))])
+    run = _load_latent_run(config, workdir, "interpolate")
+    decode_paths = _interpolate_images if run.trained.model.has_encoder else _interpolate_samples
+    decoded, make_grid = decode_paths(run, options)
+    written = [_write_png(run, f"interpolate_{name}", make_grid(images)) for name, images in decoded.items()]
+    animated = decoded["spherical" if options.spherical else "linear"]
+    return _print_written([*written, _write_gif(run, "interpolate", animated.swapaxes(0, 1))])
 
 
-def _between_images(this: LoadedRun, options: ModeOptions) -> tuple[Paths, Callable]:
-    first, second = _pairs(this, options)
+def _interpolate_images(run: LoadedRun, options: ModeOptions) -> tuple[Paths, Callable]:
+    first, second = _select_pairs(run, options)
     decoded = {
-        name: latent_figures.decode_interpolations(this.model, first, second, name == "spherical") for name in PATHS
+        name: latent_figures.decode_interpolations(run.trained, first, second, name == "spherical") for name in PATHS
     }
     return decoded, partial(latent_figures.interpolation_grid, first, second)
 
 
-def _between_draws(this: LoadedRun, options: ModeOptions) -> tuple[Paths, Callable]:
+def _interpolate_samples(run: LoadedRun, options: ModeOptions) -> tuple[Paths, Callable]:
     if options.images:
         raise ValueError(
-            f"images={options.images} have no codes: {type(this.model.model).__name__} encodes no images; leave "
-            "--images out for paths between drawn codes"
+            f"images={options.images} cannot be encoded: {type(run.trained.model).__name__} has no encoder; leave "
+            "--images out for paths between sampled codes"
         )
     count = options.count or latent_figures.PAIRS
     decoded = {
-        name: latent_figures.decode_prior_interpolations(this.model, count, name == "spherical") for name in PATHS
+        name: latent_figures.decode_prior_interpolations(run.trained, count, name == "spherical") for name in PATHS
     }
     return decoded, latent_figures.prior_interpolation_grid
 
 
 def traverse(config, workdir: str | Path, options: ModeOptions = DEFAULTS) -> list[Path]:
-    """One image's code with one dimension at a time moved, a row each."""
-    this = _with_encoder(config, workdir, "traverse")
-    (image, *_), labels = _images(this, options, 1)
+    """Decodes one image's code with one latent dimension varied at a time, a row per dimension.
+
+    Args:
+      config: the recipe's config.
+      workdir: folder of the run, where the files are written.
+      options: the user's own images, of which the first is used, and the number of dimensions.
+
+    Returns:
+      The paths of the pictures.
+    """
+    run = _load_encoder_run(config, workdir, "traverse")
+    (image, *_), labels = _select_images(run, options, 1)
     label = None if labels is None else labels[:1]
-    dims = latent_figures.highest_variance_dims(this.model, this.held_out, options.count or latent_figures.MOST_DIMS)
-    stride = latent_figures.traversal_scale(this.model, this.held_out)
-    decoded = this.model.traverse(image, latent_figures.STEPS, dims, std=stride, label=label)
-    still = _png(this, "traverse", latent_figures.traversal_grid(image, decoded, dims))
-    return _said([still, _gif(this, "traverse", decoded.swapaxes(0, 1))])
+    dims = latent_figures.highest_variance_dims(run.trained, run.held_out, options.count or latent_figures.MOST_DIMS)
+    scale = latent_figures.traversal_scale(run.trained, run.held_out)
+    decoded = run.trained.traverse(image, latent_figures.STEPS, dims, std=scale, label=label)
+    still = _write_png(run, "traverse", latent_figures.traversal_grid(image, decoded, dims))
+    return _print_written([still, _write_gif(run, "traverse", decoded.swapaxes(0, 1))])
 
 
 def latent_walk(config, workdir: str | Path, options: ModeOptions = DEFAULTS) -> list[Path]:
-    """Closed walks through codes of the prior or of a sampler: one under every label where one is needed, else eight.
+    """Decodes closed paths through sampled codes: one path per label for conditional models, otherwise eight.
 
-    Without a fitted sampler the data set need not be at hand.
+    The data set is loaded only to fit a sampler.
+
+    Args:
+      config: the recipe's config.
+      workdir: folder of the run, where the files are written.
+      options: the sampler, and the number of codes that a path passes through.
+
+    Returns:
+      The paths of the pictures.
     """
     trained, workdir = load_run_model(config, workdir), Path(workdir)
-    _check_code(trained, "latent_walk")
+    _require_latent(trained, "latent_walk")
     sampler, anchors = get_sampler(trained, config, workdir, options.sampler), options.count or ANCHORS
     if trained.model.is_conditional:
         labels, seeds = range(trained.model.num_conditions), [config.seed] * trained.model.num_conditions
     else:
-        labels, seeds = [None] * WALKS, range(config.seed, config.seed + WALKS)
+        labels, seeds = [None] * NUM_WALKS, range(config.seed, config.seed + NUM_WALKS)
     walks = np.stack(
         [trained.latent_walk(anchors, BETWEEN, label, seed, sampler) for label, seed in zip(labels, seeds, strict=True)]
     )
-    shown = walks[:, np.linspace(0, walks.shape[1], SHOWN_FRAMES, endpoint=False).astype(int)]
+    still_frames = walks[:, np.linspace(0, walks.shape[1], STILL_FRAMES, endpoint=False).astype(int)]
     name = with_sampler_suffix("latent_walk", options.sampler)
-    still, moving = workdir / f"{name}.png", workdir / f"{name}.gif"
+    still, animation = workdir / f"{name}.png", workdir / f"{name}.gif"
     marks = [str(label) for label in labels] if trained.model.is_conditional else None
-    plotting.write_png(still, plotting.labeled_grid(shown, marks=marks))
-    plotting.write_gif(moving, [_tiled(frame) for frame in walks.swapaxes(0, 1)], FRAME_MS)
-    return _said([still, moving])
+    plotting.write_png(still, plotting.labeled_grid(still_frames, marks=marks))
+    plotting.write_gif(animation, [_tile_frame(frame) for frame in walks.swapaxes(0, 1)], FRAME_MS)
+    return _print_written([still, animation])
 
 
 def reconstruct(config, workdir: str | Path, options: ModeOptions = DEFAULTS) -> list[Path]:
-    """Images above what the decoder makes of their codes; `reconstruct.npz` holds both, and the codes."""
-    this = _with_encoder(config, workdir, "reconstruct")
-    images, labels = _images(this, options, options.count or (None if options.images else RECONSTRUCTED))
-    arrays = {"images": images, "reconstructions": this.model.reconstruct(images, labels)}
-    arrays["codes"] = this.model.encode_mean(images, labels)
-    still = _png(this, "reconstruct", plotting.reconstruction_pairs(images, arrays["reconstructions"]))
-    write_npz_atomic(this.workdir / "reconstruct.npz", **arrays)
-    return _said([still, this.workdir / "reconstruct.npz"])
+    """Encodes and decodes images; `reconstruct.npz` holds the images, their reconstructions and their codes.
+
+    Args:
+      config: the recipe's config.
+      workdir: folder of the run, where the files are written.
+      options: the user's own images, and the number of images.
+
+    Returns:
+      The paths of the files.
+    """
+    run = _load_encoder_run(config, workdir, "reconstruct")
+    images, labels = _select_images(run, options, options.count or (None if options.images else NUM_RECONSTRUCTIONS))
+    arrays = {"images": images, "reconstructions": run.trained.reconstruct(images, labels)}
+    arrays["codes"] = run.trained.encode_mean(images, labels)
+    still = _write_png(run, "reconstruct", plotting.reconstruction_pairs(images, arrays["reconstructions"]))
+    write_npz_atomic(run.workdir / "reconstruct.npz", **arrays)
+    return _print_written([still, run.workdir / "reconstruct.npz"])
 
 
 def attributes(config, workdir: str | Path, options: ModeOptions = DEFAULTS) -> list[Path]:
-    """A row for each class: an image of another class moved from the mean code of the others to that of the class.
+    """Moves images towards each class, along the difference of the mean codes of that class and of all others.
+
+    Args:
+      config: the recipe's config.
+      workdir: folder of the run, where the file is written.
+      options: not used.
+
+    Returns:
+      The path of the picture, which has a row per class.
 
     Raises:
-      ValueError: the data set has no two classes whose means could differ, or the codes are without the class.
+      ValueError: the data set has fewer than two classes, or the model is conditional, so that its codes do not
+        contain the class.
     """
     del options
-    this = _with_encoder(config, workdir, "attributes")
-    if this.model.model.is_conditional:
+    run = _load_encoder_run(config, workdir, "attributes")
+    if run.trained.model.is_conditional:
         raise ValueError(
-            f"attributes are directions between classes, and the codes of {type(this.model.model).__name__} are "
-            "without the class, which stands beside them; --mode=sample draws every class"
+            f"--mode=attributes moves codes between classes, but {type(run.trained.model).__name__} is conditional: "
+            "its codes do not contain the class; try --mode=sample, which samples every class"
         )
-    classes = np.unique(this.dataset.train.label[this.dataset.train.label >= 0])
+    classes = np.unique(run.dataset.train.label[run.dataset.train.label >= 0])
     if len(classes) < 2:
         raise ValueError(
-            f"attributes are directions between classes; {this.dataset.name} has {len(classes)}, must have at least 2"
+            f"--mode=attributes moves codes between classes; {run.dataset.name} must have at least 2 labeled classes; "
+            f"got {len(classes)}"
         )
-    known = Split(*(array[:MAX_CODES] for array in this.dataset.train))
-    images, labels = latent_figures.select_examples(this.model, known, slice(None))
+    known = Split(*(array[:MAX_CODES] for array in run.dataset.train))
+    images, labels = latent_figures.select_examples(run.trained, known, slice(None))
     rows = []
-    for number, label in enumerate(classes[:MOST_ATTRIBUTES]):
-        others = np.flatnonzero(this.held_out.label != label)
-        start = latent_figures.select_examples(this.model, this.held_out, others[[number % len(others)]])
-        direction = this.model.attribute_vector(images, known.label == label, labels)
-        moved = this.model.apply_direction(start.images, direction, STRENGTHS, start.labels)
+    for number, label in enumerate(classes[:MAX_ATTRIBUTES]):
+        others = np.flatnonzero(run.held_out.label != label)
+        start = latent_figures.select_examples(run.trained, run.held_out, others[[number % len(others)]])
+        direction = run.trained.attribute_vector(images, known.label == label, labels)
+        moved = run.trained.apply_direction(start.images, direction, STRENGTHS, start.labels)
         rows.append(np.concatenate([start.images, moved[0]]))
     headings = ["image", *(f"{strength:+g}" if strength else "code" for strength in STRENGTHS)]
-    names = [f"to {this.dataset.class_name(label)}" for label in classes[:MOST_ATTRIBUTES]]
+    names = [f"to {run.dataset.class_name(label)}" for label in classes[:MAX_ATTRIBUTES]]
     picture = plotting.labeled_grid(np.stack(rows), headings, names)
-    return _said([_png(this, "attributes", picture)])
+    return _print_written([_write_png(run, "attributes", picture)])
 
 
 MODES: dict[str, Callable] = {
@@ -183,74 +228,76 @@ MODES: dict[str, Callable] = {
 }
 
 
-def _with_code(config, workdir: str | Path, mode: str) -> LoadedRun:
-    this = load_run(config, workdir)
-    _check_code(this.model, mode)
-    return this
+def _load_latent_run(config, workdir: str | Path, mode: str) -> LoadedRun:
+    run = load_run(config, workdir)
+    _require_latent(run.trained, mode)
+    return run
 
 
-def _check_code(trained: TrainedModel, mode: str) -> None:
+def _require_latent(trained: TrainedModel, mode: str) -> None:
     if not isinstance(trained.model, LatentVariableModel):
-        raise ValueError(f"{type(trained.model).__name__} has no code, which --mode={mode} needs")
+        raise ValueError(f"--mode={mode} needs latent codes, which {type(trained.model).__name__} does not have")
 
 
-def _with_encoder(config, workdir: str | Path, mode: str) -> LoadedRun:
-    this = _with_code(config, workdir, mode)
-    _check_encodes(this.model, mode)
-    return this
+def _load_encoder_run(config, workdir: str | Path, mode: str) -> LoadedRun:
+    run = _load_latent_run(config, workdir, mode)
+    _require_encoder(run.trained, mode)
+    return run
 
 
-def _check_encodes(trained: TrainedModel, mode: str) -> None:
+def _require_encoder(trained: TrainedModel, mode: str) -> None:
     if not trained.model.has_encoder:
         raise ValueError(
-            f"{type(trained.model).__name__} encodes no images, which --mode={mode} needs; choose sample, latent_walk or "
-            "interpolate"
+            f"--mode={mode} needs an encoder, which {type(trained.model).__name__} does not have; try --mode=sample, "
+            "latent_walk or interpolate"
         )
 
 
-def _images(this: LoadedRun, options: ModeOptions, count: int | None) -> LabeledImages:
-    """The first `count` of the user's own images, or of the held-out ones; None: all of the former."""
+def _select_images(run: LoadedRun, options: ModeOptions, count: int | None) -> LabeledImages:
+    """Returns the first `count` images of the user, by default of the held-out split; None means all of the user's."""
     if not options.images:
-        return latent_figures.select_examples(this.model, this.held_out, slice(count))
-    images = read_user_images(options.images, this.model.model.info.image_shape)[:count]
-    labels = this.model.resolve_labels(images)
-    if labels is None and this.model.model.is_conditional:
+        return latent_figures.select_examples(run.trained, run.held_out, slice(count))
+    images = read_user_images(options.images, run.trained.model.info.image_shape)[:count]
+    labels = run.trained.resolve_labels(images)
+    if labels is None and run.trained.model.is_conditional:
         raise ValueError(
-            f"images={options.images} have no labels, which {type(this.model.model).__name__} decodes under; "
+            f"images={options.images} have no labels, which the decoder of {type(run.trained.model).__name__} needs; "
             "leave --images out for held-out images, or use model.reconstruct(images, labels) in Python"
         )
     return LabeledImages(images, labels)
 
 
-def _pairs(this: LoadedRun, options: ModeOptions) -> tuple[LabeledImages, LabeledImages]:
-    """Pairs of held-out images, or of the user's own: the first with the second, and so on."""
+def _select_pairs(run: LoadedRun, options: ModeOptions) -> tuple[LabeledImages, LabeledImages]:
+    """Returns pairs of the user's images (the first with the second, …), by default of held-out images."""
     if not options.images:
-        return latent_figures.interpolation_pairs(this.model, this.held_out, options.count or latent_figures.PAIRS)
-    images, labels = _images(this, options, None)
+        return latent_figures.interpolation_select_pairs(
+            run.trained, run.held_out, options.count or latent_figures.PAIRS
+        )
+    images, labels = _select_images(run, options, None)
     if len(images) < 2:
-        raise ValueError(f"images={options.images} is one image; a path needs two")
+        raise ValueError(f"images={options.images} must be at least 2 images; got {len(images)}")
     first, second = (slice(start, len(images) // 2 * 2, 2) for start in (0, 1))
     return tuple(LabeledImages(images[part], None if labels is None else labels[part]) for part in (first, second))
 
 
-def _tiled(images: Float[np.ndarray, "N H W C"]) -> plotting.Picture:
-    """A frame: images in rows of four, or of five where so none stays empty."""
+def _tile_frame(images: Float[np.ndarray, "N H W C"]) -> plotting.Picture:
+    """Returns a frame: images in rows of four, or of five if that fills every row."""
     columns = 5 if len(images) % 4 and not len(images) % 5 else 4
     return plotting.tile_images(images, min(columns, len(images)))
 
 
-def _png(this: LoadedRun, name: str, picture: plotting.Picture) -> Path:
-    plotting.write_png(this.workdir / f"{name}.png", picture)
-    return this.workdir / f"{name}.png"
+def _write_png(run: LoadedRun, name: str, picture: plotting.Picture) -> Path:
+    plotting.write_png(run.workdir / f"{name}.png", picture)
+    return run.workdir / f"{name}.png"
 
 
-def _gif(this: LoadedRun, name: str, frames: Float[np.ndarray, "F N H W C"]) -> Path:
-    """Writes frames that go there and back."""
-    path = this.workdir / f"{name}.gif"
-    plotting.write_gif(path, plotting.ping_pong([_tiled(frame) for frame in frames]), 2 * FRAME_MS)
+def _write_gif(run: LoadedRun, name: str, frames: Float[np.ndarray, "F N H W C"]) -> Path:
+    """Writes an animation that runs forwards and then backwards."""
+    path = run.workdir / f"{name}.gif"
+    plotting.write_gif(path, plotting.ping_pong([_tile_frame(frame) for frame in frames]), 2 * FRAME_MS)
     return path
 
 
-def _said(written: list[Path]) -> list[Path]:
+def _print_written(written: list[Path]) -> list[Path]:
     print(f"wrote {', '.join(str(path) for path in written)}")
     return written

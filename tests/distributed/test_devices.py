@@ -11,11 +11,11 @@ import pytest
 
 from jaxgen.distributed import devices
 
-# Each against one device under jit.
+# Each case is compared with one device under jit.
 CASES = [
-    f"{schedule}/{how}"
-    for schedule in ("alternating", "simultaneous")
-    for how in (
+    f"{update_order}/{parallel}"
+    for update_order in ("alternating", "simultaneous")
+    for parallel in (
         *("jit/2", "jit/8", "jit/8 streamed", "pmap/1", "pmap/2", "pmap/8", "pmap/8 streamed"),
         *("gan,jit/8", "gan,pmap/1", "gan,pmap/8"),
     )
@@ -24,7 +24,7 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def differences(repository):
-    """What tests/parallel_steps.py finds on 8 simulated devices."""
+    """The output of parallel_steps.py on 8 simulated devices."""
     run = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("parallel_steps.py"))],
         env={
@@ -46,37 +46,37 @@ def differences(repository):
 @pytest.mark.parametrize("case", CASES)
 def test_many_devices_take_the_steps_of_one(differences, case):
     assert differences[f"moved/{case.rpartition('/')[0]}"] > 1e-3
-    # Float rounding. Batch normalisation by shares takes what a batch has in common away only nearly.
+    # Float rounding. Batch normalization under pmap sums over devices, which removes a batch's mean less exactly.
     assert differences[case] < (5e-5 if "gan,pmap" in case else 2e-6)
 
 
-def test_a_batch_that_the_devices_do_not_divide_is_refused_with_the_nearest_that_they_do():
+def test_a_batch_that_the_devices_do_not_divide_is_refused_with_the_nearest_one_that_they_divide():
     mesh = devices.data_mesh(jax.devices()[:1] * 8)
     with pytest.raises(ValueError, match=r"batch_size=100 must be divisible by 8 devices; try --config.batch_size=96"):
         devices.validate_parallelism(100, "jit", mesh)
 
 
-def test_an_unknown_way_to_parallelise_is_named():
+def test_an_unknown_parallel_mode_is_named():
     with pytest.raises(ValueError, match='parallel="pmpa" is unknown; choose "jit" or "pmap"'):
         devices.validate_parallelism(8, "pmpa", devices.data_mesh(jax.devices()[:1]))
 
 
-def test_splitting_over_devices_keeps_the_order_that_jit_would_split_in():
+def test_splitting_over_devices_keeps_the_order_of_jit():
     index = np.arange(2 * 6).reshape(2, 6)
     split = devices.reshape_for_pmap(index, 3)
     assert split.shape == (3, 2, 2)
     np.testing.assert_array_equal(split[1], [[2, 3], [8, 9]])
 
 
-def test_simulated_devices_get_a_thread_pool_that_does_not_deadlock(monkeypatch):
+def test_simulated_devices_get_a_thread_pool_that_does_not_deadlock(monkeypatch, tmp_path):
     monkeypatch.delenv("PJRT_NPROC", raising=False)
     monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
-    devices.configure_jax()
+    devices.configure_jax(tmp_path)
     assert os.environ["PJRT_NPROC"] == "16"
 
 
-def test_a_step_copies_no_weight_that_it_reads_and_replaces():
-    """On a CPU, a copy of every weight took up to a tenth of a step's time."""
+def test_a_step_does_not_copy_the_weights_that_it_reads_and_replaces():
+    """On a CPU, copying every weight takes up to a tenth of a step's time."""
 
     def make_step(axis_name):
         del axis_name
@@ -87,7 +87,7 @@ def test_a_step_copies_no_weight_that_it_reads_and_replaces():
         def step(weights, data, index, rng):
             del data, rng
             gradient = jax.grad(loss)(weights, jax.nn.one_hot(index, 7))
-            return jax.tree.map(lambda old, slope: old - 0.1 * slope, weights, gradient), {}
+            return jax.tree.map(lambda old, gradient: old - 0.1 * gradient, weights, gradient), {}
 
         return step
 

@@ -6,11 +6,12 @@ import time
 import jax
 import numpy as np
 import pytest
-from helpers import COND_AAE, CONFIGS, REPOSITORY, SMALL, digits_tokens, launch, launch_here, read_module
+from helpers import COND_AAE, CONFIGS, REPOSITORY, SMALL, digits_preset, launch, launch_here
 from PIL import Image
 
 import jaxgen
 from jaxgen.cli import explore
+from jaxgen.cli import main as cli
 from jaxgen.config import base
 from jaxgen.config.base import base_config
 from jaxgen.data import load_dataset
@@ -109,7 +110,7 @@ def test_ctrl_c_outside_of_the_steps_gets_one_line(tmp_path, monkeypatch, capsys
         raise KeyboardInterrupt
 
     monkeypatch.setattr(loop, "train_and_evaluate", stopped)
-    assert read_module(REPOSITORY / "launch.py").act(None, tmp_path, "train", False, {}) == 130
+    assert cli.run_mode(None, tmp_path, "train", False, {}) == 130
     assert capsys.readouterr().err == "SIGINT: stopped at once; what was saved is kept, and the same command goes on\n"
 
 
@@ -143,7 +144,7 @@ def test_help_teaches_and_names_every_recipe(tmp_path):
     assert all(f"configs/{name}.py" in run.stdout for name in CONFIGS)
 
 
-SMOKE = [(name, ",".join(filter(None, (digits_tokens(name), "smoke")))) for name in CONFIGS]
+SMOKE = [(name, ",".join(filter(None, (digits_preset(name), "smoke")))) for name in CONFIGS]
 
 
 EVERY_CONFIG = [*SMOKE, ("cond_aae", "tutorial,smoke"), ("vae", "conditional,smoke")]
@@ -250,10 +251,9 @@ def test_sampling_from_a_fitted_sampler_keeps_it_and_counts_what_is_asked_for(fi
 
 
 def test_the_command_line_offers_the_samplers_and_modes_that_there_are():
-    launcher = read_module(REPOSITORY / "launch.py")
     # Neither it nor the config starts jax, and so they name them themselves.
     assert samplers.NAMES == base.SAMPLERS
-    assert set(launcher.MODES) == {"train", "evaluate", *explore.MODES}
+    assert set(cli.MODES) == {"train", "evaluate", *explore.MODES}
 
 
 PICTURES_OF_A_GAN = {
@@ -376,8 +376,7 @@ def test_a_device_without_room_ends_the_run_in_one_line(said, monkeypatch, capsy
         raise jax.errors.JaxRuntimeError(said)
 
     monkeypatch.setattr(loop, "train_and_evaluate", run)
-    launcher = read_module(REPOSITORY / "launch.py")
-    assert launcher.act(None, "run", "train", False, {}) == 1
+    assert cli.run_mode(None, "run", "train", False, {}) == 1
     error = capsys.readouterr().err
     assert error.startswith(f"error: a device's memory is full ({said.splitlines()[0]}); what was saved is kept: try")
     assert len(error.splitlines()) == 1
@@ -389,4 +388,4 @@ def test_another_fault_of_jax_keeps_its_traceback(monkeypatch):
 
     monkeypatch.setattr(loop, "train_and_evaluate", run)
     with pytest.raises(jax.errors.JaxRuntimeError, match="a bug"):
-        read_module(REPOSITORY / "launch.py").act(None, "run", "train", False, {})
+        cli.run_mode(None, "run", "train", False, {})
