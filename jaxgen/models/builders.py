@@ -56,9 +56,7 @@ def build_aae_networks(config: Any, image_shape: ImageShape, latent_size: int) -
     critic_hidden, critic_dropout = tuple(config.critic_hidden_sizes), config.critic_dropout_rate
     return {
         "encoder": MLP(hidden, latent_shape, negative_slope=config.encoder_negative_slope, **common),
-        "decoder": MLP(
-            hidden, image_shape, linear_layers=tuple(config.decoder_linear_layers), film=config.decoder_film, **common
-        ),
+        "decoder": MLP(hidden, image_shape, film=config.decoder_film, **common),
         "critic": MLP(critic_hidden, (), critic_dropout, kernel_init=config.kernel_init),
     }
 
@@ -192,8 +190,8 @@ def vaegan_layers(config: Any, image_shape: ImageShape) -> dict[str, tuple[Layer
 def conv_autoencoder_layers(width: int, image_shape: ImageShape) -> dict[str, tuple[Layer, ...]]:
     """Returns the layers of an encoder that halves the side three times and a decoder that doubles it three times.
 
-    From `width` channels next to the image to four times as many at an eighth of the side, with group normalization
-    in groups of 8 channels.
+    From `width` channels next to the image to 4 `width` at an eighth of the side, with group normalization in groups
+    of 8 channels.
 
     Raises:
       ValueError: the image is smaller than 8 pixels.

@@ -75,8 +75,9 @@ def standardize_posterior(
 def dip_vae_penalty(running: Float[Array, "Z Z"], batch: Float[Array, "Z Z"]) -> Float[Array, ""]:
     """Returns the sum of squared off-diagonal covariances (DIP-VAE-II, Kumar et al. 2018).
 
-    A batch alone says little: with fewer codes than dimensions, some always seem correlated. The value is therefore
-    that of the running covariance, and its gradient goes to the batch's covariance as if that were the running one.
+    A single batch is a poor estimate: with fewer codes than dimensions, some dimensions always seem correlated. The
+    value therefore comes from the running covariance. The gradient with respect to the running covariance goes to the
+    batch's covariance in full.
 
     Args:
       running: running mean of the covariance, this batch included.

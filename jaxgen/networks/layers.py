@@ -71,7 +71,16 @@ def apply_blur_conv_transpose(
     return _apply_transpose(BlurConvTranspose, x, context, features, size, stride, padding, extra)
 
 
-def _apply_transpose(kind, x, context, features, size, stride, padding, extra):
+def _apply_transpose(
+    module: type[ConvTranspose],
+    x: Array,
+    context: LayerContext,
+    features: int,
+    size: int,
+    stride: int,
+    padding: int,
+    extra: int,
+) -> Array:
     input_side = min(x.shape[1:3])
     if (side := (input_side - 1) * stride + size + extra - 2 * padding) < 1:
         raise ValueError(
@@ -79,7 +88,7 @@ def _apply_transpose(kind, x, context, features, size, stride, padding, extra):
             f"into {side}; choose a smaller padding"
         )
     options = {"extra": extra, "kernel_init": context.kernel_init, "use_bias": context.use_bias}
-    return apply_kernel_layer(kind(features, size, stride, padding, **options), x, context)
+    return apply_kernel_layer(module(features, size, stride, padding, **options), x, context)
 
 
 def apply_max_pool(x: Array, context: LayerContext, size: int, stride: int) -> Array:

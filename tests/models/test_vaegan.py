@@ -292,9 +292,9 @@ def test_the_aggregate_moments_are_those_of_all_devices():
 @pytest.mark.slow
 def test_every_player_updates_its_own_statistics():
     """The decoder player updates the EMA and the decoder's batch statistics, the critic those of the critic."""
-    normalised = (("conv", 8, 4, 2, 1), ("batch_norm",), ("relu",))
+    norm_layers = (("conv", 8, 4, 2, 1), ("batch_norm",), ("relu",))
     own = {"ema_decay": 0.5, "standardize_latents": False, "dip_vae_weight": 0.0}
-    model, state = started(**own, critic_layers=normalised, encoder_layers=normalised)
+    model, state = started(**own, critic_layers=norm_layers, encoder_layers=norm_layers)
     once = train_step(model, state)
     twice = train_step(model, once)
     moved = {name for name in twice.stats if not same(twice.stats[name], once.stats[name])}
@@ -305,8 +305,8 @@ def test_every_player_updates_its_own_statistics():
 
 def test_a_critic_with_batch_norm_gets_each_kind_of_image_in_its_own_batch():
     """With one joint batch the critic won, and the samples of faces collapsed."""
-    normalised = (("batch_norm",), ("leaky_relu", 0.2), ("conv", 8, 4, 2, 1), ("batch_norm",), ("leaky_relu", 0.2))
-    model, state = started(critic_layers=normalised)
+    norm_layers = (("batch_norm",), ("leaky_relu", 0.2), ("conv", 8, 4, 2, 1), ("batch_norm",), ("leaky_relu", 0.2))
+    model, state = started(critic_layers=norm_layers)
     louder = {**state.params, "decoder": jax.tree.map(lambda x: 3 * x, state.params["decoder"])}
     one, other = (
         jax.jit(model.shared_forward)(params, state.stats, BATCH, jax.random.key(1))[0]
