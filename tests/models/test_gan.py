@@ -9,6 +9,7 @@ import pytest
 from helpers import B, C, H, K, W, read_config, same, tiny_batch, tiny_model
 
 from jaxgen import models
+from jaxgen.kernels.switch import REFERENCE_VARIABLE
 from jaxgen.losses.adversarial import GAN_LOSSES
 from jaxgen.losses.regularizers import r1_penalty, wgan_gp_penalty
 from jaxgen.models.builders import build_gan_networks
@@ -70,6 +71,7 @@ def test_simultaneous_players_share_the_critics_backward_pass_and_get_the_gradie
         compiled = update.lower(state, tiny_batch(), jax.random.key(0)).compile()
         return compiled(state, tiny_batch(), jax.random.key(0)), compiled.cost_analysis()["flops"]
 
+    monkeypatch.setenv(REFERENCE_VARIABLE, "0")
     (shared, metrics), flops = step()
     monkeypatch.setattr(GAN, "shares_critic_backward", False)
     (separate, other_metrics), separate_flops = step()
