@@ -1,1 +1,1 @@
-"""TODO: jaxgen.config."""
+"""Configs: the keys of every recipe, the keys of each model family, presets, and checks of values."""

@@ -1,4 +1,4 @@
-"""Checks of a config's values: each raises a ValueError that says the rule and the way out."""
+"""Checks of config values. Each raises a ValueError that gives the value, the rule and a flag to try."""
 
 from collections.abc import Iterable
 
@@ -6,88 +6,117 @@ from jaxgen.types import DatasetSpec
 
 
 def require_choice(config, key: str, choices: Iterable[str]) -> None:
-    """Raises a ValueError where a value is none of those it can be."""
+    """Raises a ValueError unless a value is one of the choices."""
     if config[key] not in choices:
         raise ValueError(f'{key}="{config[key]}" is unknown; choose one of {", ".join(choices)}')
 
 
 def require_multiple_classes(info: DatasetSpec) -> None:
-    """Raises a ValueError where a family that tells classes apart meets a data set of one."""
+    """Raises a ValueError if a model that uses labels gets a data set with fewer than two classes."""
     if info.num_classes < 2:
         raise ValueError(
-            f"{info.name} has {info.num_classes} class, which is one class too few for a family that is told labels; "
-            "give each class a subfolder, or try a family that is told none, as configs/aae.py, vae.py or gan.py are "
-            "without the token conditional"
+            f"{info.name} must have at least 2 classes for a model that uses labels; got {info.num_classes}. "
+            "Give each class a subfolder, or try an unconditional model, such as configs/aae.py, vae.py or gan.py "
+            "without the preset conditional"
         )
 
 
 def require_layer_sizes(config, *keys: str) -> None:
-    """Raises a ValueError where a network would have a layer without a unit."""
+    """Raises a ValueError unless all layer sizes are whole numbers of at least 1."""
     for key in keys:
-        if not all(isinstance(width, int) and width >= 1 for width in config[key]):
+        if not all(isinstance(size, int) and size >= 1 for size in config[key]):
             raise ValueError(
-                f"{key}={tuple(config[key])} must be widths, whole numbers of at least 1; "
+                f"{key}={tuple(config[key])} must be layer sizes, whole numbers of at least 1; "
                 f"try --config.{key}=(1000,1000)"
             )
 
 
 def require_fraction(config, *keys: str) -> None:
-    """Raises a ValueError where a value lies outside [0, 1)."""
+    """Raises a ValueError unless the values are in [0, 1)."""
     for key in keys:
         if not 0 <= config[key] < 1:
-            raise ValueError(f"{key}={config[key]} must lie in [0, 1); try --config.{key}=0.2")
+            raise ValueError(f"{key}={config[key]} must be in [0, 1); try --config.{key}=0.2")
 
 
 def require_nonnegative(config, *keys: str) -> None:
-    """Raises a ValueError where a value is negative."""
+    """Raises a ValueError if a value is negative or NaN."""
     for key in keys:
-        if not config[key] >= 0:  # nor NaN
+        if not config[key] >= 0:
             raise ValueError(f"{key}={config[key]} must be at least 0; try --config.{key}=0")
 
 
-def validate_gan_loss(config, games: Iterable[str], *penalties: str) -> None:
-    """Raises a ValueError where a game is unknown, or is Wasserstein's and nothing keeps its critic from steepness."""
-    require_choice(config, "gan_loss", games)
+def validate_gan_loss(config, losses: Iterable[str], *penalties: str) -> None:
+    """Validates `gan_loss`. The Wasserstein loss needs a critic whose gradient is limited.
+
+    Args:
+      config: with the keys gan_loss, spectral_norm and the penalties.
+      losses: the known GAN losses.
+      *penalties: keys of weights of gradient penalties.
+
+    Raises:
+      ValueError: the loss is unknown, or it is "wasserstein" without spectral norm and without a penalty.
+    """
+    require_choice(config, "gan_loss", losses)
     if config.gan_loss == "wasserstein" and not (config.spectral_norm or any(config[key] for key in penalties)):
-        free = ", ".join(f"{key}={config[key]}" for key in (*penalties, "spectral_norm"))
+        values = ", ".join(f"{key}={config[key]}" for key in (*penalties, "spectral_norm"))
         raise ValueError(
-            f'game="wasserstein" needs a critic that is not steep: {free} leave it free; try '
-            f"--config.{penalties[0]}=1.0"
+            f'gan_loss="wasserstein" needs a limit on the gradient of the critic; got {values}. '
+            f"Try --config.{penalties[0]}=1.0"
         )
 
 
 def validate_kl(config, closed_form: bool) -> None:
-    """Raises a ValueError where the KL has no posterior or no closed form to be weighed by, or two weights."""
+    """Validates the weight of the KL divergence and the learning rate of its player, which exclude each other.
+
+    Args:
+      config: with the keys kl_weight, learning_rates.kl, gaussian_posterior and prior.
+      closed_form: whether the KL divergence from the posterior to the prior has a closed form.
+
+    Raises:
+      ValueError: the KL is used without a Gaussian posterior, without a closed form, or in both ways.
+    """
+    rate = config.learning_rates.kl
     if config.kl_weight < 0 or (config.kl_weight and not config.gaussian_posterior):
         raise ValueError(
             f"kl_weight={config.kl_weight} must be at least 0, and 0 without gaussian_posterior; "
             "try --config.kl_weight=0.0"
         )
-    if config.learning_rates.kl and (config.kl_weight or not config.gaussian_posterior):
+    if rate and (config.kl_weight or not config.gaussian_posterior):
         raise ValueError(
-            f"rates.kl={config.learning_rates.kl} makes the KL a player, which needs gaussian_posterior=True and kl_weight=0; "
-            f"here {config.gaussian_posterior} and {config.kl_weight}; "
+            f"learning_rates.kl={rate} makes the KL a player, which needs gaussian_posterior=True and kl_weight=0; "
+            f"got {config.gaussian_posterior} and {config.kl_weight}; "
             "try --config.kl_weight=0.0 or --config.learning_rates.kl=0.0"
         )
-    if (config.kl_weight or config.learning_rates.kl) and not closed_form:
+    if (config.kl_weight or rate) and not closed_form:
         raise ValueError(
             f'prior="{config.prior}" has no KL in closed form: kl_weight={config.kl_weight} and '
-            f"rates.kl={config.learning_rates.kl} must be 0; try --config.kl_weight=0.0"
+            f"learning_rates.kl={rate} must be 0; try --config.kl_weight=0.0"
         )
 
 
 def validate_label_conditioning(config, decoder_needs_label: bool) -> None:
-    """Raises a ValueError where a network would be told the label that its family does not tell it."""
-    if not decoder_needs_label and (config.decoder_film or "decoder" in config.bilinear_label_networks):
+    """Validates the keys that pass labels to the decoder and to the critic.
+
+    Args:
+      config: with the keys decoder_film, bilinear_label_networks and conditional_critic.
+      decoder_needs_label: whether the model's decoder receives a label.
+
+    Raises:
+      ValueError: a key passes a label to a network that does not receive it.
+    """
+    networks = config.bilinear_label_networks
+    if not decoder_needs_label and (config.decoder_film or "decoder" in networks):
         raise ValueError(
-            f"label_modulates_decoder={config.decoder_film} and label_products={config.bilinear_label_networks} give "
-            "the decoder a label that this family does not tell it; "
+            f"decoder_film={config.decoder_film} and bilinear_label_networks={networks} pass a label to the decoder, "
+            "which receives none in this model; "
             'try --config.decoder_film=false or --config.bilinear_label_networks=("critic",)'
         )
-    if unknown := set(config.bilinear_label_networks) - {"decoder", "critic"}:
-        raise ValueError(f'label_products names {sorted(unknown)}; choose from "decoder" and "critic"')
-    if "critic" in config.bilinear_label_networks and not config.conditional_critic:
+    if unknown := set(networks) - {"decoder", "critic"}:
         raise ValueError(
-            f"label_products={config.bilinear_label_networks} gives the critic a label that critic_sees_label=False keeps from "
-            "it; try --config.conditional_critic=true or --config.bilinear_label_networks=()"
+            f'bilinear_label_networks has unknown names {sorted(unknown)}; choose from "decoder" and "critic"'
+        )
+    if "critic" in networks and not config.conditional_critic:
+        raise ValueError(
+            f"bilinear_label_networks={networks} passes a label to the critic, which receives none with "
+            "conditional_critic=False; try --config.conditional_critic=true or --config.bilinear_label_networks=()"
         )

@@ -1,4 +1,4 @@
-"""TODO: jaxgen.config.presets."""
+"""Presets: the words after `--config=FILE:`, which choose a data set or change several keys of a recipe at once."""
 
 from collections.abc import Callable
 
@@ -15,34 +15,41 @@ DATASETS = {
 }
 
 
-def apply_presets(config: ConfigDict, tokens: str, presets: dict[str, Callable[[ConfigDict], None]]) -> ConfigDict:
-    """Applies comma-separated presets: a data set's name, or one of the recipe's own. Data sets come first.
+def apply_presets(config: ConfigDict, presets: str, available: dict[str, Callable[[ConfigDict], None]]) -> ConfigDict:
+    """Applies presets to a config in place: data sets first, then the recipe's own presets in the recipe's order.
+
+    Args:
+      config: the recipe's config.
+      presets: names separated by commas.
+      available: the recipe's own presets, by name; each changes a config in place.
+
+    Returns:
+      The config.
 
     Raises:
-      ValueError: a token is unknown, or two are of data sets.
+      ValueError: a name is unknown, or two names are data sets.
     """
-    chosen = [token for token in tokens.split(",") if token]
-    if len(sets := [token for token in chosen if token in DATASETS]) > 1:
-        raise ValueError(f"the tokens {' and '.join(sets)} are two data sets; give one")
-    for token in chosen:
-        if token not in DATASETS and token not in presets:
-            choices = DATASETS | presets
+    chosen = [name for name in presets.split(",") if name]
+    if len(datasets := [name for name in chosen if name in DATASETS]) > 1:
+        raise ValueError(f"the presets {' and '.join(datasets)} are both data sets; choose one")
+    for name in chosen:
+        if name not in DATASETS and name not in available:
+            choices = DATASETS | available
             raise ValueError(
-                f'token "{token}" is unknown{suggest(token, choices)}; choose from {", ".join(choices)}, '
+                f'preset "{name}" is unknown{suggest(name, choices)}; choose from {", ".join(choices)}, '
                 "or any TFDS set by --config.data.source=tfds --config.data.name=NAME"
             )
-    for token in chosen:
-        if token in DATASETS:
-            config.data.update(DATASETS[token])
-            config.evaluation.classifier_steps = 1000 if token == "digits" else 3000
-    for name, preset in presets.items():  # in the recipe's order, whatever the order they are asked in
+    for name in datasets:
+        config.data.update(DATASETS[name])
+        config.evaluation.classifier_steps = 1000 if name == "digits" else 3000
+    for name, preset in available.items():
         if name in chosen:
             preset(config)
     return config
 
 
 def smoke_test(config: ConfigDict) -> None:
-    """Seconds on a CPU: proves that every part runs, says nothing about quality."""
+    """Shortens a run to seconds on a CPU, which tests that every part works but gives no useful model."""
     config.steps, config.log_every = 20, 10
     config.eval_every = config.checkpoint_every = 10
     config.evaluation.update(

@@ -22,17 +22,17 @@ def keep_labels(data: Split, count: int, num_classes: int, seed: int) -> Split:
         return data
     if count > len(data.label):
         raise ValueError(
-            f"labels={count} must be at most {len(data.label)}, the training images; try --config.num_labeled=-1"
+            f"num_labeled={count} must be at most {len(data.label)}, the training images; try --config.num_labeled=-1"
         )
     if 0 < count < num_classes:
-        raise ValueError(f"labels={count} leaves a class without one; try --config.num_labeled={num_classes}")
+        raise ValueError(f"num_labeled={count} must be at least {num_classes}, one per class; try --config.num_labeled={num_classes}")
     label, order = np.full_like(data.label, -1), epoch_permutation(seed, LABELS_DRAW, len(data.label))
     for k in range(num_classes):
         wanted = count // num_classes + (k < count % num_classes)
         kept = order[data.label[order] == k][:wanted]
         if len(kept) < wanted:
             raise ValueError(
-                f"labels={count} asks for {wanted} images of class {k}, which has {len(kept)}; "
+                f"num_labeled={count} needs {wanted} labeled images of class {k}; got {len(kept)}; "
                 f"try --config.num_labeled={len(kept) * num_classes}"
             )
         label[kept] = k

@@ -505,7 +505,7 @@ def test_images_in_colour_are_not_tinted(tmp_path):
     ("name", "tokens"), [("cond_aae", ""), ("cond_aae", "tutorial"), ("semi_aae", ""), ("aae", "mixture,labelled")]
 )
 def test_a_family_that_is_told_labels_refuses_a_single_class(name, tokens):
-    with pytest.raises(ValueError, match="faces has 1 class, which is one class too few") as caught:
+    with pytest.raises(ValueError, match="faces must have at least 2 classes for a model that uses labels; got 1") as caught:
         models.build_model(read_config(name, tokens), DatasetSpec("faces", (H, W, 3), 1))
     assert "\n" not in str(caught.value)
 

@@ -70,7 +70,7 @@ def test_a_resumed_run_sees_the_same_labelled_examples(data):
 
 
 @pytest.mark.parametrize(
-    ("labels", "every", "message"), [(-2, 0, "labels=-2 must be"), (9, -1, "labelled_every=-1"), (0, 2, "leaves none")]
+    ("labels", "every", "message"), [(-2, 0, "num_labeled=-2 must be"), (9, -1, "labeled_every_n=-1"), (0, 2, "but num_labeled=0")]
 )
 def test_counts_of_labels_that_cannot_be_are_refused(labels, every, message):
     config = read_config("aae")

@@ -187,10 +187,10 @@ def test_without_labels_a_priors_pieces_belong_to_no_class():
         ({"prior": "uniform", "gaussian_posterior": True, "kl_weight": 1.0}, "has no KL in closed form"),
         (
             {"bilinear_label_networks": ("critic",)},
-            "gives the critic a label that critic_sees_label=False keeps from it; try",
+            "passes a label to the critic, which receives none with conditional_critic=False; try",
         ),
         ({"log_sigmoid_eps": -1.0}, "log_eps=-1.0 must be at least 0"),
-        ({"bilinear_label_networks": ("decoder",)}, "a label that this family does not tell it"),
+        ({"bilinear_label_networks": ("decoder",)}, "pass a label to the decoder, which receives none in this model"),
     ],
 )
 def test_a_prior_or_a_label_that_does_not_fit_is_refused(changes, message):

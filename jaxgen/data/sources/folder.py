@@ -90,7 +90,7 @@ def validate_folder_config(config) -> None:
             raise ValueError(f"data.{key}={config[key]!r} must be one of {', '.join(map(str, choices))}{near}")
     if not 0 < config.holdout_fraction < 0.5:
         raise ValueError(
-            f"data.held_out={config.holdout_fraction} must lie between 0 and .5, as validation and test take as much each; "
+            f"data.holdout_fraction={config.holdout_fraction} must be between 0 and 0.5, for validation and again for test; "
             "try --config.data.holdout_fraction=0.1"
         )
 
