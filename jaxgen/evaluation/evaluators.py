@@ -1,4 +1,4 @@
-"""Measures of a model, by the names that an algorithm lists in `evaluations`."""
+"""Evaluators: functions (trained, dataset, config) -> metrics, by the names that models list in `evaluators`."""
 
 import math
 from collections.abc import Callable
@@ -25,21 +25,27 @@ from jaxgen.metrics.style_content import LabeledCodes
 from jaxgen.models import GenerativeModel
 from jaxgen.types import Batch, EvaluationMetrics, Metrics, Split
 
-MAX_VALIDATION_SAMPLES = 2000  # images drawn, at most, to be measured as training goes on
-MAX_MMD_SAMPLES = 2000  # the kernel distance takes time and memory quadratic in this
+MAX_VALIDATION_SAMPLES = 2000  # generated images per evaluation during training
+MAX_MMD_SAMPLES = 2000  # time and memory of the kernel distance are quadratic in this number
 
 
 def evaluate_model(trained: TrainedModel, dataset: Dataset, config) -> EvaluationMetrics:
-    """All measures that the model's family lists, on the split `config.evaluation.split`; the test split: use once."""
+    """Returns the metrics of all evaluators of the model on `config.evaluation.split`.
+
+    The test split is for one evaluation at the end; choices are made on the validation split.
+    """
     metrics = {}
     for name in trained.model.evaluators:
         metrics |= EVALUATORS[name](trained, dataset, config)
     return metrics
 
 
-def evaluate_validation(trained: TrainedModel, dataset: Dataset, config, measures: Callable) -> dict[str, float]:
-    """What is measured on the validation split as training goes on: of each example, and what the family watches."""
-    metrics = mean_metrics(measures, trained.params, trained.stats, dataset.validation)
+def evaluate_validation(trained: TrainedModel, dataset: Dataset, config, metric_sums: Callable) -> dict[str, float]:
+    """Returns the metrics on the validation split during training.
+
+    They are the means of the per-example metrics, and the scalars of the `validation_evaluators` of the model.
+    """
+    metrics = mean_metrics(metric_sums, trained.params, trained.stats, dataset.validation)
     options = {"split": "validation", "samplers": ("prior",)}
     options["num_samples"] = min(config.evaluation.num_samples, MAX_VALIDATION_SAMPLES)
     config = ConfigDict({**config, "evaluation": {**config.evaluation, **options}})
@@ -49,164 +55,175 @@ def evaluate_validation(trained: TrainedModel, dataset: Dataset, config, measure
 
 
 def evaluation_split(dataset: Dataset, config) -> Split:
-    """The split that a run is judged by: "test", or "validation" while recipes are being chosen."""
+    """Returns the split that a run is evaluated on: "test", or "validation" to choose a recipe."""
     return getattr(dataset, config.evaluation.split)
 
 
 def validate_evaluation(config, model: GenerativeModel, dataset: Dataset) -> None:
-    """Refuses what could not be measured, before anything is compiled.
+    """Checks before compilation that every metric can be computed.
 
     Raises:
-      ValueError: the family does not measure `best_metric` per example; or a split that drawn images are compared with
-        has too few to have as many neighbours as precision and recall look at.
+      ValueError: the model does not compute `best_metric`, or a split has too few images for precision and recall.
     """
-    for split, measured in (("validation", model.validation_evaluators), (config.evaluation.split, model.evaluators)):
+    for split, names in (("validation", model.validation_evaluators), (config.evaluation.split, model.evaluators)):
         images = len(getattr(dataset, split).label)
-        if images <= NUM_NEIGHBORS and "sample_quality" in measured:
-            enough = math.ceil((NUM_NEIGHBORS + 1) / config.data.holdout_fraction)
+        if images <= NUM_NEIGHBORS and "sample_quality" in names:
+            sufficient = math.ceil((NUM_NEIGHBORS + 1) / config.data.holdout_fraction)
             raise ValueError(
-                f"{dataset.name} has {images} images in its {split} split, and what is measured of drawn images takes "
-                f"{NUM_NEIGHBORS + 1} at the least; give more: a folder of {enough} has as many"
+                f"the {split} split of {dataset.name} has {images} images; precision and recall need at least "
+                f"{NUM_NEIGHBORS + 1}. Use a folder of at least {sufficient} images"
             )
     state = jax.eval_shape(model.init, jax.random.key(0))
-    image, one = model.example_image(), jnp.zeros(1, jnp.int32)
-    batch = Batch(image, one, jnp.ones(1))
-    measures = jax.eval_shape(model.per_example_metrics, state.params, state.stats, batch, jax.random.key(0))
-    known = {*measures, *(quality.CHECKPOINT_METRICS if "sample_quality" in model.validation_evaluators else ())}
+    batch = Batch(model.example_image(), jnp.zeros(1, jnp.int32), jnp.ones(1))
+    metrics = jax.eval_shape(model.per_example_metrics, state.params, state.stats, batch, jax.random.key(0))
+    known = {*metrics, *(quality.CHECKPOINT_METRICS if "sample_quality" in model.validation_evaluators else ())}
     if config.best_metric not in known:
         known = ", ".join(sorted(known))
-        raise ValueError(f'best_metric="{config.best_metric}" is not measured; choose one of {known}')
+        raise ValueError(f'best_metric="{config.best_metric}" is not computed; choose one of {known}')
 
 
 def compile_metric_sums(model: GenerativeModel) -> Callable[[dict, dict, Batch, int], Metrics]:
-    """Compiles `(params, stats, batch, number) -> sums over the batch's real examples` of what the family measures.
+    """Compiles `(params, stats, batch, number) -> sums of the per-example metrics over the real examples of a batch`.
 
-    What it draws is told by the batch's number.
+    The random numbers depend on the number of the batch.
     """
 
     @jax.jit
-    def sums(params, stats, batch, number):
+    def metric_sums(params, stats, batch, number):
         rng = jax.random.fold_in(jax.random.key(0), number)
-        measures = model.per_example_metrics(params, stats, batch, rng)
-        return {name: (value * batch.mask).sum() for name, value in measures.items()}
+        metrics = model.per_example_metrics(params, stats, batch, rng)
+        return {name: (value * batch.mask).sum() for name, value in metrics.items()}
 
-    return sums
+    return metric_sums
 
 
-def mean_metrics(sums: Callable, params, stats, data: Split, batch_size: int = 500) -> dict[str, float]:
-    """The mean over a split of what a family measures per example; every example counts once."""
+def mean_metrics(metric_sums: Callable, params, stats, data: Split, batch_size: int = 500) -> dict[str, float]:
+    """Returns the mean of the per-example metrics over a split; every example counts once."""
     total: dict[str, float] = {}
     for number, batch in enumerate(padded_batches(data, batch_size)):
-        for name, value in jax.device_get(sums(params, stats, batch, number)).items():
+        for name, value in jax.device_get(metric_sums(params, stats, batch, number)).items():
             total[name] = total.get(name, 0.0) + float(value)
     return {name: value / len(data.image) for name, value in total.items()}
 
 
 def selected_metrics(trained: TrainedModel, dataset: Dataset, config, names: tuple[str, ...]) -> dict[str, float]:
-    """Those of the measures of each example that the family has, mean over the split."""
-    measures = mean_metrics(
+    """Returns the means over the split of the named per-example metrics, as far as the model computes them."""
+    metrics = mean_metrics(
         compile_metric_sums(trained.model), trained.params, trained.stats, evaluation_split(dataset, config)
     )
-    return {name: measures[name] for name in names if name in measures}
+    return {name: metrics[name] for name in names if name in metrics}
 
 
 def likelihood(trained: TrainedModel, dataset: Dataset, config) -> dict[str, float]:
-    """Bounds on the likelihood, nats per image: `nll` by importance weights, `elbo` and its two parts; `active_units`.
+    """Returns `nll`, `elbo`, the ELBO terms `kl` and `distortion` in nats per image, and `active_units`.
 
-    `nll` is minus the importance-weighted bound of `config.evaluation.importance_samples` draws.
+    `nll` is the negative importance-weighted bound with `config.evaluation.importance_samples` samples.
     """
     data, model = evaluation_split(dataset, config), trained.model
     batches, draws = padded_batches(data, IMAGES_AT_ONCE), config.evaluation.importance_samples
-    found = likelihood_bounds(model.sample_log_importance_weights, trained.params, trained.stats, batches, draws, seed=config.seed)
-    measures = mean_metrics(compile_metric_sums(model), trained.params, trained.stats, data)
-    elbo = float(found.elbo.mean())
+    bounds = likelihood_bounds(
+        model.sample_log_importance_weights, trained.params, trained.stats, batches, draws, seed=config.seed
+    )
+    metrics = mean_metrics(compile_metric_sums(model), trained.params, trained.stats, data)
+    elbo = float(bounds.elbo.mean())
     return {
-        "nll": -float(found.importance_weighted.mean()),
+        "nll": -float(bounds.importance_weighted.mean()),
         "elbo": elbo,
-        "kl": measures["kl"],
-        "distortion": -elbo - measures["kl"],
+        "kl": metrics["kl"],
+        "distortion": -elbo - metrics["kl"],
         "active_units": float(active_units(trained.encode_mean(to_float_images(data.image), data.label))),
     }
 
 
 def classification(trained: TrainedModel, dataset: Dataset, config) -> dict[str, float]:
-    """`test_error`, the share of the split's images whose class the encoder reads wrongly."""
+    """Returns `test_error`, the fraction of images that the encoder classifies wrongly."""
     data = evaluation_split(dataset, config)
     return {"test_error": float((trained.predict_category(to_float_images(data.image)) != data.label).mean())}
 
 
 def clustering(trained: TrainedModel, dataset: Dataset, config) -> dict[str, float]:
-    """`cluster_error` of the split, each cluster standing for its commonest class on the validation split."""
-    data, validation, heads = evaluation_split(dataset, config), dataset.validation, trained.model.num_conditions
+    """Returns `cluster_error` and `clusters_used`.
+
+    Each cluster is assigned its most frequent class on the validation split.
+    """
+    data, validation, num_clusters = evaluation_split(dataset, config), dataset.validation, trained.model.num_conditions
     classes = majority_class_per_cluster(
-        trained.predict_category(to_float_images(validation.image)), validation.label, heads
+        trained.predict_category(to_float_images(validation.image)), validation.label, num_clusters
     )
-    found = trained.predict_category(to_float_images(data.image))
+    cluster = trained.predict_category(to_float_images(data.image))
     return {
-        "cluster_error": clustering_error(found, data.label, classes),
-        "clusters_used": float(len(np.unique(found))),
+        "cluster_error": clustering_error(cluster, data.label, classes),
+        "clusters_used": float(len(np.unique(cluster))),
     }
 
 
 def style_content_separation(trained: TrainedModel, dataset: Dataset, config) -> dict[str, float]:
-    """Separation of style and content; see `jaxgen.metrics.separation`."""
+    """Returns the metrics of the separation of style and content; see `metrics.style_content`."""
     options = config.evaluation
-    judge = quality.dataset_classifier(dataset, options.classifier_steps)
+    classifier = quality.dataset_classifier(dataset, options.classifier_steps)
     data = evaluation_split(dataset, config)
-    train, others = encode_split(trained, dataset.train), encode_split(trained, data)
+    train, held_out = encode_split(trained, dataset.train), encode_split(trained, data)
     prior = trained.sample_prior(options.samples_per_class, seed=config.seed)
     return {
-        "content_accuracy": style_content.content_accuracy(prior, trained.decode, judge, dataset.num_classes),
-        "swap_accuracy": style_content.swap_accuracy(others, trained.decode, judge, dataset.num_classes),
+        "content_accuracy": style_content.content_accuracy(prior, trained.decode, classifier, dataset.num_classes),
+        "swap_accuracy": style_content.swap_accuracy(held_out, trained.decode, classifier, dataset.num_classes),
         "style_consistency": style_content.style_consistency(prior, trained.decode, dataset.num_classes),
-        "style_leakage": style_content.style_leakage(train, others, options.probe_epochs),
-        "classifier_accuracy": judge.accuracy(data),
+        "style_leakage": style_content.style_leakage(train, held_out, options.probe_epochs),
+        "classifier_accuracy": classifier.accuracy(data),
     }
 
 
 def prior_mmd(trained: TrainedModel, dataset: Dataset, config) -> dict[str, float]:
-    """Distance of the held-out codes from the prior, beside that of two prior samples, and the codes' spread."""
+    """Returns `prior_mmd` between codes and prior, its baseline, and the smallest and largest std of a code dimension.
+
+    The baseline is the distance between two prior samples. The stds are relative to the std of the prior.
+    """
     code = encode_split(trained, evaluation_split(dataset, config)).code[:MAX_MMD_SAMPLES]
     first, second = (trained.sample_prior(len(code), seed=config.seed + shift) for shift in (1, 2))
     scale = trained.model.prior.std
-    spread = code.std(axis=0) / scale
+    code_std = code.std(axis=0) / scale
     return {
         "prior_mmd": imq_mmd(code, first, scale),
         "prior_mmd_baseline": imq_mmd(second, first, scale),
-        "code_std_min": float(spread.min()),
-        "code_std_max": float(spread.max()),
+        "code_std_min": float(code_std.min()),
+        "code_std_max": float(code_std.max()),
     }
 
 
 def prior_component_accuracy(trained: TrainedModel, dataset: Dataset, config) -> dict[str, float]:
-    """The share of held-out codes that lie nearest to the piece of the prior that their class was given."""
+    """Returns the fraction of codes whose nearest prior component is the component of their class.
+
+    `prior_component_accuracy_of_prior` is the same fraction for samples of the prior: the highest value to expect.
+    """
     codes, prior = encode_split(trained, evaluation_split(dataset, config)), trained.model.prior
-    draws = prior.sample_component(jax.random.key(config.seed + 1), jnp.asarray(codes.label))
+    samples = prior.sample_component(jax.random.key(config.seed + 1), jnp.asarray(codes.label))
     return {
         "prior_component_accuracy": float((prior.nearest_component(jnp.asarray(codes.code)) == codes.label).mean()),
-        "prior_component_accuracy_of_prior": float((prior.nearest_component(draws) == codes.label).mean()),
+        "prior_component_accuracy_of_prior": float((prior.nearest_component(samples) == codes.label).mean()),
     }
 
 
 def parzen_log_likelihood(trained: TrainedModel, dataset: Dataset, config) -> dict[str, float]:
-    """Log-likelihood in nats by a Parzen window over images that are drawn from the prior; see `metrics.parzen`."""
-    drawn = trained.sample(config.evaluation.parzen_samples, seed=config.seed)
+    """Returns the log-likelihood in nats of a Parzen window over generated images; see `metrics.parzen`."""
+    generated = trained.sample(config.evaluation.parzen_samples, seed=config.seed)
     data, validation = (
         to_float_images(split.image) for split in (evaluation_split(dataset, config), dataset.validation)
     )
-    found = parzen.parzen_log_likelihood(*(images.reshape(len(images), -1) for images in (drawn, validation, data)))
-    return {"parzen_log_likelihood": found.log_likelihood, "parzen_std": found.std}
+    estimate = parzen.parzen_log_likelihood(
+        *(images.reshape(len(images), -1) for images in (generated, validation, data))
+    )
+    return {"parzen_log_likelihood": estimate.log_likelihood, "parzen_std": estimate.std}
 
 
 def colorization(trained: TrainedModel, dataset: Dataset, config) -> dict[str, float]:
-    """`color_mse` over all channels, pixels in [0, 1], beside `grayscale_baseline_mse`, that of the grey images shown."""
+    """Returns `color_mse` over all channels, pixels in [0, 1], and `grayscale_baseline_mse` of the gray inputs."""
     return mean_metrics(
         compile_metric_sums(trained.model), trained.params, trained.stats, evaluation_split(dataset, config)
     )
 
 
 def image_quality(trained: TrainedModel, dataset: Dataset, config) -> dict[str, float]:
-    """`psnr` in dB and `ssim` of the split's reconstructions, mean over the images."""
+    """Returns `psnr` in dB and `ssim` of reconstructions, averaged over the images of the split."""
     data = evaluation_split(dataset, config)
     images, labels = to_float_images(data.image), None if trained.model.predicts_category else data.label
     reconstructed = trained.reconstruct(images, labels)
@@ -214,58 +231,60 @@ def image_quality(trained: TrainedModel, dataset: Dataset, config) -> dict[str, 
 
 
 def retrieval(trained: TrainedModel, dataset: Dataset, config) -> dict[str, float]:
-    """Mean average precision of finding training images of a held-out image's class by its binary code.
+    """Returns the mean average precision of retrieving training images of the same class by binary code.
 
-    Beside it that of as many bits by the signs of principal components, and that of the pixels themselves.
+    The baselines are equally many bits from the signs of principal components, and the pixels.
     """
     queries, count = evaluation_split(dataset, config), config.evaluation.retrieval_database_size
-    base = Split(dataset.train.image[:count], dataset.train.label[:count])
-    images = to_float_images(queries.image), to_float_images(base.image)
-    codes = binarize_codes(*(trained.encode(each) for each in images))  # no label is told: it is what is looked for
-    signs = [pca_sign_codes(images[1], each, codes[1].shape[1]) for each in images]
-    pixels = [each.reshape(len(each), -1) for each in images]
+    database = Split(dataset.train.image[:count], dataset.train.label[:count])
+    images = to_float_images(queries.image), to_float_images(database.image)
+    codes = binarize_codes(*(trained.encode(x) for x in images))  # without labels, which are the search target
+    signs = [pca_sign_codes(images[1], x, codes[1].shape[1]) for x in images]
+    pixels = [x.reshape(len(x), -1) for x in images]
 
-    def precision(query, found, distance):
-        return mean_average_precision(query, queries.label, found, base.label, distance)
+    def mean_precision(query_codes, database_codes, distance):
+        return mean_average_precision(query_codes, queries.label, database_codes, database.label, distance)
 
     return {
-        "retrieval_map": precision(*codes, "hamming"),
-        "retrieval_map_pca_sign": precision(*signs, "hamming"),
-        "retrieval_map_pixels": precision(*pixels, "euclidean"),
+        "retrieval_map": mean_precision(*codes, "hamming"),
+        "retrieval_map_pca_sign": mean_precision(*signs, "hamming"),
+        "retrieval_map_pixels": mean_precision(*pixels, "euclidean"),
     }
 
 
 def binarize_codes(*codes: np.ndarray) -> list[np.ndarray]:
-    """Codes of two values, whichever they are, as 0 and 1: the bit is set above the midpoint of all."""
-    midpoint = (min(each.min() for each in codes) + max(each.max() for each in codes)) / 2
-    return [(each > midpoint).astype(np.int32) for each in codes]
+    """Returns two-valued codes as 0 and 1: a bit is 1 above the midpoint of the smallest and the largest value."""
+    midpoint = (min(code.min() for code in codes) + max(code.max() for code in codes)) / 2
+    return [(code > midpoint).astype(np.int32) for code in codes]
 
 
 def conditional_accuracy(trained: TrainedModel, dataset: Dataset, config) -> dict[str, float]:
-    """`content_accuracy`: how often what is drawn is, to the data set's classifier, of the class that was asked for."""
+    """Returns `content_accuracy`, how often the classifier reads the requested class from a generated image."""
     options = config.evaluation
-    judge = quality.dataset_classifier(dataset, options.classifier_steps)
+    classifier = quality.dataset_classifier(dataset, options.classifier_steps)
     codes = trained.sample_prior(options.samples_per_class, seed=config.seed)
-    return {"content_accuracy": style_content.content_accuracy(codes, trained.decode, judge, dataset.num_classes)}
+    return {"content_accuracy": style_content.content_accuracy(codes, trained.decode, classifier, dataset.num_classes)}
 
 
 def sample_quality(trained: TrainedModel, dataset: Dataset, config) -> EvaluationMetrics:
-    """How near drawn images are to the held-out ones, and how varied; see `quality.report`."""
+    """Returns quality and diversity of generated images; see `evaluation.sample_quality`."""
     return quality.sample_quality(trained, dataset, evaluation_split(dataset, config), config)
 
 
 def reconstruction_quality(trained: TrainedModel, dataset: Dataset, config) -> EvaluationMetrics:
-    """How near a split's reconstructions are to it as a whole, by a classifier's features."""
+    """Returns distances between reconstructions and images; see `evaluation.sample_quality`."""
     return quality.reconstruction_quality(trained, dataset, evaluation_split(dataset, config), config)
 
 
 def denoising(trained: TrainedModel, dataset: Dataset, config) -> dict[str, float]:
-    """`psnr_gain`, dB: how much nearer to the clean images the model's outputs are than the noisy ones it was given.
+    """Returns the PSNR in dB of noisy inputs, of the outputs, and the gain between them.
 
-    The noise is that of training, clipped to [0, 1] as a picture is; `psnr_noisy` and `psnr_denoised` beside it.
+    The noise has the std of training and is clipped to [0, 1].
     """
     clean = to_float_images(evaluation_split(dataset, config).image)
-    noisy = np.asarray(add_gaussian_noise(jnp.asarray(clean), jax.random.key(config.seed), trained.model.input_noise_std))
+    noisy = np.asarray(
+        add_gaussian_noise(jnp.asarray(clean), jax.random.key(config.seed), trained.model.input_noise_std)
+    )
     before, after = (float(psnr(clean, images).mean()) for images in (noisy, trained.reconstruct(noisy)))
     return {"psnr_noisy": before, "psnr_denoised": after, "psnr_gain": after - before}
 
@@ -277,11 +296,10 @@ EVALUATORS = {
     "reconstruction_quality": reconstruction_quality,
     "sample_quality": sample_quality,
     "content": conditional_accuracy,
-    "critic": partial(selected_metrics, names=("d_real", "d_fake")),  # see `GAN.evaluate`
+    "critic": partial(selected_metrics, names=("d_real", "d_fake")),
     "parzen": parzen_log_likelihood,
-    "reconstruction": partial(
-        selected_metrics, names=("mse", "nll")
-    ),  # pixels in [0, 1]; nats, where pixels have a likelihood
+    # Pixels in [0, 1]; `nll` in nats, for models with a pixel likelihood.
+    "reconstruction": partial(selected_metrics, names=("mse", "nll")),
     "likelihood": likelihood,
     "separation": style_content_separation,
     "prior_mmd": prior_mmd,
@@ -293,4 +311,5 @@ EVALUATORS = {
 
 
 def encode_split(trained: TrainedModel, data: Split) -> LabeledCodes:
+    """Returns the codes and labels of a split."""
     return LabeledCodes(trained.encode(to_float_images(data.image), data.label), data.label)

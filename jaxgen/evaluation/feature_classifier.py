@@ -1,8 +1,7 @@
-"""The independent classifier that reads what a model draws: trained on the training split alone, then cached.
+"""Independent classifier of generated images: trained on the training split, then cached.
 
-It never takes part in training a model, so a model can't learn to please it. A data set of a single class leaves
-nothing to classify: there it learns to tell the four rotations of an image by quarter turns, which also takes features
-of what is shown (Gidaris et al. 2018).
+No model is trained against it. For a data set of a single class it learns to recognize rotations by quarter turns,
+which also requires features of the image content (Gidaris et al. 2018).
 """
 
 import functools
@@ -21,68 +20,70 @@ from jaxgen.io.atomic import cache_dir, write_bytes_atomic
 from jaxgen.networks import ConvClassifier
 from jaxgen.types import Split
 
-VERSION = 2  # of the recipe below: part of the cache's key
-ROTATIONS = 4  # by quarter turns, told apart where there is a single class
+VERSION = 2  # of the training recipe; part of the key of the cache
+ROTATIONS = 4  # quarter turns, the classes for a data set of a single class
 BATCH_SIZE = 100
 log = logging.getLogger("jaxgen")
 
 
 class FeatureClassifier:
-    """A trained `ConvClassifier`: images [N, H, W, C] in [0, 1] -> labels [N], or `features` [N, 128].
+    """Trained `ConvClassifier` that maps images [N, H, W, C] in [0, 1] to labels [N] or `features` [N, 128].
 
-    That of a data set of a single class reads the image's rotation instead, in quarter turns, 0 being upright.
+    For a data set of a single class the labels are rotations in quarter turns, with 0 for upright images.
     """
 
-    def __init__(self, params, num_outputs: int, reads_rotation: bool):
+    def __init__(self, params, num_outputs: int, predicts_rotation: bool):
         network = ConvClassifier(num_outputs)
-        self.params, self.reads_rotation = params, reads_rotation
+        self.params, self.predicts_rotation = params, predicts_rotation
 
         def features(params, image):
             _, sown = network.apply({"params": params}, image, train=False, mutable="intermediates")
             return sown["intermediates"]["features"][0]
 
-        self._read = jax.jit(lambda params, image: network.apply({"params": params}, image, train=False).argmax(-1))
+        self._predict = jax.jit(lambda params, image: network.apply({"params": params}, image, train=False).argmax(-1))
         self._features = jax.jit(features)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        return self._in_chunks(self._read, images)
+        return self._apply_in_chunks(self._predict, images)
 
     def features(self, images: np.ndarray) -> np.ndarray:
-        """The dense layer's activations [N, 128] after its ReLU, dropout off."""
-        return self._in_chunks(self._features, images)
+        """Returns the activations [N, 128] of the dense layer after the ReLU, without dropout."""
+        return self._apply_in_chunks(self._features, images)
 
-    def _in_chunks(self, compiled: Callable, images: np.ndarray, chunk: int = 1000) -> np.ndarray:
+    def _apply_in_chunks(self, compiled: Callable, images: np.ndarray, chunk: int = 1000) -> np.ndarray:
         parts = []
         for start in range(0, len(images), chunk):
             part = images[start : start + chunk]
-            padded = np.pad(part, ((0, chunk - len(part)), (0, 0), (0, 0), (0, 0)))  # one shape: compiled once
+            padded = np.pad(part, ((0, chunk - len(part)), (0, 0), (0, 0), (0, 0)))  # one shape, so one compilation
             parts.append(np.asarray(compiled(self.params, padded))[: len(part)])
         return np.concatenate(parts)
 
     def accuracy(self, data: Split) -> float:
-        """The share of a split that it reads rightly: of rotations, of each image in all four."""
+        """Returns the fraction of correct predictions on a split; for rotations, over all four of each image."""
         images = data.image.astype(np.float32) / 255
-        if not self.reads_rotation:
+        if not self.predicts_rotation:
             return float((self(images) == data.label).mean())
         turns = range(ROTATIONS)
         return float(np.mean([self(np.rot90(images, number, (1, 2))) == number for number in turns]))
 
 
 def load_or_train_classifier(train: Split, num_classes: int, steps: int, key: str) -> FeatureClassifier:
-    """The classifier of a training split, from the cache where it is there.
+    """Returns the classifier of a training split, from the cache if possible.
 
     Args:
       train: the training split.
-      num_classes: K.
-      steps: how many batches of 100 it learns from.
-      key: the split's fingerprint, which names the cache file.
+      num_classes: number of classes.
+      steps: number of training steps of 100 images.
+      key: the fingerprint of the split, which names the cache file.
 
     Raises:
-      ValueError: the images of a single class are not square, so that a rotation would show by their shape.
+      ValueError: the images of a single class are not square, so their shape would reveal a rotation.
     """
     rotated, (height, width) = num_classes == 1, train.image.shape[1:3]
     if rotated and height != width:
-        raise ValueError(f"images of {height}×{width} pixels in a single class must be square to be told by rotation")
+        raise ValueError(
+            f"images of {height}×{width} pixels in a single class must be square, because their classifier learns rotations"
+        )
     num_outputs = ROTATIONS if rotated else num_classes
     name = f"{key}-rotations-{steps}" if rotated else f"{key}-{steps}"
     path = cache_dir("classifiers") / f"{name}-v{VERSION}.msgpack"
@@ -95,16 +96,16 @@ def load_or_train_classifier(train: Split, num_classes: int, steps: int, key: st
         like = jax.eval_shape(init, jax.random.key(0))
         return FeatureClassifier(flax.serialization.from_bytes(like, path.read_bytes()), num_outputs, rotated)
     except FileNotFoundError:
-        log.info("Training the independent classifier (%d steps, once; kept in %s)", steps, path)
+        log.info("Training the independent classifier (%d steps, once; cached in %s)", steps, path)
     except (ValueError, KeyError, OSError) as error:
-        log.warning("The cached classifier %s can't be read (%s): training it again", path, error)
+        log.warning("The cached classifier %s cannot be read (%s); training it again", path, error)
     params = jax.device_get(train_classifier(network, jax.jit(init)(jax.random.key(0)), train, steps, rotated))
     write_cache(path, flax.serialization.to_bytes(params))
     return FeatureClassifier(params, num_outputs, rotated)
 
 
 def train_classifier(network: ConvClassifier, params, train: Split, steps: int, rotated: bool = False):
-    """Adam 2e-3 with cosine decay; every batch shifted by up to 2 pixels either way, and turned if `rotated`."""
+    """Trains with Adam 2e-3 and cosine decay on batches shifted by up to 2 pixels, and rotated with `rotated`."""
     tx = optax.adam(optax.cosine_decay_schedule(2e-3, steps))
     image, label = jnp.asarray(train.image), jnp.asarray(train.label)
 
@@ -132,15 +133,15 @@ def train_classifier(network: ConvClassifier, params, train: Split, steps: int, 
 
 
 def random_rotation(image: Float[Array, "B S S C"], rng: Array) -> tuple[Float[Array, "B S S C"], Int[Array, " B"]]:
-    """Each image turned by a random number of quarter turns, and that number."""
+    """Returns each image rotated by a random number of quarter turns, and this number."""
     quarters = jax.random.randint(rng, (len(image),), 0, ROTATIONS)
-    every = jnp.stack([jnp.rot90(image, number, (1, 2)) for number in range(ROTATIONS)])
-    return every[quarters, jnp.arange(len(image))], quarters
+    rotations = jnp.stack([jnp.rot90(image, number, (1, 2)) for number in range(ROTATIONS)])
+    return rotations[quarters, jnp.arange(len(image))], quarters
 
 
 def write_cache(path: Path, content: bytes) -> None:
-    """A cache that can't be written only costs time."""
+    """Writes the cache; a failure is only logged, because it costs nothing but time."""
     try:
         write_bytes_atomic(path, content)
     except OSError as error:
-        log.warning("The classifier can't be cached in %s (%s)", path, error)
+        log.warning("The classifier cannot be cached in %s (%s)", path, error)

@@ -1,4 +1,4 @@
-"""Pictures of what lies among a model's codes: for an evaluation by their names, and what the command line makes."""
+"""Figures of the latent space: interpolations, traversals and samples, by name and for the command line."""
 
 from functools import partial
 from typing import NamedTuple
@@ -13,20 +13,20 @@ from jaxgen.types import Split
 
 PAIRS, INTERIOR = 8, 7
 STEPS, MOST_DIMS = 9, 16
-NUM_STD_IMAGES = 1000  # images whose codes say which dimensions vary most
+NUM_STD_IMAGES = 1000  # images that the std of each code dimension is computed from
 
 Images = Float[np.ndarray, "N H W C"]
 
 
 class LabeledImages(NamedTuple):
-    """Images, and the labels to encode and decode them under."""
+    """Images and the labels that condition encoder and decoder."""
 
     images: Images
-    labels: Labels  # None where none are known
+    labels: Labels  # None if unknown
 
 
 def select_examples(trained: TrainedModel, split: Split, index: Int[np.ndarray, " N"] | slice) -> LabeledImages:
-    """The examples of a split at some places; where the encoder reads a category, that stands for the label."""
+    """Returns examples of a split; a model that predicts the category supplies it as the label."""
     images = split.image[index].astype(np.float32) / 255
     known = split.label[index]
     labels = None if trained.model.predicts_category or known.min() < 0 else known
@@ -34,26 +34,28 @@ def select_examples(trained: TrainedModel, split: Split, index: Int[np.ndarray, 
 
 
 def interpolation_pairs(trained: TrainedModel, split: Split, count: int = PAIRS) -> tuple[LabeledImages, LabeledImages]:
-    """The first `count` pairs of neighbours in a split; where the decoder needs a label, of neighbours of one class.
+    """Returns the first `count` pairs of consecutive images of a split; for conditional models, of one class each.
 
-    Under a label, an image of another class would be interpolated as something that it is not.
+    With one label for both, an image of another class would be decoded as the wrong class.
     """
     index = np.arange(len(split.label))
     if trained.model.is_conditional:
         members = [np.flatnonzero(split.label == label) for label in np.unique(split.label)]
-        members = [of[: len(of) // 2 * 2].reshape(-1, 2) for of in members]
-        rounds = range(max(len(of) for of in members))
-        index = np.array([of[turn] for turn in rounds for of in members if turn < len(of)], int).reshape(-1)
+        pairs = [index[: len(index) // 2 * 2].reshape(-1, 2) for index in members]
+        rounds = range(max(len(pair) for pair in pairs))
+        index = np.array([pair[i] for i in rounds for pair in pairs if i < len(pair)], int).reshape(-1)
     index = index[: min(2 * count, len(index) // 2 * 2)]
     if not len(index):
-        raise ValueError(f"{len(split.label)} images make no pair to interpolate; two of one class are needed")
+        raise ValueError(
+            f"{len(split.label)} images contain no pair to interpolate; two images of one class are needed"
+        )
     return select_examples(trained, split, index[::2]), select_examples(trained, split, index[1::2])
 
 
 def decode_interpolations(
     trained: TrainedModel, first: LabeledImages, second: LabeledImages, spherical: bool
 ) -> Float[np.ndarray, "N S H W C"]:
-    """Decoded paths between the codes of pairs of images, the ends' reconstructions included."""
+    """Returns decoded paths between the codes of pairs of images, including the reconstructions of both ends."""
     rows = []
     for number, (a, b) in enumerate(zip(first.images, second.images, strict=True)):
         labels = None if first.labels is None else np.array([first.labels[number], second.labels[number]])
@@ -64,7 +66,7 @@ def decode_interpolations(
 def interpolation_grid(
     first: LabeledImages, second: LabeledImages, decoded: Float[np.ndarray, "N S H W C"]
 ) -> plotting.Picture:
-    """A row is a pair: an image, the decoded path with its share of the way over each column, the other image."""
+    """Returns a grid with a row per pair: an image, the decoded path with column labels, and the other image."""
     rows = np.concatenate([first.images[:, None], decoded, second.images[:, None]], axis=1)
     steps = decoded.shape[1] - 1
     return plotting.labeled_grid(rows, ["from", "0", *(f"{step}/{steps}" for step in range(1, steps)), "1", "to"])
@@ -73,43 +75,43 @@ def interpolation_grid(
 def interpolation_figure(
     trained: TrainedModel, dataset: Dataset, split: Split, spherical: bool = False
 ) -> plotting.Picture:
-    """Pairs of images and what the decoder makes of the way between their codes: straight, or at one norm."""
+    """Returns decoded interpolations between the codes of image pairs: linear, or spherical."""
     del dataset
     first, second = interpolation_pairs(trained, split)
     return interpolation_grid(first, second, decode_interpolations(trained, first, second, spherical))
 
 
 def highest_variance_dims(trained: TrainedModel, split: Split, most: int = MOST_DIMS) -> Int[np.ndarray, " D"]:
-    """The dimensions in which the codes of a split vary most, widest first; all in order where there are no more."""
+    """Returns the `most` code dimensions of highest variance, highest first; all in order if there are no more."""
     if trained.model.latent_size <= most:
         return np.arange(trained.model.latent_size)
     return np.argsort(-latent_std(trained, split), kind="stable")[:most]
 
 
 def latent_std(trained: TrainedModel, split: Split) -> Float[np.ndarray, " Z"]:
-    """The std of the codes of a split, by dimension."""
+    """Returns the std of the codes of a split in each dimension."""
     images, labels = select_examples(trained, split, slice(NUM_STD_IMAGES))
     return trained.encode_mean(images, labels).std(axis=0)
 
 
 def traversal_scale(trained: TrainedModel, split: Split) -> float | Float[np.ndarray, " Z"]:
-    """What a dimension is moved by: the prior's std, or the codes' own where nothing draws them to a prior."""
+    """Returns the step unit of a traversal: the std of the prior, or of the codes if the model matches no prior."""
     return trained.model.prior.std if trained.model.matches_prior else latent_std(trained, split)
 
 
 def traversal_grid(
     image: Float[np.ndarray, "H W C"], decoded: Float[np.ndarray, "D S H W C"], dims: Int[np.ndarray, " D"]
 ) -> plotting.Picture:
-    """A row is a dimension: the image, and the dimension moved, by stds from where the code is; or its bit."""
+    """Returns a grid with a row per dimension: the image, then the dimension changed by -3 to 3 stds, or its bit flipped."""
     originals = np.broadcast_to(image, (len(decoded), 1, *image.shape))
-    moves = np.linspace(-3, 3, STEPS) if decoded.shape[1] > 2 else ()
-    headings = ["image", *(f"{move:+.3g}" if move else "code" for move in moves)] if len(moves) else None
+    offsets = np.linspace(-3, 3, STEPS) if decoded.shape[1] > 2 else ()
+    headings = ["image", *(f"{offset:+.3g}" if offset else "code" for offset in offsets)] if len(offsets) else None
     headings = headings or ["image", "code", "flipped"]
     return plotting.labeled_grid(np.concatenate([originals, decoded], axis=1), headings, [f"z{dim}" for dim in dims])
 
 
 def traversal_figure(trained: TrainedModel, dataset: Dataset, split: Split) -> plotting.Picture:
-    """Around the code of the split's first image: a row moves one dimension by up to 3 stds either way."""
+    """Returns a traversal around the code of the first image: each row changes one dimension by up to 3 stds."""
     del dataset
     (image,), labels = select_examples(trained, split, slice(1))
     dims = highest_variance_dims(trained, split)
@@ -118,20 +120,20 @@ def traversal_figure(trained: TrainedModel, dataset: Dataset, split: Split) -> p
 
 
 def sample_grid(trained: TrainedModel, dataset: Dataset, split: Split, side: int) -> plotting.Picture:
-    """Decoded draws from the prior, side × side of them; the labels in turn where the decoder needs one."""
+    """Returns a grid of side × side decoded prior samples; labels cycle for conditional models."""
     del dataset, split
     return plotting.tile_images(trained.sample(side * side, cycle_labels(trained, side * side), seed=0), side)
 
 
 def cycle_labels(trained: TrainedModel, count: int) -> Int[np.ndarray, "{count}"] | None:
-    """0, 1, …, K - 1, 0, … where the decoder needs labels, else None."""
+    """Returns 0, 1, …, K - 1, 0, … for conditional models; otherwise None."""
     return np.arange(count) % trained.model.num_conditions if trained.model.is_conditional else None
 
 
 def decode_prior_interpolations(
     trained: TrainedModel, count: int = PAIRS, spherical: bool = True
 ) -> Float[np.ndarray, "N S H W C"]:
-    """Decoded paths between pairs of codes drawn from the prior, each under one label where the decoder needs one."""
+    """Returns decoded paths between pairs of prior samples, each with one label for conditional models."""
     codes, labels = trained.sample_prior(2 * count, seed=0).reshape(count, 2, -1), cycle_labels(trained, count)
     labels = [None] * count if labels is None else labels
     return np.stack(
@@ -143,13 +145,13 @@ def decode_prior_interpolations(
 
 
 def prior_interpolation_figure(trained: TrainedModel, dataset: Dataset, split: Split) -> plotting.Picture:
-    """What the decoder makes of the way between drawn codes: a row is a pair."""
+    """Returns decoded interpolations between prior samples, one row per pair."""
     del dataset, split
     return prior_interpolation_grid(decode_prior_interpolations(trained))
 
 
 def prior_interpolation_grid(decoded: Float[np.ndarray, "N S H W C"]) -> plotting.Picture:
-    """A row is a path, its share of the way over each column."""
+    """Returns a grid with a row per path and the position on the path above each column."""
     steps = decoded.shape[1] - 1
     return plotting.labeled_grid(decoded, ["0", *(f"{step}/{steps}" for step in range(1, steps)), "1"])
 

@@ -1,4 +1,4 @@
-"""What a run is judged by: measured once, at its end, and written to `results.json`."""
+"""Final metrics of a run: computed once, at the end, and written to `results.json`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,30 +21,30 @@ def write_results(
     config: ConfigDict,
     seconds: float | None,
     workdir: Path,
-    telemetry: RunLogger,
+    logger: RunLogger,
 ) -> dict:
-    """Measures each copy on the split that the run is judged by, writes the mean and the std, and shows them."""
+    """Evaluates the model of each seed, writes the mean and std over seeds to `results.json`, and prints them."""
     results = compute_results(trained_models, dataset, config, seconds)
     if processes.is_primary():
         workdirs.write_json(workdir / "results.json", results)
-    single, spread = sample_quality.scalar_metrics(results["metrics"]), results.get("std")
-    telemetry.log_metrics(results["step"], single, split=results["split"])
-    shown = {name: f"{value:.4g} ± {spread[name]:.2g}" if spread else value for name, value in single.items()}
-    of = f", mean ± std of {len(trained_models)} seeds" if spread else ""
-    telemetry.log_table(f"{dataset.name}, {results['split']} split, step {results['step']}{of}", shown)
+    scalars, std = sample_quality.scalar_metrics(results["metrics"]), results.get("std")
+    logger.log_metrics(results["step"], scalars, split=results["split"])
+    cells = {name: f"{value:.4g} ± {std[name]:.2g}" if std else value for name, value in scalars.items()}
+    suffix = f", mean ± std of {len(trained_models)} seeds" if std else ""
+    logger.log_table(f"{dataset.name}, {results['split']} split, step {results['step']}{suffix}", cells)
     return results
 
 
 def compute_results(
     trained_models: Sequence[TrainedModel], dataset: Dataset, config: ConfigDict, seconds: float | None
 ) -> dict:
-    """What `results.json` holds; `seconds` of training are None where they are not known."""
-    of_each = [evaluators.evaluate_model(trained, dataset, config) for trained in trained_models]
-    metrics, spread = seeds.mean_over_seeds(of_each), seeds.std_over_seeds(of_each)
+    """Returns the content of `results.json`; `seconds` of training is None if unknown."""
+    per_seed = [evaluators.evaluate_model(trained, dataset, config) for trained in trained_models]
+    metrics, std = seeds.mean_over_seeds(per_seed), seeds.std_over_seeds(per_seed)
     protocol = {"binarization": config.data.binarization, **trained_models[0].model.evaluation_notes}
     if any("frechet" in name for name in metrics):
-        judged = evaluators.evaluation_split(dataset, config)
-        protocol["features"] = sample_quality.describe_features(dataset, judged, config.evaluation.classifier_steps)
+        split = evaluators.evaluation_split(dataset, config)
+        protocol["features"] = sample_quality.describe_features(dataset, split, config.evaluation.classifier_steps)
     return {
         "config": config.to_dict(),
         "dataset": dataset.name,
@@ -53,7 +53,7 @@ def compute_results(
         "step": trained_models[0].step,
         "seconds": seconds,
         "metrics": metrics,
-        **({"std": spread, "per_seed": of_each} if spread else {}),
+        **({"std": std, "per_seed": per_seed} if std else {}),
         "device": devices.describe_devices(),
         "versions": versions.versions(),
     }

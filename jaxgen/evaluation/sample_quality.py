@@ -1,4 +1,4 @@
-"""How good and how varied the images are that a model draws, by an independent classifier's features."""
+"""Quality and diversity of generated images, measured on features of an independent classifier."""
 
 import logging
 from collections.abc import Callable
@@ -14,95 +14,99 @@ from jaxgen.metrics.mmd import polynomial_mmd
 from jaxgen.metrics.precision_recall import COLLAPSE_THRESHOLD, diversity, precision_and_recall
 from jaxgen.types import EvaluationMetrics, Split
 
-CHECKPOINT_METRICS = ("frechet_distance", "kernel_distance")  # smaller is better: what a checkpoint can be the best by
+CHECKPOINT_METRICS = ("frechet_distance", "kernel_distance")  # lower is better; allowed as `best_metric`
 
 log = logging.getLogger("jaxgen")
 
 
 def sample_quality(trained: TrainedModel, dataset: Dataset, data: Split, config) -> EvaluationMetrics:
-    """Distances of drawn images from those of a split by the classifier's features, and what else they tell.
+    """Returns distances between generated images and a split, and the metrics of `precision_recall_diversity`.
 
-    `frechet_distance` and `kernel_distance` (`metrics.frechet`) of codes drawn from the prior, and the same with a
-    fitted sampler's name behind them. Beside them that of as many training images, which no model can be expected to
-    undercut: the Fréchet distance of finite sets is above 0, the more the fewer they are. Labels, where a code needs
-    one, come as in the split. Of the prior's images also what `variety` says.
+    `frechet_distance` and `kernel_distance` are for codes from the prior; a suffix names another sampler.
+    `frechet_distance_train_baseline` is the distance of equally many training images. No model can be expected to be
+    better, because the Fréchet distance of finite sets is above 0. Conditional models use the labels of the split.
     """
-    judge = dataset_classifier(dataset, config.evaluation.classifier_steps)
+    classifier = dataset_classifier(dataset, config.evaluation.classifier_steps)
     count = min(config.evaluation.num_samples, len(dataset.train.image))
-    some = epoch_permutation(config.seed, 0, len(dataset.train.image))[:count]  # a file may hold them by class
-    expected, floor = (judge.features(to_float_images(images)) for images in (data.image, dataset.train.image[some]))
-    metrics: dict[str, float | list[float]] = {"frechet_distance_train_baseline": frechet_distance(floor, expected)}
+    subset = epoch_permutation(config.seed, 0, len(dataset.train.image))[:count]  # a file may be sorted by class
+    expected, baseline = (
+        classifier.features(to_float_images(images)) for images in (data.image, dataset.train.image[subset])
+    )
+    metrics: dict[str, float | list[float]] = {"frechet_distance_train_baseline": frechet_distance(baseline, expected)}
     for name in config.evaluation.samplers if trained.model.has_encoder else (samplers.PRIOR,):
         labels = labels_for_samples(trained, data, count)
-        drawn = samplers.sample_images(trained, dataset.train, name, count, config.seed, labels)
-        found, behind = judge.features(drawn), "" if name == samplers.PRIOR else f"_{name}"
-        metrics[f"frechet_distance{behind}"] = frechet_distance(found, expected)
-        metrics[f"kernel_distance{behind}"] = polynomial_mmd(found, expected)
+        generated = samplers.sample_images(trained, dataset.train, name, count, config.seed, labels)
+        features, suffix = classifier.features(generated), "" if name == samplers.PRIOR else f"_{name}"
+        metrics[f"frechet_distance{suffix}"] = frechet_distance(features, expected)
+        metrics[f"kernel_distance{suffix}"] = polynomial_mmd(features, expected)
         if name == samplers.PRIOR:
-            metrics |= precision_recall_diversity(judge, drawn, found, expected, dataset.num_classes)
+            metrics |= precision_recall_diversity(classifier, generated, features, expected, dataset.num_classes)
     return metrics
 
 
 def describe_features(dataset: Dataset, data: Split, steps: int) -> str:
-    """Whose features the distances are of, and how well that classifier reads a split: for `results.json`."""
-    told = f"{dataset.num_classes} classes" if dataset.num_classes > 1 else "rotations by quarter turns"
-    share = dataset_classifier(dataset, steps).accuracy(data)
-    return f"of a classifier of {told}, {steps} steps on the training split, which reads {share:.1%} of this rightly"
+    """Describes the feature extractor and its accuracy on a split, for `results.json`."""
+    task = f"{dataset.num_classes} classes" if dataset.num_classes > 1 else "rotations by quarter turns"
+    accuracy = dataset_classifier(dataset, steps).accuracy(data)
+    return f"classifier of {task}, {steps} steps on the training split, accuracy {accuracy:.1%} on this split"
 
 
 def reconstruction_quality(trained: TrainedModel, dataset: Dataset, data: Split, config) -> EvaluationMetrics:
-    """`reconstruction_kernel_distance` and `reconstruction_frechet_distance` of a split's reconstructions from it."""
-    judge = dataset_classifier(dataset, config.evaluation.classifier_steps)
+    """Returns the Fréchet and kernel distances between the images of a split and their reconstructions."""
+    classifier = dataset_classifier(dataset, config.evaluation.classifier_steps)
     images, labels = to_float_images(data.image), None if trained.model.predicts_category else data.label
-    found, expected = judge.features(trained.reconstruct(images, labels)), judge.features(images)
+    features, expected = classifier.features(trained.reconstruct(images, labels)), classifier.features(images)
     return {
-        "reconstruction_frechet_distance": frechet_distance(found, expected),
-        "reconstruction_kernel_distance": polynomial_mmd(found, expected),
+        "reconstruction_frechet_distance": frechet_distance(features, expected),
+        "reconstruction_kernel_distance": polynomial_mmd(features, expected),
     }
 
 
 def precision_recall_diversity(
     classify: Callable[[np.ndarray], np.ndarray],
-    drawn: np.ndarray,
-    found: np.ndarray,
+    generated: np.ndarray,
+    features: np.ndarray,
     expected: np.ndarray,
     num_classes: int,
 ) -> EvaluationMetrics:
-    """`precision`, `recall`, `diversity` (`metrics.coverage`); `collapsed`, 1 where that is low; `class_fractions`.
+    """Returns `precision`, `recall`, `diversity` (see `metrics.precision_recall`), `mode_collapse` and class fractions.
 
-    Those are the shares of the drawn images that the classifier takes for each class, where there is more than one,
-    the least of them being `min_class_fraction`.
+    `mode_collapse` is 1 if the diversity is below COLLAPSE_THRESHOLD. `class_fractions`: the fraction of generated
+    images that the classifier assigns to each class; `min_class_fraction`: the smallest of them. Both are omitted for
+    data of a single class.
     """
-    precision, recall = precision_and_recall(found, expected)
-    varied = diversity(found, expected)
-    if varied < COLLAPSE_THRESHOLD:
-        log.warning("collapsed: what is drawn is %.2g times as varied as the data; see diversity", varied)
+    precision, recall = precision_and_recall(features, expected)
+    relative_diversity = diversity(features, expected)
+    if relative_diversity < COLLAPSE_THRESHOLD:
+        log.warning(
+            "mode collapse: the diversity of the generated images is %.2g of that in the data", relative_diversity
+        )
     metrics = {
         "precision": precision,
         "recall": recall,
-        "diversity": varied,
-        "mode_collapse": float(varied < COLLAPSE_THRESHOLD),
+        "diversity": relative_diversity,
+        "mode_collapse": float(relative_diversity < COLLAPSE_THRESHOLD),
     }
     if num_classes < 2:
         return metrics
-    shares = np.bincount(classify(drawn), minlength=num_classes) / len(drawn)
-    return {**metrics, "min_class_fraction": float(shares.min()), "class_fractions": shares.tolist()}
+    fractions = np.bincount(classify(generated), minlength=num_classes) / len(generated)
+    return {**metrics, "min_class_fraction": float(fractions.min()), "class_fractions": fractions.tolist()}
 
 
 def scalar_metrics(metrics: EvaluationMetrics) -> dict[str, float]:
-    """Those that are one number: what is logged and tabled."""
+    """Returns the metrics that are single numbers, which are logged and printed."""
     return {name: value for name, value in metrics.items() if not isinstance(value, list)}
 
 
 def labels_for_samples(trained: TrainedModel, data: Split, count: int) -> np.ndarray | None:
-    """The labels of a split over and over, or the categories read there; None where a code needs none."""
+    """Returns the labels of a split, or the predicted categories, repeated `count` times; None without conditioning."""
     if not trained.model.is_conditional:
         return None
-    found = trained.predict_category(to_float_images(data.image)) if trained.model.predicts_category else data.label
-    return np.resize(found, count)
+    labels = trained.predict_category(to_float_images(data.image)) if trained.model.predicts_category else data.label
+    return np.resize(labels, count)
 
 
 def dataset_classifier(dataset: Dataset, steps: int) -> FeatureClassifier:
-    """The data set's independent classifier: trained on its training split at the first call, then cached."""
+    """Returns the independent classifier of the data set; the first call trains it on the training split."""
     key = f"{dataset.name}-{fingerprint(dataset.train)[:16]}"
     return load_or_train_classifier(dataset.train, dataset.num_classes, steps, key)

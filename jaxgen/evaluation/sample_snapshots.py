@@ -1,6 +1,6 @@
-"""The same codes drawn again as training goes on: a row for each of some epochs, and a moving picture.
+"""Snapshots: images of the same latent codes during training, as a figure with a row per epoch and as a GIF.
 
-Each snapshot is a file of its own in the workdir, so that a run that was cut off loses none.
+Each snapshot is a separate file in the workdir, so an interrupted run loses none.
 """
 
 import io
@@ -16,63 +16,63 @@ from jaxgen.inference.trained_model import TrainedModel
 from jaxgen.io.atomic import write_bytes_atomic
 
 FOLDER = "snapshots"
-SIDE = 10  # of the moving picture's grid, and images in a row of the still one
+SIDE = 10  # side of the grid of the GIF, and images in a row of the figure
 FRAME_MS = 500
 
 
 def is_due(config, examples: int, start: int, stop: int, evaluated: bool) -> bool:
-    """Whether one of `config.snapshot_epochs` ends in the steps after `start`, up to `stop`, or the model is shown."""
+    """Returns whether a snapshot is due: an epoch of `config.snapshot_epochs` ends in (start, stop], or on evaluation."""
     return any(evaluated or start < last_step(config, examples, epoch) <= stop for epoch in snapshot_epochs(config))
 
 
 def snapshot_epochs(config) -> tuple[int, ...]:
-    """`config.snapshot_epochs`; none of a recipe without that key, which takes no snapshots."""
+    """Returns `config.snapshot_epochs`; recipes without this key save no snapshots."""
     return config.get("snapshot_epochs", ())
 
 
 def last_step(config, examples: int, epoch: int) -> int:
-    """The step that ends an epoch of so many examples."""
+    """Returns the last step of an epoch of `examples` examples."""
     return math.ceil(epoch * examples / config.batch_size)
 
 
 def epoch_label(config, examples: int, step: int) -> str:
-    """The epochs that are complete after so many steps, as pictures name them."""
+    """Returns the label of the last epoch that is complete after `step` steps."""
     return f"epoch {step * config.batch_size // examples}"
 
 
-def save_snapshot(model: TrainedModel, workdir: Path, step: int) -> None:
-    """Draws the codes and keeps the images, uint8 [SIDE², H, W, C]; where the decoder needs labels, these in turn."""
-    drawn = model.sample(SIDE * SIDE, cycle_labels(model, SIDE * SIDE), seed=0)
+def save_snapshot(trained: TrainedModel, workdir: Path, step: int) -> None:
+    """Decodes the fixed codes and saves the images, uint8 [SIDE², H, W, C]; labels cycle for conditional models."""
+    images = trained.sample(SIDE * SIDE, cycle_labels(trained, SIDE * SIDE), seed=0)
     file = io.BytesIO()
-    np.save(file, np.round(255 * drawn).astype(np.uint8))
+    np.save(file, np.round(255 * images).astype(np.uint8))
     folder = workdir / FOLDER
     folder.mkdir(exist_ok=True)
     write_bytes_atomic(folder / f"{step:09d}.npy", file.getvalue())
 
 
 def load_snapshots(workdir: Path) -> Iterator[tuple[int, np.ndarray]]:
-    """Steps and images in [0, 1], in order."""
+    """Yields steps and images in [0, 1], in order."""
     for path in sorted((workdir / FOLDER).glob("*.npy")):
         yield int(path.stem), np.load(path, allow_pickle=False).astype(np.float32) / 255
 
 
 def snapshot_figure(config, examples: int, workdir: Path) -> plotting.Picture | None:
-    """The first codes at each of `config.snapshot_epochs` so far and at the last snapshot, a row each; None before one.
+    """Returns a figure with one row per epoch of `config.snapshot_epochs` and the last snapshot; None without snapshots.
 
-    A snapshot is taken where the dispatch ends in which the epoch does; a row bears the epochs that were complete then.
+    A snapshot is saved at the end of the dispatch that completes the epoch. The label of a row is the number of complete
+    epochs at that time.
     """
-    found, shown = list(load_snapshots(workdir)), {}
-    at_ends = [
-        [each for each in found if each[0] >= last_step(config, examples, epoch)] for epoch in snapshot_epochs(config)
-    ]
-    for later in (*at_ends, found[-1:]):
-        for step, images in later[:1]:
-            shown[epoch_label(config, examples, step)] = images[:SIDE]
-    return plotting.labeled_grid(np.stack(list(shown.values())), None, list(shown)) if shown else None
+    snapshots, rows = list(load_snapshots(workdir)), {}
+    ends = [last_step(config, examples, epoch) for epoch in snapshot_epochs(config)]
+    after_epochs = [[snapshot for snapshot in snapshots if snapshot[0] >= end] for end in ends]
+    for candidates in (*after_epochs, snapshots[-1:]):
+        for step, images in candidates[:1]:
+            rows[epoch_label(config, examples, step)] = images[:SIDE]
+    return plotting.labeled_grid(np.stack(list(rows.values())), None, list(rows)) if rows else None
 
 
 def write_snapshot_gif(config, examples: int, workdir: Path, path: Path) -> None:
-    """Writes all snapshots as a GIF whose frames bear their epochs, where there are some."""
+    """Writes all snapshots as a GIF with the epoch above each frame; nothing without snapshots."""
     frames = [
         plotting.add_title(plotting.tile_images(images, SIDE), epoch_label(config, examples, step))
         for step, images in load_snapshots(workdir)

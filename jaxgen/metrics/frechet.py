@@ -1,7 +1,7 @@
-"""How far two sets of images are apart, by features of both: the Fréchet and the kernel distance.
+"""Fréchet distance between two sets of images, computed on features of a classifier.
 
-Whose features they are makes the figure: those of a local classifier, as here, give neither an FID nor a KID, which
-are these distances on one fixed Inception network, and no figure of one data set compares with another's.
+The value depends on the classifier. The FID is this distance on one fixed Inception network; here the features come
+from a classifier of the data set, so values of different data sets cannot be compared with each other or with an FID.
 """
 
 import numpy as np
@@ -12,20 +12,22 @@ Covariance = Float[np.ndarray, "F F"]
 
 
 def frechet_distance(first: Features, second: Features) -> float:
-    """Squared 2-Wasserstein distance of the Gaussians fitted to two sets of features (Heusel et al. 2017, eq. 6).
+    """Returns the squared 2-Wasserstein distance of the Gaussians fitted to two sets of features.
 
-    Covariances are divided by n - 1. Biased upwards, the more the fewer images there are: compare at equal numbers.
+    Heusel et al. 2017, eq. 6. At least 0; lower is better. Covariances are divided by n - 1. The estimate is biased
+    upwards, and the bias grows as the number of images falls: compare distances only at equal numbers of images.
     """
-    fits = [(each.mean(0), np.cov(each, rowvar=False)) for each in (_to_float64(first), _to_float64(second))]
+    fits = [(x.mean(0), np.cov(x, rowvar=False)) for x in (_to_float64(first), _to_float64(second))]
     return gaussian_frechet_distance(*fits[0], *fits[1])
 
 
 def gaussian_frechet_distance(
     first_mean: Mean, first_covariance: Covariance, second_mean: Mean, second_covariance: Covariance
 ) -> float:
-    """|m₁ - m₂|² + tr(S₁ + S₂ - 2 (S₁ S₂)^½) of two Gaussians (Dowson & Landau 1982).
+    """Returns |m₁ - m₂|² + tr(S₁ + S₂ - 2 (S₁ S₂)^½) for two Gaussians (Dowson & Landau 1982).
 
-    S₁ S₂ has the eigenvalues of the symmetric S₁^½ S₂ S₁^½, which are real and stable where S₁ S₂ is near singular.
+    The eigenvalues of S₁ S₂ are computed as those of the symmetric S₁^½ S₂ S₁^½. They are real, and stable if S₁ S₂ is
+    nearly singular.
     """
     values, vectors = np.linalg.eigh(first_covariance)
     root = vectors * np.sqrt(np.maximum(values, 0)) @ vectors.T

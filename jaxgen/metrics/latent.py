@@ -1,13 +1,13 @@
-"""What a set of codes says of the encoder that made it."""
+"""Metrics of latent codes."""
 
 import numpy as np
 from jaxtyping import Float
 
 
 def active_units(mean_codes: Float[np.ndarray, "N Z"], threshold: float = 0.01) -> int:
-    """How many dimensions of the code depend on the image: Var_x(E[z|x]) > threshold (Burda et al. 2016, section 5).
+    """Returns the number of dimensions with Var_x(E[z|x]) > threshold (Burda et al. 2016, section 5), in [0, Z].
 
-    `mean_codes` are the posterior's means, not draws from it, whose noise would make every dimension vary; the
-    threshold is meant for a prior of variance 1.
+    `mean_codes` are posterior means: the noise of posterior samples would make every dimension vary. The threshold
+    assumes a prior of variance 1.
     """
     return int((mean_codes.var(axis=0, dtype=np.float64) > threshold).sum())

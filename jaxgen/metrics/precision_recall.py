@@ -1,6 +1,6 @@
-"""Whether drawn images are like real ones, and whether they cover them: by features of as many of both.
+"""Precision, recall and diversity of generated images, on features of equally many generated and real images.
 
-Whose features they are makes the figure; see `metrics.frechet`.
+The values depend on the feature extractor; see `metrics.frechet`.
 """
 
 from collections.abc import Iterator
@@ -10,52 +10,55 @@ from jaxtyping import Bool, Float
 
 Features = Float[np.ndarray, "_ F"]
 
-NUM_NEIGHBORS = 3  # whose distance is the radius of a real, or drawn, image's neighbourhood
-COLLAPSE_THRESHOLD = 0.5  # a diversity below this is an alarm
-CHUNK = 1000  # rows of a distance matrix at once
+NUM_NEIGHBORS = 3  # the distance to the third nearest neighbor is the radius of a neighborhood
+COLLAPSE_THRESHOLD = 0.5  # a lower diversity counts as mode collapse
+CHUNK = 1000  # rows of a distance matrix per product
 
 
-def precision_and_recall(drawn: Features, real: Features) -> tuple[float, float]:
-    """The shares of drawn images near a real one, and of real ones near a drawn one (Kynkäänniemi et al. 2019, eq. 2).
+def precision_and_recall(generated: Features, real: Features) -> tuple[float, float]:
+    """Returns the fractions of generated images near a real one, and of real images near a generated one.
 
-    Near is within the distance of the latter's third neighbour among its own. The first of the more are as many as the
-    fewer: neighbourhoods shrink as images get more.
+    Both lie in [0, 1]; higher is better (Kynkäänniemi et al. 2019, eq. 2). A point is near a reference point if it lies
+    within the distance of that point to its third nearest neighbor. The larger set is truncated to the size of the
+    smaller, because neighborhoods shrink as sets grow.
     """
-    count = min(len(drawn), len(real))
-    drawn, real = drawn[:count], real[:count]
-    return float(in_manifold(drawn, real).mean()), float(in_manifold(real, drawn).mean())
+    count = min(len(generated), len(real))
+    generated, real = generated[:count], real[:count]
+    return float(in_manifold(generated, real).mean()), float(in_manifold(real, generated).mean())
 
 
-def in_manifold(some: Features, those: Features) -> Bool[np.ndarray, " _"]:
-    """Which of `some` lie in the neighbourhood of one of `those`."""
+def in_manifold(points: Features, reference: Features) -> Bool[np.ndarray, " _"]:
+    """Returns whether each point lies in the neighborhood of a reference point."""
     radius = np.concatenate(
-        [np.partition(part, NUM_NEIGHBORS, 1)[:, NUM_NEIGHBORS] for part in pairwise_distances(those, those)]
+        [np.partition(part, NUM_NEIGHBORS, 1)[:, NUM_NEIGHBORS] for part in pairwise_distances(reference, reference)]
     )
-    return np.concatenate([(part <= radius).any(1) for part in pairwise_distances(some, those)])
+    return np.concatenate([(part <= radius).any(1) for part in pairwise_distances(points, reference)])
 
 
-def diversity(drawn: Features, real: Features) -> float:
-    """How far apart drawn images lie, by how far apart as many real ones do: 1 as the data, 0 all the same.
+def diversity(generated: Features, real: Features) -> float:
+    """Returns the spread of generated images relative to the spread of equally many real ones.
 
-    The smaller of two ratios: of the root mean squared distance of all pairs, which falls where modes are missing, and
-    of the mean distance to the nearest other, which falls where images repeat each other.
+    1: like the data; 0: all images are equal. The result is the smaller of two ratios: of the root mean squared
+    distance of all pairs, which falls if modes are missing, and of the mean distance to the nearest other image, which
+    falls if images repeat each other.
     """
-    count = min(len(drawn), len(real))
-    (apart, repeated), (expected_apart, expected_repeated) = (pairwise_spread(each[:count]) for each in (drawn, real))
-    return min(apart / max(expected_apart, 1e-12), repeated / max(expected_repeated, 1e-12))
+    count = min(len(generated), len(real))
+    spread, nearest = pairwise_spread(generated[:count])
+    real_spread, real_nearest = pairwise_spread(real[:count])
+    return min(spread / max(real_spread, 1e-12), nearest / max(real_nearest, 1e-12))
 
 
 def pairwise_spread(features: Features) -> tuple[float, float]:
-    """The root mean squared distance of all pairs, and the mean distance to the nearest other."""
-    apart = 2 * features.var(axis=0).sum() * len(features) / max(len(features) - 1, 1)
+    """Returns the root mean squared distance of all pairs, and the mean distance to the nearest other point."""
+    squared = 2 * features.var(axis=0).sum() * len(features) / max(len(features) - 1, 1)
     nearest = [np.partition(part, 1, 1)[:, 1] for part in pairwise_distances(features, features)]
-    return float(np.sqrt(apart)), float(np.concatenate(nearest).mean())
+    return float(np.sqrt(squared)), float(np.concatenate(nearest).mean())
 
 
-def pairwise_distances(some: Features, those: Features) -> Iterator[Float[np.ndarray, "_ _"]]:
-    """Euclidean distances, some of the rows at a time."""
-    squares = np.square(those).sum(1)
-    for start in range(0, len(some), CHUNK):
-        part = some[start : start + CHUNK]
-        squared = np.square(part).sum(1)[:, None] + squares - 2 * part @ those.T
+def pairwise_distances(points: Features, reference: Features) -> Iterator[Float[np.ndarray, "_ _"]]:
+    """Yields Euclidean distances [rows, reference] for CHUNK rows of `points` at a time."""
+    squares = np.square(reference).sum(1)
+    for start in range(0, len(points), CHUNK):
+        part = points[start : start + CHUNK]
+        squared = np.square(part).sum(1)[:, None] + squares - 2 * part @ reference.T
         yield np.sqrt(np.maximum(squared, 0))

@@ -1,7 +1,7 @@
-"""How far a code holds the style and not the content, and whether a decoder draws the content it is asked for.
+"""Separation of style and content in a latent code.
 
-Every figure rests on a judge that had no part in the training: an image classifier for what is drawn, a probe for
-what a code gives away.
+Independent models measure it: an image classifier reads the content of decoded images, and a probe reads the label from
+codes. Neither takes part in the training of the model.
 """
 
 from collections.abc import Callable
@@ -22,78 +22,82 @@ class LabeledCodes(NamedTuple):
 
 
 def content_accuracy(code: Float[np.ndarray, "N Z"], decode: Decode, classify: Classify, num_classes: int) -> float:
-    """How often the classifier reads the asked label from decode(code, label), over all codes × labels."""
+    """Returns how often the classifier reads `label` from decode(code, label), over all codes and labels.
+
+    In [0, 1]; higher is better. Chance is 1 / num_classes.
+    """
     return float(label_matches(code, decode, classify, num_classes).mean())
 
 
 def swap_accuracy(codes: LabeledCodes, decode: Decode, classify: Classify, num_classes: int) -> float:
-    """`content_accuracy` for the codes of images, over all labels but the image's own.
+    """Returns `content_accuracy` for codes of images, over all labels except the label of the image.
 
-    The image's own label is left out: reading that one back is reconstruction, not transfer.
+    The label of the image is left out because decoding with it is reconstruction instead of transfer.
     """
-    right = label_matches(codes.code, decode, classify, num_classes)
+    matches = label_matches(codes.code, decode, classify, num_classes)
     other = np.arange(num_classes)[None, :] != codes.label[:, None]
-    return float(right[other].mean())
+    return float(matches[other].mean())
 
 
 def label_matches(
     code: Float[np.ndarray, "N Z"], decode: Decode, classify: Classify, num_classes: int, chunk: int = 1000
 ) -> np.ndarray:
-    """Whether each code is read as each label that it is decoded with: [N, K] bool."""
-    right = np.zeros((len(code), num_classes), bool)
+    """Returns whether the classifier reads each label from the code decoded with it: [N, K] bool."""
+    matches = np.zeros((len(code), num_classes), bool)
     for label in range(num_classes):
         for start in range(0, len(code), chunk):
             part = code[start : start + chunk]
-            drawn = decode(part, np.full(len(part), label, np.int32))
-            right[start : start + chunk, label] = classify(drawn) == label
-    return right
+            images = decode(part, np.full(len(part), label, np.int32))
+            matches[start : start + chunk, label] = classify(images) == label
+    return matches
 
 
 def style_consistency(code: Float[np.ndarray, "N Z"], decode: Decode, num_classes: int) -> float:
-    """How far a code means the same style under every label: 1 the same, 0 unrelated.
+    """Returns how consistently a code means the same style under every label: 1 the same, 0 unrelated.
 
-    The correlation over codes between what is drawn under two labels, of the ink (mean pixel) and of the slant of the
-    strokes; mean over the pairs of labels and the two measures. A separation without it is hollow: a decoder that
-    gives each label a coordinate system of its own hides the label as well, but a code is no handwriting then.
+    The metric is the correlation over codes between the images of two labels, of the ink (mean pixel) and of the slant
+    of the strokes, averaged over the pairs of labels and both quantities. It complements `style_leakage`: a decoder
+    with a separate coordinate system for each label also hides the label, but its codes do not represent a handwriting.
     """
-    drawn = [stroke_measures(decode(code, np.full(len(code), label, np.int32))) for label in range(num_classes)]
+    measures = [stroke_measures(decode(code, np.full(len(code), label, np.int32))) for label in range(num_classes)]
     pairs = np.triu_indices(num_classes, 1)
-    return float(np.mean([np.corrcoef(measure)[pairs].mean() for measure in np.stack(drawn).transpose(2, 0, 1)]))
+    return float(np.mean([np.corrcoef(measure)[pairs].mean() for measure in np.stack(measures).transpose(2, 0, 1)]))
 
 
 def stroke_measures(images: Float[np.ndarray, "N H W C"]) -> Float[np.ndarray, "N 2"]:
-    """Ink (the mean pixel) and slant (pixels to the right for each pixel up) of bright strokes on a dark ground."""
+    """Returns ink (mean pixel) and slant (pixels to the right per pixel up) of bright strokes on a dark background."""
     ink = images.mean(-1).astype(np.float64) + 1e-9
     row, column = np.mgrid[: ink.shape[1], : ink.shape[2]]
     total = ink.sum((1, 2))
-    down = row - (ink * row).sum((1, 2))[:, None, None] / total[:, None, None]
-    right = column - (ink * column).sum((1, 2))[:, None, None] / total[:, None, None]
-    slant = -(ink * down * right).sum((1, 2)) / (ink * down**2).sum((1, 2))
+    vertical = row - (ink * row).sum((1, 2))[:, None, None] / total[:, None, None]
+    horizontal = column - (ink * column).sum((1, 2))[:, None, None] / total[:, None, None]
+    slant = -(ink * vertical * horizontal).sum((1, 2)) / (ink * vertical**2).sum((1, 2))
     return np.stack([ink.mean((1, 2)), slant], axis=1)
 
 
 def style_leakage(train: LabeledCodes, held_out: LabeledCodes, epochs: int, seed: int = 0) -> float:
-    """Accuracy of an MLP probe that reads the label from the code; chance is the share of the largest class.
+    """Returns the accuracy of an MLP probe that reads the label from the code; lower is better.
 
-    The probe (256-256 ReLU, Adam 1e-3, batch 200, standardised codes) learns on the codes of training images, stops
-    when a tenth of them, held out, gains nothing for 10 epochs or after `epochs`, and is judged on `held_out`.
+    Chance is the fraction of the largest class. The probe (256-256 ReLU, Adam 1e-3, batch 200, standardized codes)
+    trains on the codes of training images. It stops after `epochs`, or after 10 epochs without improvement on
+    a held-out tenth of them. Its accuracy is measured on `held_out`.
     """
     from sklearn.neural_network import MLPClassifier
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    # Early stopping holds out 10% of each class; where that is less than one example of each, it goes without.
+    # Early stopping holds out 10% of each class. It is off if that is less than one example of a class.
     counts = np.unique(train.label, return_counts=True)[1]
-    enough = counts.min() >= 2 and np.ceil(0.1 * counts.sum()) >= len(counts)
-    probe = MLPClassifier((256, 256), early_stopping=bool(enough), max_iter=epochs, random_state=seed)
-    reader = make_pipeline(StandardScaler(), probe)
+    has_enough = counts.min() >= 2 and np.ceil(0.1 * counts.sum()) >= len(counts)
+    probe = MLPClassifier((256, 256), early_stopping=bool(has_enough), max_iter=epochs, random_state=seed)
+    pipeline = make_pipeline(StandardScaler(), probe)
     with suppress_convergence_warnings():
-        reader.fit(train.code, train.label)
-    return float(reader.score(held_out.code, held_out.label))
+        pipeline.fit(train.code, train.label)
+    return float(pipeline.score(held_out.code, held_out.label))
 
 
 def suppress_convergence_warnings():
-    """Silences scikit-learn's remark that `epochs` came before convergence."""
+    """Suppresses the warning of scikit-learn that `epochs` ended before convergence."""
     import warnings
 
     from sklearn.exceptions import ConvergenceWarning
