@@ -82,7 +82,7 @@ def load_or_train_classifier(train: Split, num_classes: int, steps: int, key: st
     rotated, (height, width) = num_classes == 1, train.image.shape[1:3]
     if rotated and height != width:
         raise ValueError(
-            f"images of {height}×{width} pixels in a single class must be square, because their classifier learns rotations"
+            f"images of {height}×{width} pixels in a single class must be square: their classifier learns rotations"
         )
     num_outputs = ROTATIONS if rotated else num_classes
     name = f"{key}-rotations-{steps}" if rotated else f"{key}-{steps}"

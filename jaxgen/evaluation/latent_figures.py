@@ -102,7 +102,7 @@ def traversal_scale(trained: TrainedModel, split: Split) -> float | Float[np.nda
 def traversal_grid(
     image: Float[np.ndarray, "H W C"], decoded: Float[np.ndarray, "D S H W C"], dims: Int[np.ndarray, " D"]
 ) -> plotting.Picture:
-    """Returns a grid with a row per dimension: the image, then the dimension changed by -3 to 3 stds, or its bit flipped."""
+    """Returns a grid with a row per dimension: the image, the dimension changed by -3 to 3 stds, or its bit flipped."""
     originals = np.broadcast_to(image, (len(decoded), 1, *image.shape))
     offsets = np.linspace(-3, 3, STEPS) if decoded.shape[1] > 2 else ()
     headings = ["image", *(f"{offset:+.3g}" if offset else "code" for offset in offsets)] if len(offsets) else None

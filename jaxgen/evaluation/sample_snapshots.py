@@ -21,7 +21,7 @@ FRAME_MS = 500
 
 
 def is_due(config, examples: int, start: int, stop: int, evaluated: bool) -> bool:
-    """Returns whether a snapshot is due: an epoch of `config.snapshot_epochs` ends in (start, stop], or on evaluation."""
+    """Returns whether a snapshot is due: `evaluated`, or an epoch of `snapshot_epochs` ends in (start, stop]."""
     return any(evaluated or start < last_step(config, examples, epoch) <= stop for epoch in snapshot_epochs(config))
 
 
@@ -57,10 +57,10 @@ def load_snapshots(workdir: Path) -> Iterator[tuple[int, np.ndarray]]:
 
 
 def snapshot_figure(config, examples: int, workdir: Path) -> plotting.Picture | None:
-    """Returns a figure with one row per epoch of `config.snapshot_epochs` and the last snapshot; None without snapshots.
+    """Returns a figure with a row per epoch of `config.snapshot_epochs` and the last snapshot; None without snapshots.
 
-    A snapshot is saved at the end of the dispatch that completes the epoch. The label of a row is the number of complete
-    epochs at that time.
+    A snapshot is saved at the end of the dispatch that completes the epoch. The label of a row is the number of
+    complete epochs at that time.
     """
     snapshots, rows = list(load_snapshots(workdir)), {}
     ends = [last_step(config, examples, epoch) for epoch in snapshot_epochs(config)]

@@ -14,5 +14,5 @@ def majority_class_per_cluster(cluster: Cluster, label: Label, num_clusters: int
 
 
 def clustering_error(cluster: Cluster, label: Label, classes: Int[np.ndarray, " K"]) -> float:
-    """Returns the fraction of examples whose class differs from the class of the cluster; in [0, 1], lower is better."""
+    """Returns the fraction of examples of another class than their cluster's class; in [0, 1], lower is better."""
     return float((classes[cluster] != label).mean())

@@ -54,7 +54,7 @@ def test_a_split_with_no_third_neighbours_is_refused_before_training():
     for split in ("validation", "test"):
         for images, few in ((3, True), (4, False)):
             dataset = load_dataset(config.data)._replace(**{split: tiny_data(images)})
-            with pytest.raises(ValueError, match=f"digits has 3 images in its {split} ") if few else nullcontext():
+            with pytest.raises(ValueError, match=f"the {split} split of digits has 3 images") if few else nullcontext():
                 evaluators.validate_evaluation(config, model, dataset)
 
 
@@ -90,9 +90,9 @@ def test_shares_of_classes_and_the_alarm(numbers, caplog):
         assert not caplog.records
         alarmed = sample_quality.precision_recall_diversity(FirstPixel(), drawn, 0.1 * expected, expected, 3)
     assert found["class_fractions"] == [0.25, 0.75, 0.0]
-    assert (found["min_class_fraction"], found["collapsed"], found["diversity"]) == (0.0, 0.0, 1.0)
-    assert alarmed["collapsed"] == 1.0
-    assert "collapsed" in caplog.text
+    assert (found["min_class_fraction"], found["mode_collapse"], found["diversity"]) == (0.0, 0.0, 1.0)
+    assert alarmed["mode_collapse"] == 1.0
+    assert "mode collapse" in caplog.text
 
 
 def test_images_without_classes_have_no_shares(numbers):

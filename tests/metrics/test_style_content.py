@@ -145,5 +145,5 @@ def test_a_damaged_classifier_cache_is_trained_again(blobs, tmp_path, monkeypatc
     path = next((tmp_path / "jaxgen" / "classifiers").glob("*.msgpack"))
     path.write_bytes(b"\x00damaged")
     feature_classifier.load_or_train_classifier(blobs, 2, 2, "blobs")
-    assert "can't be read" in caplog.text
+    assert "cannot be read" in caplog.text
     assert len(path.read_bytes()) > 1000
