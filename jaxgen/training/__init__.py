@@ -1,1 +1,1 @@
-"""TODO: jaxgen.training."""
+"""Training of a run: the loop, its batches, its metrics, signals and profiling."""

@@ -1,4 +1,4 @@
-"""How the examples of a training step reach it: gathered from data that are on the devices, or streamed there."""
+"""Feeds examples to training steps: gathered from data on the devices, or streamed to them."""
 
 from collections.abc import Callable
 
@@ -18,85 +18,103 @@ from jaxgen.data import (
 from jaxgen.distributed import devices
 from jaxgen.optimization import seeds
 from jaxgen.optimization.seeds import seed_range
-from jaxgen.training import batches
 from jaxgen.types import Metrics, Split, TrainState
 
 RunSteps = Callable[[TrainState, int, int], tuple[TrainState, Metrics]]
 
 
-def make_step_runner(compiled: Callable, seen: Split, config, mesh: devices.Mesh, start: int) -> RunSteps:
-    """`take(state, step, stop)`: the steps step, …, stop - 1, and their metrics, [S] each.
+def make_step_runner(compiled: Callable, train_data: Split, config, mesh: devices.Mesh, start: int) -> RunSteps:
+    """Returns `run_steps(state, step, stop)`, which takes the steps step, …, stop - 1.
+
+    It returns the state and the metrics, of shape [S] each.
 
     Args:
-      compiled: by `parallel.compile_steps`.
-      seen: the training split, its images in memory or a `Stream`, with the labels that training is told.
+      compiled: the result of `devices.compile_steps`.
+      train_data: the training split, with images in memory or as an `ImageStream`, and the labels used in training.
       config: of the run.
       mesh: the devices.
-      start: the first step; streamed steps have to be taken in order.
+      start: the first step; streamed steps must be taken in order.
     """
     rng = devices.replicate(seeds.seed_keys(config, draw=1), mesh)
-    made = streaming_runner if isinstance(seen.image, ImageStream) else resident_runner
-    return made(compiled, seen, config, mesh, rng, start)
+    make_runner = streaming_runner if isinstance(train_data.image, ImageStream) else resident_runner
+    return make_runner(compiled, train_data, config, mesh, rng, start)
 
 
-def resident_runner(compiled, seen, config, mesh, rng, start) -> RunSteps:
+def resident_runner(compiled, train_data, config, mesh, rng, start) -> RunSteps:
+    """Returns a runner that keeps all training data on the devices; see `make_step_runner`."""
     del start
-    data = devices.replicate(seen, mesh)
+    data = devices.replicate(train_data, mesh)
 
-    def take(state, step, stop):
-        index = training_indices(config, seen.label, step, stop)[:, devices.process_slice(config.batch_size)]
+    def run_steps(state, step, stop):
+        index = training_indices(config, train_data.label, step, stop)[:, devices.process_slice(config.batch_size)]
         return compiled(state, data, devices.place_batches(index, mesh, config.parallel), rng)
 
-    return take
+    return run_steps
 
 
-def streaming_runner(compiled, seen, config, mesh, rng, start) -> RunSteps:
-    own = devices.process_slice(config.batch_size)
-    bytes_of_step = config.batch_size * config.num_seeds * int(np.prod(seen.image.shape[1:]))
-    coming = stream_batches(
-        seen,
-        lambda step: training_indices(config, seen.label, step, step + 1)[0, own],
+def streaming_runner(compiled, train_data, config, mesh, rng, start) -> RunSteps:
+    """Returns a runner that reads and transfers the examples of later steps in the background."""
+    own_slice = devices.process_slice(config.batch_size)
+    bytes_per_step = config.batch_size * config.num_seeds * int(np.prod(train_data.image.shape[1:]))
+    chunks = stream_batches(
+        train_data,
+        lambda step: training_indices(config, train_data.label, step, step + 1)[0, own_slice],
         range(start, config.steps),
-        steps_per_transfer(config.log_every, bytes_of_step),
+        steps_per_transfer(config.log_every, bytes_per_step),
         lambda chunk: devices.place_batches(chunk, mesh, config.parallel),
     )
 
-    def take(state, step, stop):
-        found = []
+    def run_steps(state, step, stop):
+        parts = []
         while step < stop:
-            chunk = next(coming)
+            chunk = next(chunks)
             step += len(chunk.label)
             state, metrics = compiled(state, None, chunk, rng)
-            found.append(metrics)
-        return state, jax.tree.map(lambda *parts: jnp.concatenate(parts), *found)
+            parts.append(metrics)
+        return state, jax.tree.map(lambda *values: jnp.concatenate(values), *parts)
 
-    return take
+    return run_steps
 
 
 def training_indices(config, label: np.ndarray, start: int, stop: int) -> np.ndarray:
-    """Which training examples the steps start, …, stop - 1 see: [S, B], or [S, B, seeds] of several copies."""
+    """Returns the indices of the training examples of the steps start, …, stop - 1.
 
-    def of_one(seed: int, label: np.ndarray) -> np.ndarray:
+    Args:
+      config: of the run.
+      label: of the training examples, [N], or [seeds, N] for several seeds; -1 if not labeled.
+      start: the first step.
+      stop: the step after the last.
+
+    Returns:
+      Indices [S, B], or [S, B, seeds] for several seeds.
+    """
+
+    def indices_of_seed(seed: int, label: np.ndarray) -> np.ndarray:
         index = batch_indices(seed, start, stop, config.batch_size, len(label))
-        return (
-            insert_labeled_examples(index, label, config.labeled_every_n, seed, start)
-            if config.labeled_every_n
-            else index
-        )
+        if not config.labeled_every_n:
+            return index
+        return insert_labeled_examples(index, label, config.labeled_every_n, seed, start)
 
-    return batches.indices_per_seed(of_one, label, config)
+    return indices_per_seed(indices_of_seed, label, config)
 
 
 def training_labels_per_seed(train: Split, config, num_classes: int) -> Split:
-    """The training split with the labels that each copy is told: [N], or [seeds, N] of several copies."""
+    """Returns the training split with the labels that each seed uses: [N], or [seeds, N] for several seeds."""
     labels = [keep_labels(train, config.num_labeled, num_classes, seed).label for seed in seed_range(config)]
     return Split(train.image, labels[0] if config.num_seeds == 1 else np.stack(labels))
 
 
 def indices_per_seed(
-    one: Callable[[int, np.ndarray], Int32[np.ndarray, "S B"]], label: np.ndarray, config
+    indices_of_seed: Callable[[int, np.ndarray], Int32[np.ndarray, "S B"]], label: np.ndarray, config
 ) -> np.ndarray:
-    """`one(seed, its labels)` of each copy: [S, B], or [S, B, seeds] of several."""
+    """Returns `indices_of_seed(seed, label)`, [S, B], or the results of several seeds, [S, B, seeds].
+
+    Args:
+      indices_of_seed: returns the indices of one seed.
+      label: [N], or [seeds, N] for several seeds.
+      config: of the run.
+    """
     if config.num_seeds == 1:
-        return one(config.seed, label)
-    return np.stack([one(seed, its) for seed, its in zip(seed_range(config), label, strict=True)], axis=-1)
+        return indices_of_seed(config.seed, label)
+    per_seed = zip(seed_range(config), label, strict=True)
+    return np.stack([indices_of_seed(seed, seed_label) for seed, seed_label in per_seed], axis=-1)

@@ -1,4 +1,4 @@
-"""What training measures, on its way from the devices to the telemetry; it stops where a number is not finite."""
+"""Training metrics, which are fetched from the devices one dispatch late and must be finite."""
 
 import time
 from collections.abc import Mapping
@@ -16,52 +16,53 @@ class NonFiniteLossError(RuntimeError):
 
 
 class StepBatch(NamedTuple):
-    """Steps that the devices have been given."""
+    """The training steps of one dispatch, and their metrics."""
 
-    metrics: Metrics  # [S] each, once they are there
-    step: int  # the first step is the one after it
-    until: int
-    dispatched_at: float  # when, by the monotonic clock
+    metrics: Metrics  # shape [S] each, on the devices
+    step: int  # number of steps before the dispatch
+    until: int  # number of steps after it
+    dispatched_at: float  # seconds of the monotonic clock
 
 
 class DeferredMetrics:
-    """Logs the means of each dispatch's metrics, fetched once, while the devices are at the next one.
+    """Logs the mean metrics of each dispatch while the devices work on the next dispatch.
+
+    `add` and `finish` raise a NonFiniteLossError if a metric is not finite.
 
     Args:
-      telemetry: where to.
-      images: so many a step sees, of all copies together.
-
-    `add` and `finish` raise a NonFiniteLossError where a metric is not finite.
+      logger: receives the means and the rate.
+      images: images per step, over all seeds.
     """
 
-    def __init__(self, telemetry: RunLogger | NullLogger, images: int):
-        self._telemetry, self._images = telemetry, images
-        self._waiting: StepBatch | None = None
-        self._done = 0.0  # when the one before was
+    def __init__(self, logger: RunLogger | NullLogger, images: int):
+        self._logger, self._images = logger, images
+        self._pending: StepBatch | None = None
+        self._finished_at = 0.0  # when the previous dispatch was finished
 
     def add(self, dispatch: StepBatch) -> None:
-        """Logs the one before, and keeps this one."""
+        """Logs the pending dispatch, and keeps the new one pending."""
         self.finish()
-        self._waiting = dispatch
+        self._pending = dispatch
 
     def finish(self) -> None:
-        """Logs what has not been."""
-        if self._waiting is None:
+        """Waits for the pending dispatch, if there is one, and logs its metrics."""
+        if self._pending is None:
             return
-        (metrics, step, until, given), self._waiting = self._waiting, None
+        (metrics, step, until, dispatched_at), self._pending = self._pending, None
         fetched = jax.device_get(metrics)
-        began, self._done = max(given, self._done), time.monotonic()
-        for number in range(until - step):
-            require_finite({name: values[number] for name, values in fetched.items()}, step + number + 1, "train")
-        rate = (until - step) * self._images / (self._done - began)
+        started_at, self._finished_at = max(dispatched_at, self._finished_at), time.monotonic()
+        for i in range(until - step):
+            require_finite({name: values[i] for name, values in fetched.items()}, step + i + 1, "train")
+        rate = (until - step) * self._images / (self._finished_at - started_at)
         means = {name: float(values.mean()) for name, values in fetched.items()}
-        self._telemetry.log_metrics(until, means, images_per_s=rate)
+        self._logger.log_metrics(until, means, images_per_s=rate)
 
 
 def require_finite(metrics: Mapping[str, np.number | np.ndarray | float], step: int, split: str) -> None:
+    """Raises a NonFiniteLossError that names the first metric with a NaN or an infinity."""
     for name, value in metrics.items():
-        if not np.all(np.isfinite(value)):  # of several copies, each its own
+        if not np.all(np.isfinite(value)):  # an array has one value per seed
             raise NonFiniteLossError(
-                f"{split}/{name} became {value} at step {step}; checkpoints of before are kept; "
-                "try smaller rates (--config.learning_rates.NAME=VALUE) in a new --workdir"
+                f"{split}/{name} became {value} at step {step}; earlier checkpoints are kept; "
+                "try smaller learning rates (--config.learning_rates.NAME=VALUE) in a new --workdir"
             )

@@ -1,4 +1,4 @@
-"""The loop: one run from a config to a trained, measured and pictured model, straight down."""
+"""The training loop: one run from a config to a trained and evaluated model, for every model family."""
 
 import json
 import logging
@@ -36,20 +36,27 @@ from jaxgen.types import Split, TrainState
 
 log = logging.getLogger("jaxgen")
 
-AUGMENTATION_STREAM = (
-    2**32 - 1
-)  # sets the draws of an augmentation apart from those of a step, which are told by its number
+# Separates the rng stream of augmentation from the streams of training steps, which are numbered from 0.
+AUGMENTATION_STREAM = 2**32 - 1
 
 
 def make_step(
     model: GenerativeModel, num_seeds: int = 1, at_once: int = 0, augment: Augmentation | None = None
 ) -> Callable:
-    """What `parallel.compile_steps` compiles: gather a batch, change it, let every player move, in every copy.
+    """Returns the function that `devices.compile_steps` compiles: gather a batch, augment it, update every player.
 
-    Of streamed examples, `data` is None and what comes in the place of their indices is themselves.
+    Args:
+      model: the model to train.
+      num_seeds: number of seeds that are trained in one update.
+      at_once: seeds that are vectorized together; 0 for all.
+      augment: augmentation of training images.
+
+    Returns:
+      A function that builds `step(state, data, index, rng) -> (state, metrics)` for the name of a mapped axis. For
+      streamed data, `data` is None and `index` is the examples themselves.
     """
 
-    def for_axis(axis_name: str | None):
+    def build_step(axis_name: str | None):
         update = make_update(model.players, model.update_order, axis_name)
 
         def step(state, data, index, rng):
@@ -60,214 +67,265 @@ def make_step(
 
         return seeds.vmap_step(step, num_seeds, at_once)
 
-    return for_axis
+    return build_step
 
 
 class TrainingRun(NamedTuple):
-    """What a run is made of; only its state changes."""
+    """One run of training: everything but its state, which changes."""
 
     config: ConfigDict
     dataset: Dataset
-    train_data: (
-        Split  # the training split with the labels that training is told; those of each copy where it has several
-    )
+    train_data: Split  # the training split; labels are [N], or [seeds, N] for several seeds; -1 if not labeled
     model: GenerativeModel
     mesh: devices.Mesh
     workdir: Path
     checkpoints: CheckpointManager
-    dataset_id: str  # the data set's identity
-    profile: bool = False  # a log interval is traced
+    dataset_id: str  # identifies the training images
+    profile: bool = False  # whether a log interval is traced
 
 
 def train_and_evaluate(config: ConfigDict, workdir: str | Path, profile: bool = False) -> dict:
-    """Trains to `config.steps`, resuming where the workdir stands; evaluates once, at the end.
+    """Trains to `config.steps`, resuming from the workdir's newest checkpoint, and then evaluates.
 
-    With `profile`, one log interval is traced; see `profiling.py`.
+    Args:
+      config: the recipe's config.
+      workdir: folder of the run; created if necessary.
+      profile: whether to trace one log interval; see `profiling.py`.
 
     Returns:
-      What `results.json` holds.
+      The contents of `results.json`.
 
     Raises:
-      ValueError: the config, the data or the workdir does not fit; nothing has been overwritten. Or a streamed image
-        can't be read any more; the last checkpoint is kept.
+      ValueError: the config, the data or the workdir is wrong; nothing has been overwritten. Or a streamed image
+        cannot be read any more; the last checkpoint is kept.
       NonFiniteLossError: a loss became NaN or infinite; the last good checkpoint is kept.
-      Interrupted: SIGTERM or Ctrl-C; the state is saved.
+      Interrupted: SIGTERM or Ctrl-C, after saving a checkpoint.
       LostPeerError: another process of the run is gone; the last checkpoint is kept.
     """
     validate_config(config)
     mesh = devices.data_mesh()
     devices.validate_parallelism(config.batch_size, config.parallel, mesh)
     dataset = load_dataset(config.data)
-    seen = batches.training_labels_per_seed(dataset.train_source, config, dataset.num_classes)
+    train_data = batches.training_labels_per_seed(dataset.train_source, config, dataset.num_classes)
     model = attach_base_model(models.build_model(config, dataset.spec))
     workdir = Path(workdir).absolute()
-    begun = bool(list_checkpoints(workdir / "checkpoints"))  # goes on by its own networks
-    networks = None if begun else load_initial_networks(config, model)
+    has_checkpoint = bool(list_checkpoints(workdir / "checkpoints"))  # a resumed run ignores config.init_from
+    networks = None if has_checkpoint else load_initial_networks(config, model)
     evaluators.validate_evaluation(config, model, dataset)
-    best, identity = (f"validation/{config.best_metric}", "min"), dataset.content_id
+    best, dataset_id = (f"validation/{config.best_metric}", "min"), dataset.content_id
     if processes.is_multiprocess():
-        processes.require_equal_across_processes(
-            str(workdirs.identity_config(config.to_dict(), free=workdirs.MACHINE_KEYS)), "config"
-        )
-        processes.require_equal_across_processes(identity, "data")
+        identity = workdirs.identity_config(config.to_dict(), free=workdirs.MACHINE_KEYS)
+        processes.require_equal_across_processes(str(identity), "config")
+        processes.require_equal_across_processes(dataset_id, "data")
     with (
         processes.lost_peer_guard(),
         processes.enter_on_primary(workdirs.lock_workdir(workdir, config.to_dict(), free=workdirs.MACHINE_KEYS)),
         CheckpointManager(workdir / "checkpoints", config.max_to_keep, best) as checkpoints,
     ):
         traced = profile and processes.is_primary()
-        this = TrainingRun(config, dataset, seen, model, mesh, workdir, checkpoints, identity, traced)
-        state, start, seconds = restore_or_init(this, networks)
+        run = TrainingRun(config, dataset, train_data, model, mesh, workdir, checkpoints, dataset_id, traced)
+        state, start, seconds = restore_or_init(run, networks)
         processes.require_equal_across_processes(
-            str(start), f"checkpoints in workdir={workdir}, which has to be on a disk that all see"
+            str(start), f"checkpoints in workdir={workdir}, which must be on a disk that all processes share"
         )
         finished = workdirs.read_results(workdir)
         if finished and finished["step"] == start == config.steps:
-            print(f"The run in {workdir} is complete ({start} steps). For another: --workdir=DIR")
+            print(f"The run in {workdir} is complete ({start} steps). For another run: --workdir=DIR")
             return finished
-        with RunLogger(workdir, config.steps, start) if processes.is_primary() else NullLogger() as telemetry:
-            telemetry.log_message(describe_run(this, state, start))
-            state, seconds = train_loop(this, state, start, seconds, telemetry)
-            return evaluate_and_report(this, state, seconds, telemetry)
+        with RunLogger(workdir, config.steps, start) if processes.is_primary() else NullLogger() as logger:
+            logger.log_message(describe_run(run, state, start))
+            state, seconds = train_loop(run, state, start, seconds, logger)
+            return evaluate_and_report(run, state, seconds, logger)
 
 
-def restore_or_init(this: TrainingRun, networks: NetworkState | None) -> tuple[TrainState, int, float]:
-    """The state to begin with, by a fresh run's `networks` where there are some; its step, the seconds behind it.
+def restore_or_init(run: TrainingRun, networks: NetworkState | None) -> tuple[TrainState, int, float]:
+    """Restores the newest good checkpoint, or initializes a state.
+
+    Args:
+      run: the run.
+      networks: parameters and statistics that replace the initial ones, if there is no checkpoint.
+
+    Returns:
+      The state, its step, and the seconds of training before it.
 
     Raises:
-      ValueError: the run has been trained on other data, so that what it holds out now may be what it has seen.
+      ValueError: the checkpoint was trained on other images, so that held-out images may be among them.
     """
-    init, rng = seeds.vmap_init(this.model.init, this.config.num_seeds), seeds.seed_keys(this.config)
-    restored = this.checkpoints.restore(devices.abstract_like(jax.eval_shape(init, rng), this.mesh))
+    init, rng = seeds.vmap_init(run.model.init, run.config.num_seeds), seeds.seed_keys(run.config)
+    restored = run.checkpoints.restore(devices.abstract_like(jax.eval_shape(init, rng), run.mesh))
     if restored is None:
-        state = devices.compile_init(init, this.mesh)(rng)
-        return state.replace(**devices.replicate(networks, this.mesh)._asdict()) if networks else state, 0, 0.0
-    if is_different_dataset(restored.meta.get("data", this.dataset_id), this.dataset_id):
+        state = devices.compile_init(init, run.mesh)(rng)
+        return state.replace(**devices.replicate(networks, run.mesh)._asdict()) if networks else state, 0, 0.0
+    if is_different_dataset(restored.meta.get("data", run.dataset_id), run.dataset_id):
         raise ValueError(
-            f"workdir={this.workdir} holds a run on other images than those of {this.dataset.name} here: what it was "
-            "trained on may be held out now; give it the images that it began with, or begin another run with its "
-            f"networks: --workdir=DIR --config.init_from={this.workdir}"
+            f"workdir={run.workdir} holds a run on other images than {run.dataset.name} has here, so that images held "
+            "out now may be among its training images. Try the images of that run, or start a new run with its "
+            f"networks: --workdir=DIR --config.init_from={run.workdir}"
         )
     return restored.state, restored.step, restored.meta["seconds"]
 
 
 def train_loop(
-    this: TrainingRun, state: TrainState, start: int, seconds: float, telemetry: RunLogger
+    run: TrainingRun, state: TrainState, start: int, seconds: float, logger: RunLogger | NullLogger
 ) -> tuple[TrainState, float]:
-    """The steps from `start` to `config.steps`, `log_every` of them a dispatch; the state and all seconds so far."""
-    config, dataset = this.config, this.dataset
-    steps = devices.compile_steps(
-        make_step(this.model, config.num_seeds, config.seeds_per_vmap, Augmentation.from_config(config)),
-        this.mesh,
-        config.parallel,
-    )
-    take = make_step_runner(steps, this.train_data, config, this.mesh, start)
-    measures = evaluators.compile_metric_sums(this.model)
-    profile = IntervalProfiler(this.workdir, this.profile, start, config.log_every, config.steps)
-    began = time.monotonic() - seconds
+    """Takes the steps from `start` to `config.steps`, `log_every` steps per dispatch.
+
+    Args:
+      run: the run.
+      state: the state at `start`; its arrays are donated.
+      start: number of steps taken before.
+      seconds: duration of training before `start`.
+      logger: receives metrics and figures.
+
+    Returns:
+      The final state, and the seconds of training from step 0.
+
+    Raises:
+      Interrupted: a signal came; the state is saved.
+    """
+    config, dataset = run.config, run.dataset
+    num_images = len(dataset.train_source.image)
+    augment = Augmentation.from_config(config)
+    step_fn = make_step(run.model, config.num_seeds, config.seeds_per_vmap, augment)
+    compiled_steps = devices.compile_steps(step_fn, run.mesh, config.parallel)
+    run_steps = make_step_runner(compiled_steps, run.train_data, config, run.mesh, start)
+    metric_sums = evaluators.compile_metric_sums(run.model)
+    profiler = IntervalProfiler(run.workdir, run.profile, start, config.log_every, config.steps)
+    started_at = time.monotonic() - seconds
     with StopSignals() as stop:
-        step, report = start, DeferredMetrics(telemetry, config.batch_size * config.num_seeds)
+        step, deferred = start, DeferredMetrics(logger, config.batch_size * config.num_seeds)
         while step < config.steps:
             until = min(step + config.log_every, config.steps)
-            with profile.trace_interval(step):
-                dispatched = time.monotonic()
-                state, metrics = take(state, step, until)
-                report.add(StepBatch(metrics, step, until, dispatched))
-                if (
-                    this.profile or processes.is_multiprocess()
-                ):  # processes exchange their signals while no step is under way
-                    report.finish()
-            step, before = until, step
+            with profiler.trace_interval(step):
+                dispatched_at = time.monotonic()
+                state, metrics = run_steps(state, step, until)
+                deferred.add(StepBatch(metrics, step, until, dispatched_at))
+                # Several processes exchange their signals below, when no step may be running.
+                if run.profile or processes.is_multiprocess():
+                    deferred.finish()
+            previous, step = step, until
             signum = processes.all_max(stop.signum)
             last = step == config.steps or bool(signum)
             evaluate, save = (last or step % every == 0 for every in (config.eval_every, config.checkpoint_every))
-            snapshot = sample_snapshots.is_due(config, len(dataset.train_source.image), before, step, evaluate)
+            snapshot = sample_snapshots.is_due(config, num_images, previous, step, evaluate)
             if evaluate or save or snapshot:
-                report.finish()
+                deferred.finish()
             if evaluate or save:
-                validation = validate_seeds(this, state, measures)
+                validation = validate_seeds(run, state, metric_sums)
                 require_finite(validation, step, "validation")
-                telemetry.log_metrics(step, validation, split="validation")
+                logger.log_metrics(step, validation, split="validation")
             if snapshot and processes.is_primary():
-                sample_snapshots.save_snapshot(first_seed_model(this, state), this.workdir, step)
+                sample_snapshots.save_snapshot(first_seed_model(run, state), run.workdir, step)
             if evaluate and not last:
-                draw_figures(this, state, step, dataset.validation, telemetry)
-            if evaluate or save:  # which take a while
+                draw_figures(run, state, step, dataset.validation, logger)
+            if evaluate or save:  # a signal may have arrived in the meantime
                 signum = processes.all_max(stop.signum)
             if save or signum:
-                save_checkpoint(this, state, validation, time.monotonic() - began)
+                save_checkpoint(run, state, validation, time.monotonic() - started_at)
             if signum:
                 break
-        this.checkpoints.wait_until_finished()
-        # Even where no step is left, and of one that came during the last save: the same command makes the results.
+        run.checkpoints.wait_until_finished()
+        # Also honor a signal that arrived during the last save: the same command then only evaluates.
         if signum := processes.all_max(stop.signum):
             raise Interrupted(signum, step)
-    return state, time.monotonic() - began
+    return state, time.monotonic() - started_at
 
 
-def validate_seeds(this: TrainingRun, state: TrainState, measures: Callable) -> dict[str, float]:
-    """What is watched on the validation split, mean over the copies."""
-    trained_models = [TrainedModel(this.model, each.params, each.stats) for each in states_per_seed(this, state)]
-    found = seeds.mean_over_seeds(
-        [evaluators.evaluate_validation(trained, this.dataset, this.config, measures) for trained in trained_models]
+def validate_seeds(run: TrainingRun, state: TrainState, metric_sums: Callable) -> dict[str, float]:
+    """Returns the metrics on the validation split, averaged over seeds.
+
+    Args:
+      run: the run.
+      state: of all seeds.
+      metric_sums: the result of `evaluators.compile_metric_sums`.
+    """
+    trained_models = [TrainedModel(run.model, one.params, one.stats) for one in states_per_seed(run, state)]
+    means = seeds.mean_over_seeds(
+        [evaluators.evaluate_validation(trained, run.dataset, run.config, metric_sums) for trained in trained_models]
     )
-    return json.loads(processes.broadcast_text(json.dumps(found)))  # all must find the same checkpoint the best
+    return json.loads(processes.broadcast_text(json.dumps(means)))  # all processes must agree on the best checkpoint
 
 
-def save_checkpoint(this: TrainingRun, state: TrainState, validation: dict[str, float], seconds: float) -> None:
-    meta = {
-        "config": this.config.to_dict(),
-        "data": this.dataset_id,
-        "info": this.dataset.spec._asdict(),
+def save_checkpoint(run: TrainingRun, state: TrainState, validation: dict[str, float], seconds: float) -> None:
+    """Saves the state with the run's config, data set, versions and metrics.
+
+    Args:
+      run: the run.
+      state: of all seeds.
+      validation: the metrics of this step, which decide the best checkpoint.
+      seconds: duration of training so far.
+    """
+    metadata = {
+        "config": run.config.to_dict(),
+        "data": run.dataset_id,
+        "info": run.dataset.spec._asdict(),
         "versions": versions.versions(),
         "seconds": seconds,
     }
-    this.checkpoints.save(state, meta, {f"validation/{name}": value for name, value in validation.items()})
+    run.checkpoints.save(state, metadata, {f"validation/{name}": value for name, value in validation.items()})
 
 
-def draw_figures(this: TrainingRun, state: TrainState, step: int, split: Split, telemetry: RunLogger) -> None:
-    """Writes the family's pictures of a split, of the first copy, and the curves so far; the lead alone does."""
+def draw_figures(run: TrainingRun, state: TrainState, step: int, split: Split, logger: RunLogger | NullLogger) -> None:
+    """Logs the model's figures of a split, for the first seed, and the training curves. Only the primary draws.
+
+    Args:
+      run: the run.
+      state: of all seeds.
+      step: number of steps taken.
+      split: images of the data set.
+      logger: receives the figures.
+    """
     if not processes.is_primary():
         return
-    drawn = figures.draw_figures(first_seed_model(this, state), this.dataset, split)
-    epochs = sample_snapshots.snapshot_figure(this.config, len(this.dataset.train_source.image), this.workdir)
-    for name, image in (drawn if epochs is None else {**drawn, "samples_by_epoch": epochs}).items():
-        telemetry.log_figure(step, name, image)
-    telemetry.log_figure(step, "curves", training_curves(telemetry.history))
+    images = figures.draw_figures(first_seed_model(run, state), run.dataset, split)
+    epochs = sample_snapshots.snapshot_figure(run.config, len(run.dataset.train_source.image), run.workdir)
+    for name, image in (images if epochs is None else {**images, "samples_by_epoch": epochs}).items():
+        logger.log_figure(step, name, image)
+    logger.log_figure(step, "curves", training_curves(logger.history))
 
 
-def states_per_seed(this: TrainingRun, state: TrainState) -> list[TrainState]:
-    """The copies one by one, for this process to compute with."""
-    return seeds.unstack_seeds(devices.addressable(state), this.config.num_seeds)
+def states_per_seed(run: TrainingRun, state: TrainState) -> list[TrainState]:
+    """Returns the state of each seed, as arrays of this process."""
+    return seeds.unstack_seeds(devices.addressable(state), run.config.num_seeds)
 
 
-def first_seed_model(this: TrainingRun, state: TrainState) -> TrainedModel:
-    """The first copy, to be used."""
-    first = states_per_seed(this, state)[0]
-    return TrainedModel(this.model, first.params, first.stats)
+def first_seed_model(run: TrainingRun, state: TrainState) -> TrainedModel:
+    """Returns the trained model of the first seed."""
+    first = states_per_seed(run, state)[0]
+    return TrainedModel(run.model, first.params, first.stats)
 
 
-def evaluate_and_report(this: TrainingRun, state: TrainState, seconds: float, telemetry: RunLogger) -> dict:
-    """The figures and the evaluation at the end, on the split that the run is judged by, and `results.json`."""
-    split, config = this.config.evaluation.split, this.config.to_dict()
-    telemetry.log_message(f"Evaluating on the {split} split")
-    draw_figures(this, state, config["steps"], evaluators.evaluation_split(this.dataset, this.config), telemetry)
+def evaluate_and_report(run: TrainingRun, state: TrainState, seconds: float, logger: RunLogger | NullLogger) -> dict:
+    """Draws the final figures, evaluates on the split that the config names, and writes `results.json`.
+
+    Args:
+      run: the run.
+      state: the final state, of all seeds.
+      seconds: duration of training.
+      logger: receives figures and metrics.
+
+    Returns:
+      The contents of `results.json`.
+    """
+    split, config = run.config.evaluation.split, run.config.to_dict()
+    logger.log_message(f"Evaluating on the {split} split")
+    draw_figures(run, state, config["steps"], evaluators.evaluation_split(run.dataset, run.config), logger)
     if processes.is_primary():
-        moving = this.workdir / "figures" / "samples_by_epoch.gif"
-        sample_snapshots.write_snapshot_gif(this.config, len(this.dataset.train_source.image), this.workdir, moving)
+        path = run.workdir / "figures" / "samples_by_epoch.gif"
+        sample_snapshots.write_snapshot_gif(run.config, len(run.dataset.train_source.image), run.workdir, path)
     trained_models = [
-        TrainedModel(this.model, each.params, each.stats, config, int(each.step))
-        for each in states_per_seed(this, state)
+        TrainedModel(run.model, one.params, one.stats, config, int(one.step)) for one in states_per_seed(run, state)
     ]
-    return results.write_results(trained_models, this.dataset, this.config, seconds, this.workdir, telemetry)
+    return results.write_results(trained_models, run.dataset, run.config, seconds, run.workdir, logger)
 
 
-def describe_run(this: TrainingRun, state: TrainState, start: int) -> str:
-    config, parameters = this.config, sum(x.size for x in jax.tree.leaves(state.params))
-    images = len(this.dataset.train_source.image)
-    often = f", each about {config.batch_size / images:.0f} times a step" if config.batch_size >= 2 * images else ""
+def describe_run(run: TrainingRun, state: TrainState, start: int) -> str:
+    """Returns the first line of a run's log: model, data set, number of parameters, devices and steps."""
+    config, num_parameters = run.config, sum(x.size for x in jax.tree.leaves(state.params))
+    images = len(run.dataset.train_source.image)
+    repeats = f", each about {config.batch_size / images:.0f} times a step" if config.batch_size >= 2 * images else ""
     return (
-        f"{config.model} on {this.dataset.name} ({images:,} training images{often}), "
-        f"{parameters:,} parameters, {devices.describe_devices()} ({config.parallel}); "
+        f"{config.model} on {run.dataset.name} ({images:,} training images{repeats}), "
+        f"{num_parameters:,} parameters, {devices.describe_devices()} ({config.parallel}); "
         f"{f'resuming at step {start}' if start else 'starting'}, {config.steps} steps of {config.batch_size} images"
     )

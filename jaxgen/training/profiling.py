@@ -1,4 +1,4 @@
-"""Where the time of some steps goes, as a trace that Perfetto and TensorBoard open."""
+"""A trace of some training steps, for Perfetto and TensorBoard."""
 
 import contextlib
 from pathlib import Path
@@ -9,14 +9,15 @@ FOLDER = "profile"
 
 
 class IntervalProfiler:
-    """Traces one log interval of a run into its workdir: the second, as the first compiles, or the only one."""
+    """Traces one log interval of a run into its workdir: the second, because the first compiles, or the only one."""
 
-    def __init__(self, workdir: Path, wanted: bool, start: int, log_every: int, steps: int):
+    def __init__(self, workdir: Path, enabled: bool, start: int, log_every: int, steps: int):
         second = start + log_every
-        self._folder, self._at = workdir / FOLDER, (second if second < steps else start) if wanted else None
+        self._folder = workdir / FOLDER
+        self._traced_step = (second if second < steps else start) if enabled else None
 
     def trace_interval(self, step: int) -> contextlib.AbstractContextManager:
-        """Around the interval that begins at `step`: traces it if it is the one."""
-        if step != self._at:
+        """Returns the context of the log interval that starts at `step`; it traces the chosen interval."""
+        if step != self._traced_step:
             return contextlib.nullcontext()
         return jax.profiler.trace(str(self._folder), create_perfetto_trace=True)

@@ -113,7 +113,7 @@ def test_ctrl_c_outside_of_the_training_steps_gets_one_line(tmp_path, monkeypatc
         raise KeyboardInterrupt
 
     monkeypatch.setattr(loop, "train_and_evaluate", interrupt)
-    assert cli.run_mode(None, tmp_path, "train", False, {}) == 130
+    assert cli.run_mode(None, str(tmp_path), "train", False, {}) == 130
     message = "SIGINT: stopped at once; saved checkpoints are kept, and the same command resumes\n"
     assert capsys.readouterr().err == message
 
@@ -278,7 +278,9 @@ def test_a_gan_is_explored_by_sampled_codes_and_refuses_modes_that_need_an_encod
     folder, results = tmp_path / "run", json.loads((tmp_path / "run" / "results.json").read_text())["metrics"]
     protocol = json.loads((folder / "results.json").read_text())["protocol"]
     assert "classifier of 10 classes, 20 steps" in protocol["features"]
-    assert "mode collapse: the diversity of the generated images is" in (folder / "log.txt").read_text()  # after 20 steps it is
+    assert (
+        "mode collapse: the diversity of the generated images is" in (folder / "log.txt").read_text()
+    )  # after 20 steps it is
     assert {"frechet_distance", "kernel_distance", "precision", "recall", "diversity"} <= set(results)
     assert {"mode_collapse", "d_real", "d_fake"} <= set(results)
     assert sum(results["class_fractions"]) == pytest.approx(1)

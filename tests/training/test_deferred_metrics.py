@@ -1,4 +1,4 @@
-"""Metrics come one dispatch late, so that the devices need not wait for the host, and stop a run where it must."""
+"""Metrics are fetched one dispatch late, so that devices never wait for the host, and stop a run if not finite."""
 
 import numpy as np
 import pytest
@@ -7,43 +7,43 @@ from jaxgen.io.run_logger import NullLogger
 from jaxgen.training.deferred_metrics import DeferredMetrics, NonFiniteLossError, StepBatch
 
 
-class Heard(NullLogger):
+class RecordingLogger(NullLogger):
     def __init__(self):
         self.lines = []
 
-    def log(self, step, metrics, split="train", images_per_s=None):
+    def log_metrics(self, step, metrics, split="train", images_per_s=None):
         self.lines.append((step, metrics, images_per_s))
 
 
-def dispatch(until, *losses, given=0.0):
-    return StepBatch({"loss": np.array(losses, np.float32)}, until - len(losses), until, given)
+def dispatch(until, *losses, dispatched_at=0.0):
+    return StepBatch({"loss": np.array(losses, np.float32)}, until - len(losses), until, dispatched_at)
 
 
-def test_a_dispatch_is_logged_once_the_next_is_under_way():
-    heard = Heard()
-    report = DeferredMetrics(heard, images=10)
-    report.add(dispatch(2, 1.0, 3.0))
-    assert heard.lines == []
-    report.add(dispatch(4, 5.0, 7.0))
-    report.finish()
-    report.finish()
-    assert [(step, metrics) for step, metrics, _ in heard.lines] == [(2, {"loss": 2.0}), (4, {"loss": 6.0})]
+def test_a_dispatch_is_logged_when_the_next_has_started():
+    logger = RecordingLogger()
+    deferred = DeferredMetrics(logger, images=10)
+    deferred.add(dispatch(2, 1.0, 3.0))
+    assert logger.lines == []
+    deferred.add(dispatch(4, 5.0, 7.0))
+    deferred.finish()
+    deferred.finish()
+    assert [(step, metrics) for step, metrics, _ in logger.lines] == [(2, {"loss": 2.0}), (4, {"loss": 6.0})]
 
 
-def test_the_rate_counts_no_time_twice(monkeypatch):
-    heard, clock = Heard(), iter([2.0, 3.0, 11.0])
+def test_the_rate_never_counts_time_twice(monkeypatch):
+    logger, clock = RecordingLogger(), iter([2.0, 3.0, 11.0])
     monkeypatch.setattr("time.monotonic", lambda: next(clock))
-    report = DeferredMetrics(heard, images=10)
-    report.add(dispatch(2, 1.0, 1.0, given=1.0))  # is there at 2.0
-    report.add(dispatch(4, 1.0, 1.0, given=1.5))  # waited for it until 2.0, is there at 3.0
-    report.finish()
-    report.add(dispatch(6, 1.0, 1.0, given=10.0))  # nothing ran between 3.0 and 10.0
-    report.finish()
-    assert [rate for *_, rate in heard.lines] == [20.0, 20.0, 20.0]
+    deferred = DeferredMetrics(logger, images=10)
+    deferred.add(dispatch(2, 1.0, 1.0, dispatched_at=1.0))  # finished at 2.0
+    deferred.add(dispatch(4, 1.0, 1.0, dispatched_at=1.5))  # starts at 2.0, finished at 3.0
+    deferred.finish()
+    deferred.add(dispatch(6, 1.0, 1.0, dispatched_at=10.0))  # idle from 3.0 to 10.0
+    deferred.finish()
+    assert [rate for *_, rate in logger.lines] == [20.0, 20.0, 20.0]
 
 
 def test_a_loss_that_is_not_finite_is_named_with_its_step():
-    report = DeferredMetrics(Heard(), images=10)
-    report.add(dispatch(3, 1.0, np.nan, np.inf))
-    with pytest.raises(NonFiniteLossError, match="train/loss became nan at step 2; checkpoints of before are kept"):
-        report.add(dispatch(6, 1.0, 1.0, 1.0))
+    deferred = DeferredMetrics(RecordingLogger(), images=10)
+    deferred.add(dispatch(3, 1.0, np.nan, np.inf))
+    with pytest.raises(NonFiniteLossError, match="train/loss became nan at step 2; earlier checkpoints are kept"):
+        deferred.add(dispatch(6, 1.0, 1.0, 1.0))
