@@ -1,1 +1,1 @@
-"""TODO: benchmarks.quality."""
+"""Benchmarks of quality: tables of trained runs beside published or baseline results."""

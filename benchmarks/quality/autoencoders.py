@@ -1,15 +1,15 @@
-"""What autoencoders and VAEs reach on MNIST and on the anime faces, beside what they are measured against.
+"""Autoencoders and VAEs on MNIST and on anime faces, beside baselines.
 
     python -m benchmarks.quality.autoencoders                                every table, with the CPU budget
     python -m benchmarks.quality.autoencoders likelihood --budget=paper      the full budget: hours on a CPU, for a GPU
     python -m benchmarks.quality.autoencoders faces --override=data.path=FACES
 
-Every row is one run of `launch.py` with --config.num_seeds copies in a workdir of its own below --workdir: what was cut off
-resumes, what is finished is only read. Figures are those of results.json: the test split, used once, at the end of a
-run; mean ± standard deviation (n - 1) over the seeds. Beside each stands what it is to be compared with, measured by
-the same command: the tutorial's recipe at as many epochs, principal components of the same training images, another
-sampler.
-Likelihoods are of MNIST binarized once (our draw), in nats, by so many importance-weighted draws as results.json says.
+Every row is one run of `launch.py` with --config.num_seeds seeds, in a workdir of its own below --workdir. A run that
+was interrupted resumes; a run that has finished is only read. Figures come from results.json: the test split, used
+once, at the end of a run; mean ± standard deviation (n - 1) over seeds. The same command measures the baselines: the
+tutorial's recipe for the same number of epochs, principal components of the same training images, another sampler.
+Likelihoods are in nats, for MNIST binarized once (our random binarization). The number of importance-weighted samples
+is in results.json.
 """
 
 import argparse
@@ -22,11 +22,11 @@ from ml_collections import ConfigDict
 from benchmarks.common import tables
 from benchmarks.common.tables import Row
 
-BYTE = 255.0**2  # squared errors of pixels from 0 to 255, from those of pixels in [0, 1]
+BYTE = 255.0**2  # ratio of squared errors of pixels in 0-255 to those of pixels in [0, 1]
 
 
 def pair(config: str, target: str = "") -> list[Row]:
-    """A recipe and the tutorial's, at as many epochs."""
+    """Returns lines of a recipe and of the tutorial's recipe, for the same number of epochs."""
     name = config.partition(":")[0]
     return [
         Row(name, config, "mse", target or "at most the tutorial's"),
@@ -39,7 +39,8 @@ LIKELIHOOD = (200_000, 1_000_000)  # steps: CPU, paper
 WEIGHTED = (150_000, 3_000_000)
 VAE = Row("vae, negative log-likelihood", "vae:mnist", "nll", "≤ 89.8 nats", *LIKELIHOOD)
 FIFTY = {"num_importance_samples": 50, "batch_size": 20, "learning_rates.elbo": 3e-4}
-CONTINUED = (80_000, 1_000_000, FIFTY, "", VAE)  # the VAE goes on by the weighted bound (Burda et al. 2016, sec. 5.2)
+# The VAE, trained further by the importance-weighted bound (Burda et al. 2016, section 5.2).
+CONTINUED = (80_000, 1_000_000, FIFTY, "", VAE)
 FEW = {"evaluation.importance_samples": 100}
 CONV = Row("vae:conv, ELBO", "vae:mnist,conv", "elbo", "", 50_000, 500_000, FEW)
 CONV_CONTINUED = (5000, 100_000, FIFTY, "", CONV)
@@ -96,78 +97,86 @@ TABLES = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit status."""
-    return tables.run(lambda: parse(argv), measured, tables.COLUMNS)
+    return tables.run(lambda: parse(argv), measure_rows, tables.COLUMNS)
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parses the command line."""
     return tables.parse("quality.autoencoders", "autoencoder_tables", __doc__, TABLES, argv)
 
 
-def measured(table: str, options: argparse.Namespace) -> Iterator[dict]:
-    """The rows of a table, the baselines that no run holds included."""
-    yield from tables.rows(table, TABLES[table], options)
+def measure_rows(table: str, options: argparse.Namespace) -> Iterator[dict]:
+    """Yields the recorded rows of a table, with the baselines that need no run."""
+    yield from tables.measure_rows(table, TABLES[table], options)
     if table == "faces" and options.only == "*":
-        yield from principal_components(options)
+        yield from measure_principal_components(options)
 
 
-def principal_components(options: argparse.Namespace, count: int = 10) -> Iterator[dict]:
-    """Rows of the faces' baseline, the mean face plus `count` principal components of the training faces.
+def measure_principal_components(options: argparse.Namespace, count: int = 10) -> Iterator[dict]:
+    """Yields rows of the faces' baseline: the mean training face plus `count` principal components of training faces.
 
-    Of the held-out faces, and of all of them on the scale of 0 to 255, where the author's own weights have 2073 and
-    components fitted to all faces 1713; there with the model beside them.
+    One row is on the test faces; another is on all faces, on the scale 0 to 255, with the model beside it. On that
+    scale the tutorial author's own weights reach 2073, and components fitted to all faces 1713.
     """
     import jaxgen
     from jaxgen.data import load_dataset
 
     first = TABLES["faces"][0]
-    results, workdir = tables.finished(first, options), tables.folder(first, options)
+    results, workdir = tables.load_or_run(first, options), tables.workdir_of(first, options)
     config = jaxgen.load(workdir).config
     dataset = load_dataset(ConfigDict(config["data"]))
-    train, test = (as_rows(split.image) for split in (dataset.train, dataset.test))
-    every = np.concatenate([train, as_rows(dataset.validation.image), test])
+    train, test = (flatten_images(split.image) for split in (dataset.train, dataset.test))
+    all_faces = np.concatenate([train, flatten_images(dataset.validation.image), test])
     untrained = results | {"step": 0, "seconds": 0.0}
 
     def row(results: dict, name: str, metric: str, target: str, *values: float) -> dict:
-        return tables.summary_of(
-            "faces",
-            Row(name, first.config, metric, target),
-            options,
-            results | tables.over_seeds([{metric: value} for value in values]),
+        line = Row(name, first.config, metric, target)
+        return tables.record(
+            "faces", line, options, results | tables.summarize_seeds([{metric: value} for value in values])
         )
 
-    error = squared_error(projected(train, test, count), test)
+    error = mean_squared_error(project(train, test, count), test)
     yield row(untrained, f"{count} principal components", "mse", "measured beside", error)
-    error = BYTE * squared_error(projected(train, every, count), every)
+    error = BYTE * mean_squared_error(project(train, all_faces, count), all_faces)
     yield row(untrained, f"{count} principal components, all faces, 0-255", "mse_all", "measured beside", error)
-    models = [jaxgen.load(workdir, seed=seed) for seed in seeds_of(config)]
-    errors = [BYTE * error_of(model, every, dataset.image_shape) for model in models]
+    models = [jaxgen.load(workdir, seed=seed) for seed in seed_range(config)]
+    errors = [BYTE * reconstruction_error(trained, all_faces, dataset.image_shape) for trained in models]
     yield row(results, "anime_vae, all faces, 0-255", "mse_all", "< 1713", *errors)
 
 
-def seeds_of(config: Mapping) -> range:
-    return range(config["seed"], config["seed"] + config["seeds"])
+def seed_range(config: Mapping) -> range:
+    """Returns the seeds of a run."""
+    return range(config["seed"], config["seed"] + config["num_seeds"])
 
 
-def as_rows(images: np.ndarray) -> np.ndarray:
+def flatten_images(images: np.ndarray) -> np.ndarray:
+    """Returns uint8 images as rows of pixels in [0, 1]."""
     return images.reshape(len(images), -1) / 255
 
 
-def projected(train: np.ndarray, images: np.ndarray, count: int) -> np.ndarray:
-    """Images as the training mean and `count` principal components of the training images have them."""
+def project(train: np.ndarray, images: np.ndarray, count: int) -> np.ndarray:
+    """Projects images onto the training mean plus `count` principal components of the training images.
+
+    Args:
+      train: training images as rows, in [0, 1].
+      images: images as rows, in [0, 1].
+      count: number of components.
+    """
     from sklearn.decomposition import PCA
 
     pca = PCA(count, svd_solver="full").fit(train)
     return np.clip(pca.inverse_transform(pca.transform(images)), 0, 1)
 
 
-def squared_error(images: np.ndarray, others: np.ndarray) -> float:
+def mean_squared_error(images: np.ndarray, others: np.ndarray) -> float:
+    """Returns the mean squared difference of pixels."""
     return float(np.square(images - others).mean())
 
 
-def error_of(model, rows: np.ndarray, image_shape: tuple[int, ...]) -> float:
-    """A model's mean squared error over images given as rows, decoded from their mean codes."""
+def reconstruction_error(trained, rows: np.ndarray, image_shape: tuple[int, ...]) -> float:
+    """Returns a trained model's mean squared error on images given as rows, decoded from their mean codes."""
     images = rows.reshape(len(rows), *image_shape).astype(np.float32)
-    return squared_error(model.reconstruct(images), images)
+    return mean_squared_error(trained.reconstruct(images), images)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
-"""How near what GANs draw comes to the data: our recipes beside the tutorials'.
+"""Distance of GAN and VAE/GAN samples from the data: our recipes beside the tutorials'.
 
     python -m benchmarks.quality.gans                                        every table, with the CPU budget
     python -m benchmarks.quality.gans mnist --only=gan*                      some rows of one
-    python -m benchmarks.quality.gans faces --override=data.path=FACES       images of 64 × 64 out of a folder
+    python -m benchmarks.quality.gans faces --override=data.path=FACES       images of 64 × 64 pixels in a folder
 
-Every row is one run of `launch.py` with --config.num_seeds copies in a workdir of its own below --workdir; of faces, a run
-each seed (--seeds=1 --override=seed=2: the third). What was cut off resumes, what is finished is only read. Figures are
-those of results.json: 10,000 drawn images against the test split, used once, at the end of a run, by the features of
-one classifier per data set, which had no part in training; mean ± standard deviation (n - 1) over the seeds. Fréchet
-distances of such features compare with one another alone.
+Every row is one run of `launch.py` with --config.num_seeds seeds, in a workdir of its own below --workdir. For faces,
+each seed is a run of its own (--seeds=1 --override=seed=2 for the third). A run that was interrupted resumes; a run
+that has finished is only read. Figures come from results.json: 10,000 samples against the test split, used once, at the
+end of a run; mean ± standard deviation (n - 1) over seeds. The features come from one classifier per data set, which
+has no part in training. Fréchet distances of these features are comparable only with each other.
 """
 
 import argparse
@@ -20,15 +20,15 @@ from benchmarks.common.tables import Row
 
 
 def row(name: str, config: str, metric: str, target: str = "") -> Row:
-    """A recipe's measure, of as many steps as the recipe says."""
-    return Row(name, config, metric, target or "measured beside", apart=config in APART)
+    """Returns a line with a metric of a recipe, trained for the recipe's own number of steps."""
+    return Row(name, config, metric, target or "measured beside", separate_seeds=config in SEPARATE_SEEDS)
 
 
 GAN, TUTORIAL = "gan:mnist", "gan:mnist,tutorial"
-CONV = "dcgan:mnist"  # whose nets and recipe, at 28 × 28 pixels, are those of conv_gan
+CONV = "dcgan:mnist"  # at 28 × 28 pixels, the networks and the recipe are those of conv_gan
 CGAN = "cgan:mnist"
 DIGITS = (("gan", GAN), ("gan, tutorial", TUTORIAL), ("conv_gan, dcgan", CONV))
-VAEGAN, VAE, DCGAN = APART = "vaegan:faces", "vaegan:faces,vae", "dcgan:faces"
+VAEGAN, VAE, DCGAN = SEPARATE_SEEDS = "vaegan:faces", "vaegan:faces,vae", "dcgan:faces"
 TABLES = {
     "mnist": [
         row("gan", GAN, "frechet_distance", "at most half the tutorial's"),
@@ -73,16 +73,17 @@ TABLES = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit status."""
-    return tables.run(lambda: parse(argv), measured, tables.COLUMNS)
+    return tables.run(lambda: parse(argv), measure_rows, tables.COLUMNS)
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parses the command line."""
     return tables.parse("quality.gans", "sample_tables", __doc__, TABLES, argv)
 
 
-def measured(table: str, options: argparse.Namespace) -> Iterator[dict]:
-    """The rows of a table."""
-    yield from tables.rows(table, TABLES[table], options)
+def measure_rows(table: str, options: argparse.Namespace) -> Iterator[dict]:
+    """Yields the recorded rows of a table."""
+    yield from tables.measure_rows(table, TABLES[table], options)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from jaxgen.inference import samplers
 from jaxgen.inference.loading import attach_base_model, load_model
 from jaxgen.inference.trained_model import TrainedModel
 from jaxgen.io import workdir as workdirs
-from jaxgen.io.atomic import write_npz_atomic
+from jaxgen.io.atomic import write_bytes_atomic, write_npz_atomic
 from jaxgen.io.checkpoint_files import read_latest_metadata
 from jaxgen.io.run_logger import RunLogger
 from jaxgen.optimization import seeds
@@ -124,7 +124,7 @@ def sample_run(config, workdir: str | Path, options: ModeOptions = DEFAULTS) -> 
         picture = plotting.style_grid(images.reshape(rows, num_labels, *images.shape[1:]))
     else:
         picture = plotting.tile_images(images, min(count, COLUMNS))
-    plotting.write_png(picture_path, picture)
+    write_bytes_atomic(picture_path, plotting.encode_png(picture))
     print(f"wrote {picture_path} and {arrays_path} ({len(images)} images)")
     return picture_path
 

@@ -28,7 +28,7 @@ from jaxgen.evaluation import latent_figures
 from jaxgen.evaluation.latent_figures import LabeledImages
 from jaxgen.inference.samplers import MAX_CODES
 from jaxgen.inference.trained_model import TrainedModel
-from jaxgen.io.atomic import write_npz_atomic
+from jaxgen.io.atomic import write_bytes_atomic, write_npz_atomic
 from jaxgen.models.base import LatentVariableModel
 from jaxgen.types import Split
 
@@ -150,8 +150,9 @@ def latent_walk(config, workdir: str | Path, options: ModeOptions = DEFAULTS) ->
     name = with_sampler_suffix("latent_walk", options.sampler)
     still, animation = workdir / f"{name}.png", workdir / f"{name}.gif"
     marks = [str(label) for label in labels] if trained.model.is_conditional else None
-    plotting.write_png(still, plotting.labeled_grid(still_frames, marks=marks))
-    plotting.write_gif(animation, [_tile_frame(frame) for frame in walks.swapaxes(0, 1)], FRAME_MS)
+    write_bytes_atomic(still, plotting.encode_png(plotting.labeled_grid(still_frames, row_labels=marks)))
+    frames = [_tile_frame(frame) for frame in walks.swapaxes(0, 1)]
+    write_bytes_atomic(animation, plotting.encode_gif(frames, FRAME_MS))
     return _print_written([still, animation])
 
 
@@ -270,7 +271,7 @@ def _select_images(run: LoadedRun, options: ModeOptions, count: int | None) -> L
 def _select_pairs(run: LoadedRun, options: ModeOptions) -> tuple[LabeledImages, LabeledImages]:
     """Returns pairs of the user's images (the first with the second, …), by default of held-out images."""
     if not options.images:
-        return latent_figures.interpolation_select_pairs(
+        return latent_figures.interpolation_pairs(
             run.trained, run.held_out, options.count or latent_figures.PAIRS
         )
     images, labels = _select_images(run, options, None)
@@ -287,14 +288,15 @@ def _tile_frame(images: Float[np.ndarray, "N H W C"]) -> plotting.Picture:
 
 
 def _write_png(run: LoadedRun, name: str, picture: plotting.Picture) -> Path:
-    plotting.write_png(run.workdir / f"{name}.png", picture)
+    write_bytes_atomic(run.workdir / f"{name}.png", plotting.encode_png(picture))
     return run.workdir / f"{name}.png"
 
 
 def _write_gif(run: LoadedRun, name: str, frames: Float[np.ndarray, "F N H W C"]) -> Path:
     """Writes an animation that runs forwards and then backwards."""
     path = run.workdir / f"{name}.gif"
-    plotting.write_gif(path, plotting.ping_pong([_tile_frame(frame) for frame in frames]), 2 * FRAME_MS)
+    looped = plotting.ping_pong([_tile_frame(frame) for frame in frames])
+    write_bytes_atomic(path, plotting.encode_gif(looped, 2 * FRAME_MS))
     return path
 
 

@@ -78,9 +78,7 @@ def precision_recall_diversity(
     precision, recall = precision_and_recall(features, expected)
     relative_diversity = diversity(features, expected)
     if relative_diversity < COLLAPSE_THRESHOLD:
-        log.warning(
-            "mode collapse: the diversity of the generated images is %.2g of that in the data", relative_diversity
-        )
+        log.warning("mode_collapse: samples are %.2g times as varied as the data; see diversity", relative_diversity)
     metrics = {
         "precision": precision,
         "recall": recall,

@@ -78,4 +78,4 @@ def write_snapshot_gif(config, examples: int, workdir: Path, path: Path) -> None
         for step, images in load_snapshots(workdir)
     ]
     if frames:
-        plotting.write_gif(path, frames, FRAME_MS)
+        write_bytes_atomic(path, plotting.encode_gif(frames, FRAME_MS))

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from jaxgen.io.atomic import write_bytes_atomic
 from jaxgen.io.tensorboard import TensorBoardWriter
-from jaxgen.plotting import write_png
+from jaxgen.plotting import encode_png
 
 LOGGER = logging.getLogger("jaxgen")
 RESERVED = ("step", "split", "time")  # a line's own keys in metrics.jsonl
@@ -89,7 +89,8 @@ class RunLogger:
 
     def log_figure(self, step: int, name: str, image: UInt8[np.ndarray, "Y X 3"]) -> None:
         """Writes figures/{name}.png, the newest replacing the one before, and adds it to TensorBoard's history."""
-        png = write_png(self.workdir / "figures" / f"{name}.png", image)
+        png = encode_png(image)
+        write_bytes_atomic(self.workdir / "figures" / f"{name}.png", png)
         self._tensorboard.write_image(f"figures/{name}", png, image.shape[:2], step)
 
     def log_message(self, text: str) -> None:

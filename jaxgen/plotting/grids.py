@@ -1,11 +1,9 @@
-"""Grids of images, with headings where they need them, and the PNG files that pictures end in.
+"""Grids of images with optional column and row labels, and their encoding as PNG.
 
-Images come in as floats in [0, 1] with 1 or 3 channels. Inputs are checked by hand, not by annotation, so that a
-caller's mistake gets one line.
+Inputs are floats in [0, 1] with 1 or 3 channels. Explicit checks report a wrong input in one line.
 """
 
 import io
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,24 +11,22 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from numpy.typing import ArrayLike
 
-from jaxgen.io.atomic import write_bytes_atomic
-
-Picture = UInt8[np.ndarray, "_ _ 3"]  # no letters: a function may take one size and return another
+Picture = UInt8[np.ndarray, "_ _ 3"]  # no letters, because a function may return another size than its input
 
 WHITE, BLACK = 255, (0, 0, 0)
 
 
 def image_grid(images: ArrayLike, padding: int = 2, scale: int = 1) -> Picture:
-    """Images [R, Cc, H, W, C] as R rows of Cc, with white lines of `padding` pixels between and around them.
+    """Returns images [R, Cc, H, W, C] as R rows of Cc images, separated by white lines of `padding` pixels.
 
-    Image (r, c) begins at pixel (padding + r (scale H + padding), padding + c (scale W + padding)); `scale` repeats
-    pixels, so that nothing is interpolated. Grey is repeated to RGB.
+    Image (r, c) begins at pixel (padding + r (scale H + padding), padding + c (scale W + padding)). `scale` repeats
+    pixels without interpolation. Gray is repeated to RGB.
 
     Raises:
       ValueError: the shape is not [R, Cc, H, W, 1 or 3], or a value lies outside [0, 1].
     """
-    images = _checked("images", images, "R Cc H W C")
-    cells = np.repeat(np.repeat(_bytes(images), scale, axis=2), scale, axis=3)
+    images = _to_checked_array("images", images, "R Cc H W C")
+    cells = np.repeat(np.repeat(_to_rgb_bytes(images), scale, axis=2), scale, axis=3)
     rows, columns, height, width, _ = cells.shape
     canvas = np.full((rows, height + padding, columns, width + padding, 3), WHITE, np.uint8)
     canvas[:, :height, :, :width] = cells.transpose(0, 2, 1, 3, 4)
@@ -39,165 +35,169 @@ def image_grid(images: ArrayLike, padding: int = 2, scale: int = 1) -> Picture:
 
 
 def tile_images(images: ArrayLike, columns: int) -> Picture:
-    """Images [N, H, W, C] in rows of so many, twice as large; the last row is filled up with white."""
-    images = _checked("images", images, "N H W C")
+    """Returns images [N, H, W, C] in rows of `columns` images, enlarged twice; white images complete the last row."""
+    images = _to_checked_array("images", images, "N H W C")
     blank = np.ones((-len(images) % columns, *images.shape[1:]), images.dtype)
     return image_grid(np.concatenate([images, blank]).reshape(-1, columns, *images.shape[1:]), scale=2)
 
 
 def labeled_grid(
-    images: ArrayLike, headings: list[str] | None = None, marks: list[str] | None = None, scale: int = 2
+    images: ArrayLike, headings: list[str] | None = None, row_labels: list[str] | None = None, scale: int = 2
 ) -> Picture:
-    """The grid of images [R, Cc, H, W, C] with a heading over each column and a mark before each row, where given.
+    """Returns the grid of images [R, Cc, H, W, C] with optional headings above columns and labels before rows.
 
     Raises:
-      ValueError: a wrong shape, a value outside [0, 1], or another number of headings or marks than columns or rows.
+      ValueError: a wrong shape, a value outside [0, 1], or a number of labels other than the number of columns or rows.
     """
-    images = _checked("images", images, "R Cc H W C")
-    for name, texts, count in (("headings", headings, images.shape[1]), ("marks", marks, len(images))):
+    images = _to_checked_array("images", images, "R Cc H W C")
+    for name, texts, count in (("headings", headings, images.shape[1]), ("row_labels", row_labels, len(images))):
         if texts is not None and len(texts) != count:
-            raise ValueError(f"{len(texts)} {name} must be {count}, one for each of the grid's")
+            raise ValueError(f"the number of {name} is {len(texts)} and must be {count}, one for each in the grid")
     picture, cell = image_grid(images, scale=scale), scale * images.shape[3] + 2
     if headings is not None:
-        picture = _headed(picture, headings, [2 + cell * c + (cell - 2) / 2 for c in range(len(headings))], cell)
-    if marks is None:
+        picture = _add_headings(picture, headings, [2 + cell * c + (cell - 2) / 2 for c in range(len(headings))], cell)
+    if row_labels is None:
         return picture
-    top = picture.shape[0] - len(images) * (scale * images.shape[2] + 2)  # the strip of headings, and a line
+    top = picture.shape[0] - len(images) * (scale * images.shape[2] + 2)  # height of the headings and of one line
     strip = np.full((top, 1, 3), WHITE, np.uint8)
-    margin = _marked(picture[top:], marks)
+    margin = _add_row_labels(picture[top:], row_labels)
     left = margin.shape[1] - picture.shape[1]
     return np.concatenate([np.concatenate([np.repeat(strip, left, 1), picture[:top]], 1), margin], 0)
 
 
 def style_grid(images: ArrayLike, originals: ArrayLike | None = None, scale: int = 2) -> Picture:
-    """Decoded images [R, K, H, W, C]: one style a row, the labels 0..K-1 as headed columns.
+    """Returns decoded images [R, K, H, W, C] with one style per row and the labels 0..K-1 above the columns.
 
     Args:
-      images: a row is one style, a column one label.
-      originals: [R, H, W, C], the images the styles were read from: a first column, headed "original" and set apart.
-      scale: how often a pixel is repeated.
+      images: one row per style and one column per label.
+      originals: [R, H, W, C], the encoded images, shown as a separate first column "original".
+      scale: number of repetitions of each pixel.
 
     Raises:
-      ValueError: a wrong shape, a value outside [0, 1], or originals that do not match the images' rows.
+      ValueError: a wrong shape, a value outside [0, 1], or originals that do not match the rows of images.
     """
-    images = _checked("images", images, "R K H W C")
+    images = _to_checked_array("images", images, "R K H W C")
     headings = [str(label) for label in range(images.shape[1])]
     body = image_grid(images, scale=scale)
     cell = scale * images.shape[3] + 2
-    picture = _headed(body, headings, [2 + cell * k + (cell - 2) / 2 for k in range(len(headings))], cell)
+    picture = _add_headings(body, headings, [2 + cell * k + (cell - 2) / 2 for k in range(len(headings))], cell)
     if originals is None:
         return picture
-    originals = _checked("originals", originals, "R H W C")
+    originals = _to_checked_array("originals", originals, "R H W C")
     require_same_shape("originals", originals.shape, "images without their label axis", images[:, 0].shape)
-    column = _headed(image_grid(originals[:, None], scale=scale), ["original"], [2 + (cell - 2) / 2], cell)
+    column = _add_headings(image_grid(originals[:, None], scale=scale), ["original"], [2 + (cell - 2) / 2], cell)
     gap = np.full((picture.shape[0], max(8, cell // 4), 3), WHITE, np.uint8)
     return np.concatenate([column, gap, picture], axis=1)
 
 
 def reconstruction_pairs(images: ArrayLike, reconstructions: ArrayLike, columns: int = 10, scale: int = 2) -> Picture:
-    """Images [N, H, W, C] above their reconstructions: rows alternate, marked "in" and "out" in the left margin.
+    """Returns images [N, H, W, C] above their reconstructions, in rows labeled "in" and "out".
 
     Raises:
       ValueError: a wrong shape, a value outside [0, 1], or two inputs of different shapes.
     """
-    images, outputs = _checked("images", images, "N H W C"), _checked("reconstructions", reconstructions, "N H W C")
+    images, outputs = (
+        _to_checked_array("images", images, "N H W C"),
+        _to_checked_array("reconstructions", reconstructions, "N H W C"),
+    )
     require_same_shape("reconstructions", outputs.shape, "images", images.shape)
     return labeled_rows({"in": images, "out": outputs}, columns, scale)
 
 
 def labeled_rows(rows: Mapping[str, ArrayLike], columns: int = 10, scale: int = 2) -> Picture:
-    """Sets of images [N, H, W, C] below each other, image by image, each row marked with its set's name at the left.
+    """Returns sets of images [N, H, W, C] in rows below each other, each labeled with the name of its set.
 
-    After `columns` of them the next ones follow in rows below. Where one set is in colour, so are all.
+    After `columns` images, the next images follow in rows below. If one set has colors, all become RGB.
 
     Raises:
       ValueError: a wrong shape, a value outside [0, 1], or sets of different shapes.
     """
-    (first_name, first), *others = ((name, _checked(name, images, "N H W C")) for name, images in rows.items())
+    (first_name, first), *others = ((name, _to_checked_array(name, images, "N H W C")) for name, images in rows.items())
     for name, images in others:
         require_same_shape(name, images.shape[:-1], first_name, first.shape[:-1])
-    sets = [_bytes(images) / 255 for images in (first, *(images for _, images in others))]
+    sets = [_to_rgb_bytes(images) / 255 for images in (first, *(images for _, images in others))]
     columns = min(columns, len(first))
     blank = np.ones((-len(first) % columns, *sets[0].shape[1:]))
     strips = np.stack([np.concatenate([x, blank]).reshape(-1, columns, *x.shape[1:]) for x in sets], axis=1)
-    pictures = [_marked(image_grid(strip, scale=scale), list(rows)) for strip in strips]
+    pictures = [_add_row_labels(image_grid(strip, scale=scale), list(rows)) for strip in strips]
     gap = np.full((max(4, scale * first.shape[1] // 8), pictures[0].shape[1], 3), WHITE, np.uint8)
     return np.concatenate([part for picture in pictures for part in (picture, gap)][:-1], axis=0)
 
 
 def add_title(picture: Picture, title: str) -> Picture:
-    """The picture below a line of text, which is cut off where the picture is narrower."""
+    """Returns the picture below a line of text; text wider than the picture is cut off."""
     from PIL import Image, ImageDraw
 
-    font = _font(50)
+    font = _load_font(50)
     strip = int(1.5 * font.size)
     canvas = Image.fromarray(np.pad(picture, ((strip, 0), (0, 0), (0, 0)), constant_values=WHITE))
     ImageDraw.Draw(canvas).text((picture.shape[1] / 2, strip / 2), title, fill=BLACK, font=font, anchor="mm")
     return np.array(canvas)
 
 
-def write_png(path: str | os.PathLike, image: Picture) -> bytes:
-    """Writes the picture so that a reader finds the old file or the new one, never half of one; what the file holds."""
+def encode_png(picture: Picture) -> bytes:
+    """Returns the bytes of a PNG file."""
     from PIL import Image
 
     file = io.BytesIO()
-    Image.fromarray(image).save(file, format="PNG")
-    png = file.getvalue()
-    write_bytes_atomic(path, png)
-    return png
+    Image.fromarray(picture).save(file, format="PNG")
+    return file.getvalue()
 
 
-def _checked(name: str, images: ArrayLike, shape: str) -> Float[np.ndarray, "..."]:
+def _to_checked_array(name: str, images: ArrayLike, shape: str) -> Float[np.ndarray, "..."]:
+    """Returns the images as an array of the named dimensions with values in [0, 1]."""
     images = np.asarray(images, np.float32)
     if images.ndim != len(shape.split()) or images.shape[-1] not in (1, 3) or 0 in images.shape:
         raise ValueError(f"{name} of shape {images.shape} must be [{', '.join(shape.split())}], C=1 or 3, not empty")
     low, high = images.min(), images.max()
-    if not (low >= -1e-4 and high <= 1 + 1e-4):  # written so that NaN is refused too; 1e-4 forgives rounding
+    if not (low >= -1e-4 and high <= 1 + 1e-4):  # also false for NaN; 1e-4 allows for rounding
         raise ValueError(f"{name} has values in [{low:.4g}, {high:.4g}], must lie in [0, 1]; divide bytes by 255")
     return images
 
 
 def require_same_shape(name: str, shape: tuple[int, ...], other: str, expected: tuple[int, ...]) -> None:
-    """Raises a ValueError where the shape is not the expected one, which is told as that of `other`."""
+    """Raises a ValueError unless the shape equals the expected one, the shape of `other`."""
     if shape != expected:
         raise ValueError(f"{name} of shape {shape} must have the shape of {other}, {expected}")
 
 
-def _bytes(images: Float[np.ndarray, "*N H W C"]) -> UInt8[np.ndarray, "*N H W 3"]:
+def _to_rgb_to_rgb_bytes(images: Float[np.ndarray, "*N H W C"]) -> UInt8[np.ndarray, "*N H W 3"]:
+    """Returns images in [0, 1] as RGB bytes."""
     channels = np.round(255 * np.clip(images, 0, 1)).astype(np.uint8)
     return np.broadcast_to(channels, (*channels.shape[:-1], 3))
 
 
-def _font(cell: int) -> Any:
+def _load_font(cell: int) -> Any:
+    """Returns a font for labels of cells of so many pixels."""
     from PIL import ImageFont
 
     return ImageFont.load_default(size=int(np.clip(cell / 3.2, 10, 28)))
 
 
-def _headed(body: Picture, headings: list[str], centres: list[float], cell: int) -> Picture:
-    """The body under a strip of headings, widened to both sides where a heading would stick out."""
+def _add_headings(body: Picture, headings: list[str], centers: list[float], cell: int) -> Picture:
+    """Returns the body below a strip of headings, widened on both sides if a heading is wider than a cell."""
     from PIL import Image, ImageDraw
 
-    font = _font(cell)
+    font = _load_font(cell)
     extra = max(0, int(np.ceil(max(font.getlength(text) for text in headings))) + 4 - cell)
     strip = int(1.5 * font.size)
     canvas = np.pad(body, ((strip, 0), (extra // 2, extra - extra // 2), (0, 0)), constant_values=WHITE)
     picture = Image.fromarray(canvas)
     draw = ImageDraw.Draw(picture)
-    for text, x in zip(headings, centres, strict=True):
+    for text, x in zip(headings, centers, strict=True):
         draw.text((extra // 2 + x, strip / 2), text, fill=BLACK, font=font, anchor="mm")
     return np.array(picture)
 
 
-def _marked(body: Picture, marks: list[str]) -> Picture:
-    """The body with a left margin that names its rows, which are all of one height."""
+def _add_row_labels(body: Picture, labels: list[str]) -> Picture:
+    """Returns the body with a left margin that holds the labels of its rows, which have equal heights."""
     from PIL import Image, ImageDraw
 
-    height = body.shape[0] / len(marks)
-    font = _font(int(height))
-    margin = int(max(font.getlength(mark) for mark in marks)) + 10
+    height = body.shape[0] / len(labels)
+    font = _load_font(int(height))
+    margin = int(max(font.getlength(label) for label in labels)) + 10
     picture = Image.fromarray(np.pad(body, ((0, 0), (margin, 0), (0, 0)), constant_values=WHITE))
     draw = ImageDraw.Draw(picture)
-    for row, mark in enumerate(marks):
-        draw.text((margin - 5, (row + 0.5) * height), mark, fill=BLACK, font=font, anchor="rm")
+    for row, label in enumerate(labels):
+        draw.text((margin - 5, (row + 0.5) * height), label, fill=BLACK, font=font, anchor="rm")
     return np.array(picture)

@@ -18,6 +18,7 @@ from jaxgen.data.image_files import read_user_images
 from jaxgen.evaluation import latent_figures
 from jaxgen.evaluation.latent_figures import LATENT_FIGURES
 from jaxgen.inference.trained_model import TrainedModel
+from jaxgen.io.atomic import write_bytes_atomic
 from jaxgen.models.base import GenerativeModel, LatentVariableModel
 from jaxgen.models.priors import Gaussian
 from jaxgen.types import DatasetSpec, Split
@@ -290,7 +291,7 @@ def test_own_images_that_are_none_are_refused(name, message, tmp_path):
 def test_a_gif_loops_over_its_frames(tmp_path):
     shades = (0, 80, 160, 240)
     frames = [np.full((8, 10, 3), shade, np.uint8) for shade in shades]
-    plotting.write_gif(tmp_path / "x.gif", plotting.ping_pong(frames), ms=120)
+    write_bytes_atomic(tmp_path / "x.gif", plotting.encode_gif(plotting.ping_pong(frames), 120))
     with Image.open(tmp_path / "x.gif") as gif:
         assert (gif.n_frames, gif.size, gif.info["loop"]) == (6, (10, 8), 0)
         found = []
@@ -303,7 +304,7 @@ def test_a_gif_loops_over_its_frames(tmp_path):
 
 def test_a_gif_of_frames_that_differ_in_shape_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"frame 1 of shape \(8, 9, 3\) must have the shape of frame 0"):
-        plotting.write_gif(tmp_path / "x.gif", [np.zeros((8, 10, 3), np.uint8), np.zeros((8, 9, 3), np.uint8)])
+        plotting.encode_gif([np.zeros((8, 10, 3), np.uint8), np.zeros((8, 9, 3), np.uint8)])
 
 
 def test_captions_stand_beside_the_grid_and_leave_it_as_it_is():

@@ -92,7 +92,7 @@ def test_shares_of_classes_and_the_alarm(numbers, caplog):
     assert found["class_fractions"] == [0.25, 0.75, 0.0]
     assert (found["min_class_fraction"], found["mode_collapse"], found["diversity"]) == (0.0, 0.0, 1.0)
     assert alarmed["mode_collapse"] == 1.0
-    assert "mode collapse" in caplog.text
+    assert "mode_collapse" in caplog.text
 
 
 def test_images_without_classes_have_no_shares(numbers):

@@ -4,10 +4,11 @@ import os
 
 import numpy as np
 import pytest
+from jaxgen.plotting.histograms import density_panels
 from PIL import Image
 
 from jaxgen import plotting
-from jaxgen.plotting.histograms import density_panels
+from jaxgen.io.atomic import write_bytes_atomic
 
 R, K, H, W, PADDING = 3, 4, 8, 10, 2
 
@@ -215,7 +216,7 @@ def test_curves_of_nothing_are_still_a_picture():
 
 def test_a_png_is_read_back_as_written_and_a_failed_write_leaves_the_old_one(tmp_path, rng, monkeypatch):
     image, path = rng.integers(0, 256, (H, W, 3), np.uint8), tmp_path / "figures" / "a.png"
-    plotting.write_png(path, image)
+    write_bytes_atomic(path, plotting.encode_png(image))
     np.testing.assert_array_equal(np.array(Image.open(path)), image)
 
     def fail(*_):
@@ -223,7 +224,7 @@ def test_a_png_is_read_back_as_written_and_a_failed_write_leaves_the_old_one(tmp
 
     monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(OSError, match="the disk is gone"):
-        plotting.write_png(path, 255 - image)
+        write_bytes_atomic(path, plotting.encode_png(255 - image))
     np.testing.assert_array_equal(np.array(Image.open(path)), image)
 
 
