@@ -1,4 +1,7 @@
-"""jaxgen: the autoencoder family in JAX and Flax. `load` opens a trained model; `launch.py` trains one."""
+"""jaxgen: the autoencoder family in JAX and Flax. `load` opens a trained model; the command line trains one.
+
+Imports no jax until `load` is called.
+"""
 
 import os
 from typing import TYPE_CHECKING
@@ -6,23 +9,23 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from jaxgen.inference.trained_model import TrainedModel
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def load(workdir: str | os.PathLike, step: int | str | None = None, seed: int | None = None) -> "TrainedModel":
-    """Opens the model that a run left in its workdir.
+    """Loads the trained model of a run.
 
     Args:
       workdir: the folder of a run.
-      step: a checkpoint's step, or "best" by the run's validation metric; None is the newest good one.
-      seed: which copy of a run of several seeds; None is the first.
+      step: step of a checkpoint, or "best" for the best by the run's validation metric; None for the newest good one.
+      seed: one of the run's seeds, if it has several; None for the first.
 
     Returns:
-      A model with `encode`, `decode`, `sample`, `reconstruct`, `interpolate`, `traverse`, `walk`, `attribute`, `move`,
-      `config`, `step` and `metrics`.
+      A model with `encode`, `decode`, `sample`, `reconstruct`, `interpolate`, `traverse`, `latent_walk`,
+      `attribute_vector`, `apply_direction`, `config`, `step` and `metrics`.
 
     Raises:
-      ValueError: the folder is no run, or holds no such checkpoint or seed.
+      ValueError: the folder is not a run, or has no such checkpoint or seed.
     """
     from jaxgen.inference.loading import load_model
 

@@ -108,7 +108,7 @@ def traverse(config, workdir: str | Path, options: ModeOptions = DEFAULTS) -> li
     Args:
       config: the recipe's config.
       workdir: folder of the run, where the files are written.
-      options: the user's own images, of which the first is used, and the number of dimensions.
+      options: the user's own images (only the first is used), and the number of dimensions.
 
     Returns:
       The paths of the pictures.

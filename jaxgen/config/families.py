@@ -99,7 +99,7 @@ def vaegan_config() -> ConfigDict:
     config.kernel_init = "he_normal"
     config.gan_loss = "non_saturating"
     config.beta, config.gamma = 15.0, 1e-5  # weights of the KL, and of the feature error in the decoder's loss
-    config.feature_std = 0.0  # standard deviation of the features' Gaussian; 0: that of the batch
+    config.feature_std = 0.0  # standard deviation of the features' Gaussian; 0: estimated from the batch
     # Gives each dimension of a batch of codes the prior's mean and variance.
     config.standardize_latents = True
     config.dip_vae_weight = 10.0  # weight of the squared covariances between dimensions of standardized codes

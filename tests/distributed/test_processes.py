@@ -68,7 +68,7 @@ def start(
 
 
 def wait_for_end(processes: list[subprocess.Popen]) -> list[tuple[int, str, str]]:
-    """Returns exit status, stdout and stderr of each process, all of which must end soon."""
+    """Returns exit status, stdout and stderr of each process. All must end soon."""
     try:
         outputs = [process.communicate(timeout=PATIENCE) for process in processes]
     finally:
