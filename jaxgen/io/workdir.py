@@ -15,7 +15,7 @@ from typing import Any
 from jaxgen.io.atomic import TEMPORARY, write_bytes_atomic
 
 LOGGER = logging.getLogger("jaxgen")
-MACHINE_KEYS = ("data.path", "data.download", "data.budget")  # of this machine, not what the run is
+MACHINE_KEYS = ("data.path", "data.download", "data.memory_budget_mib")  # of this machine, not what the run is
 SHOWN = 3  # differences named in a refusal
 ABSENT = object()
 

@@ -126,8 +126,8 @@ def test_a_second_start_decodes_no_image_of_a_streamed_folder_but_those_to_train
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"binarization": "static"}, "data.binarisation='static' needs a set that memory holds, and .* has 0 MiB"),
-        ({"memory_budget_mib": -1}, "data.budget=-1 must be at least 0"),
+        ({"binarization": "static"}, "data.binarization='static' needs a set that memory holds, and .* has 0 MiB"),
+        ({"memory_budget_mib": -1}, "data.memory_budget_mib=-1 must be at least 0"),
     ],
 )
 def test_what_needs_all_pixels_at_once_is_refused_with_the_way_out(folder, changes, message):
