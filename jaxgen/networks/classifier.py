@@ -3,6 +3,8 @@
 import flax.linen as nn
 from jaxtyping import Array, Float
 
+from jaxgen.kernels.dropout import Dropout
+
 
 class ConvClassifier(nn.Module):
     """Image classifier: a 5×5 and a 3×3 convolution of stride 2, one dense layer, dropout.
@@ -30,5 +32,5 @@ class ConvClassifier(nn.Module):
             x = nn.relu(nn.Conv(width, (5, 5) if index == 0 else (3, 3), strides=2)(x))
         x = nn.relu(nn.Dense(self.dense)(x.reshape(len(x), -1)))
         self.sow("intermediates", "features", x)
-        x = nn.Dropout(self.dropout, deterministic=not train)(x)
+        x = Dropout(self.dropout, deterministic=not train)(x)
         return nn.Dense(self.num_classes)(x)

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 
 from jaxgen.data.transforms import cutout, random_shift
 from jaxgen.kernels.depth_to_space import depth_to_space
+from jaxgen.kernels.dropout import Dropout
 from jaxgen.networks.conv import BlurConvTranspose, Conv, ConvTranspose
 from jaxgen.networks.dense import Dense
 from jaxgen.networks.normalization import MinibatchStd, batch_norm
@@ -187,7 +188,7 @@ def apply_cutout(x: Array, context: LayerContext, share: float) -> Array:
 
 def apply_dropout(x: Array, context: LayerContext, share: float) -> Array:
     """Drops units in training."""
-    return nn.Dropout(share, deterministic=not context.train)(x)
+    return Dropout(share, deterministic=not context.train)(x)
 
 
 class LayerKind(NamedTuple):

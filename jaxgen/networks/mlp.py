@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax.linen.initializers import he_normal, lecun_normal, normal, variance_scaling, zeros
 from jaxtyping import Array, Float
 
+from jaxgen.kernels.dropout import Dropout
 from jaxgen.networks.dense import Dense, broadcast_float32_grad
 
 TORCH = variance_scaling(1 / 3, "fan_in", "uniform")  # the default of torch.nn.Linear
@@ -67,7 +68,7 @@ class MLP(nn.Module):
             x = Dense(width, hidden_init)(x)
             x = FiLM()(x, inputs[1]) if self.film else x
             x = x if index in self.linear_layers else nn.leaky_relu(x, self.negative_slope)
-            x = nn.Dropout(self.dropout, deterministic=not train)(x)
+            x = Dropout(self.dropout, deterministic=not train)(x)
         x = Dense(math.prod(self.output_shape), last_init)(x)
         if self.shortcut:
             x = Shortcut(self.shortcut, self.shortcut_init)(x, joined)
