@@ -494,7 +494,7 @@ def test_the_colours_of_ten_classes_are_well_apart():
 
 
 def test_images_in_colour_are_not_tinted(tmp_path):
-    with pytest.raises(ValueError, match=r"data\.tint_by_class=True .* set has color images\. Try --config\.data\.tint_by_class=false"):
+    with pytest.raises(ValueError, match=r"set has color images\. Try --config\.data\.tint_by_class=false"):
         load_dataset(config(flat(tmp_path / "set"), channels=3, tint=True))
 
 
