@@ -216,7 +216,7 @@ class DenoisingAutoencoder(Autoencoder):
 class HashAutoencoder(Autoencoder):
     """Autoencoder with binary codes, for search and compression (semantic hashing, Salakhutdinov & Hinton 2009).
 
-    A bit is 1 if its logit is positive. Its gradient is the straight-through estimator: that of the logit's sigmoid
+    A bit is 1 if its logit is positive. The straight-through estimator gives it the gradient of the logit's sigmoid
     (Bengio et al. 2013, arXiv 1308.3432). Noise on the logits keeps them away from 0, where bits are unreliable.
     """
 

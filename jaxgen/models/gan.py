@@ -22,7 +22,7 @@ from jaxgen.networks.layers import BATCH_DEPENDENT
 from jaxgen.networks.mixed_precision import Network
 from jaxgen.optimization.optimizers import learning_rate_schedule
 from jaxgen.optimization.players import Player
-from jaxgen.types import Batch, DatasetSpec, LossOutput, NetworkParams, NetworkStats, TrainState
+from jaxgen.types import Batch, DatasetSpec, LossOutput, NetworkParams, NetworkStats, Params, TrainState
 
 CONFIG_FIELDS = ("update_order", "gan_loss", "critic_steps", "r1_weight", "wgan_gp_weight", "ema_decay")
 EMA = "ema"  # entry of the statistics: exponential moving average of the generator's parameters
@@ -145,7 +145,8 @@ class GAN(LatentVariableModel):
         fake, generator_stats = self.generate(params, stats, code, batch.label, generator_rng)
         real_logits, stats = self.critic_logits(params, stats, real, batch.label, real_rng)
 
-        def score(critic_params, fake):
+        def score(critic_params: Params, fake: Array) -> tuple[Array, NetworkStats]:
+            """Returns the logits of fakes and the statistics after the pass."""
             return self.critic_logits({"critic": critic_params}, stats, fake, batch.label, fake_rng)
 
         backward = shared_fake_backward if self.shares_critic_backward else separate_fake_backward
@@ -169,7 +170,8 @@ class GAN(LatentVariableModel):
         }
         loss = loss + outputs.critic_fake_surrogate
 
-        def score(image):
+        def score(image: Array) -> Array:
+            """Returns the critic's logits with the dropout and augmentation of the forward pass."""
             return self.critic_logits(params, stats, image, batch.label, rng)[0]
 
         real = 2 * batch.image - 1

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int
 from jaxgen.config import checks
 from jaxgen.kernels import random
 from jaxgen.losses import reconstruction
+from jaxgen.losses.importance_weighting import doubly_reparameterize
 from jaxgen.models.base import LatentVariableModel
 from jaxgen.models.builders import build_encoder_decoder
 from jaxgen.models.posterior import DiagonalGaussian, diagonal_gaussian_from_output
@@ -322,33 +323,6 @@ class ConditionalVAE(VAE):
 
     figures = ("prior_styles", "image_styles", *LATENT_FIGURES, "codes_vs_prior")
     is_conditional = True
-
-
-@jax.custom_vjp
-def doubly_reparameterize(
-    code: Float[Array, "S B Z"], tap: Float[Array, "S B"]
-) -> tuple[Float[Array, "S B Z"], Float[Array, "S B"]]:
-    """Returns its inputs; the gradient of a code is multiplied by the code's importance weight.
-
-    The loss contains the sum of weight × tap with taps of zero, so the gradient of a tap is the code's normalized
-    weight w, times the scale of the loss. Dividing by the sum over the S samples removes that scale. The gradient
-    that reaches a code already has one factor w; this adds the second one of the doubly reparameterized estimator's
-    w² (Tucker et al. 2019, eq. 7) without another forward pass to compute the weights first.
-    """
-    return code, tap
-
-
-def _doubly_reparameterize_forward(code, tap):
-    return (code, tap), None
-
-
-def _doubly_reparameterize_backward(_, gradients):
-    code_gradient, tap_gradient = gradients
-    weight = tap_gradient / tap_gradient.sum(0)
-    return weight[..., None] * code_gradient, jnp.zeros_like(tap_gradient)
-
-
-doubly_reparameterize.defvjp(_doubly_reparameterize_forward, _doubly_reparameterize_backward)
 
 
 def validate_config(config: Any) -> None:

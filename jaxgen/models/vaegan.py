@@ -207,7 +207,8 @@ class VAEGAN(LatentVariableModel):
         }
         if self.r1_weight:
 
-            def score(image):
+            def score(image: Array) -> Array:
+                """Returns the critic's logits with the dropout and augmentation of the forward pass."""
                 return self.critic_features_and_logits(params, stats, image, aux.rng)[1]
 
             metrics["r1"] = regularizers.r1_penalty(score, self.critic_input(2 * batch.image - 1)).mean()
@@ -347,7 +348,8 @@ class VAEGAN(LatentVariableModel):
         reconstructed = self.decode(params, stats, posterior.mean, batch.label)
         samples = self.decode(params, stats, self.prior.sample(rng, len(batch.label)), batch.label)
 
-        def probability_real(image):
+        def probability_real(image: Array) -> Array:
+            """Returns the critic's probability that images in [0, 1] are real."""
             features = self.apply_network("features", params, stats, self.critic_input(2 * image - 1))
             return jax.nn.sigmoid(self.apply_network("critic", params, stats, features)[:, 0])
 

@@ -11,7 +11,6 @@ from jaxgen.data import load_dataset, to_float_images
 from jaxgen.distributed import devices
 from jaxgen.inference.trained_model import TrainedModel
 from jaxgen.models.posterior import DiagonalGaussian
-from jaxgen.models.vae import doubly_reparameterize
 from jaxgen.optimization.players import make_update
 from jaxgen.training import batches, loop
 
@@ -50,18 +49,6 @@ def test_the_mean_log_importance_weight_is_the_elbo():
     error = (log_w + nll).std(0) / np.sqrt(len(code))  # both use the same samples, so log p(x | z) cancels
     assert (np.abs(log_w.mean(0) - elbo) < 5 * error).all()
     assert error.max() < 0.1
-
-
-def test_doubly_reparameterize_multiplies_the_gradient_by_the_weight_at_any_scale_of_the_loss():
-    code, weight = jnp.arange(12.0).reshape(3, 2, 2), jnp.array([[0.2, 0.5], [0.3, 0.1], [0.5, 0.4]])
-
-    def loss(code, scale):
-        code, tap = doubly_reparameterize(code, jnp.zeros((3, 2)))
-        return scale * ((weight * jnp.square(code).sum(-1)).sum() + (weight * tap).sum())
-
-    for scale in (1.0, -0.25):
-        gradient = jax.grad(loss)(code, scale)
-        np.testing.assert_allclose(gradient, scale * 2 * code * jnp.square(weight)[..., None], rtol=1e-6)
 
 
 def test_the_doubly_reparameterized_gradient_has_the_mean_of_the_plain_one():
