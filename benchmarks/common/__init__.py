@@ -1,1 +1,1 @@
-"""TODO: benchmarks.common."""
+"""The parts that several benchmarks share: recorded rows, tables of runs, timing, and new processes."""

@@ -1,4 +1,8 @@
-"""What every benchmark shares: the recipes to measure, the record of a row, the table on the screen. No timing here."""
+"""The parts that all benchmarks share: recipes, command line, recorded rows, and the table on the screen.
+
+A benchmark appends each row to a file of JSON lines in `benchmarks/results/` as soon as it is measured. Rows are never
+changed or removed; `benchmarks.pages` shows the newest row of each key.
+"""
 
 import argparse
 import functools
@@ -24,15 +28,19 @@ RESULTS = REPOSITORY / "benchmarks" / "results"
 
 
 def recipes() -> dict[str, Callable[[str], ConfigDict]]:
-    """`get_config(presets)` of every file in configs/, by the file's name."""
-    return {path.stem: _get_config(path) for path in sorted((REPOSITORY / "configs").glob("*.py"))}
+    """Returns the function `get_config(presets)` of every file in configs/, by the file's name."""
+    return {path.stem: _load_get_config(path) for path in sorted((REPOSITORY / "configs").glob("*.py"))}
 
 
 def recipe(name: str, presets: str = "") -> ConfigDict:
-    """The config of that name with those presets.
+    """Returns the config of a recipe with these presets.
+
+    Args:
+      name: name of a file in configs/, without `.py`.
+      presets: comma-separated; "" for none.
 
     Raises:
-      ValueError: no such config, or one of the presets is unknown to it.
+      ValueError: the config or one of the presets is unknown.
     """
     known = recipes()
     if name not in known:
@@ -40,7 +48,7 @@ def recipe(name: str, presets: str = "") -> ConfigDict:
     return known[name](presets)
 
 
-def _get_config(path: Path) -> Callable[[str], ConfigDict]:
+def _load_get_config(path: Path) -> Callable[[str], ConfigDict]:
     spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -48,16 +56,18 @@ def _get_config(path: Path) -> Callable[[str], ConfigDict]:
 
 
 @functools.cache
-def finished_run(config: str, folder: Path, overrides: tuple[str, ...]) -> dict:
-    """What results.json says of a run of launch.py, which is trained or resumed if it has not ended; asked for once.
+def load_or_run(config: str, folder: Path, overrides: tuple[str, ...]) -> dict:
+    """Returns the results.json of a run of launch.py; trains or resumes the run if it has not finished.
+
+    The result is cached: within a process, launch.py is started once for each run.
 
     Args:
-      config: a config's name, and its presets after a colon.
-      folder: its workdir.
-      overrides: KEY=VALUE of the config.
+      config: name of a recipe, with presets after a colon.
+      folder: workdir of the run.
+      overrides: KEY=VALUE for `--config.KEY=VALUE`.
 
     Raises:
-      subprocess.CalledProcessError: the run fails; it has said why.
+      subprocess.CalledProcessError: the run failed, and printed the reason.
     """
     name, _, presets = config.partition(":")
     command = [sys.executable, str(REPOSITORY / "launch.py"), f"--config={REPOSITORY}/configs/{name}.py:{presets}"]
@@ -68,76 +78,100 @@ def finished_run(config: str, folder: Path, overrides: tuple[str, ...]) -> dict:
 
 
 def provenance(device: jax.Device) -> dict:
-    """What makes a number more than an anecdote: the device, the versions, the commit among them, and the date."""
-    return {"device": device_name(device), "versions": versions.versions(), "date": now()}
+    """Returns the device, the versions (with the commit) and the date, which every row ends with."""
+    return {"device": device_name(device), "versions": versions.collect_versions(), "date": now()}
 
 
 def device_name(device: jax.Device) -> str:
-    """The device as its maker calls it; for a CPU, which jax calls "cpu", also its design and its number of cores."""
+    """Returns the manufacturer's name of a device; for a CPU, with its family, model and number of cores.
+
+    jax only names a CPU "cpu".
+    """
     if device.platform != "cpu":
         return device.device_kind
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     cpuinfo = Path("/proc/cpuinfo")
-    return f"{processor(cpuinfo.read_text() if cpuinfo.exists() else '')}, {cores} cores"
+    return f"{processor_name(cpuinfo.read_text() if cpuinfo.exists() else '')}, {cores} cores"
 
 
-def processor(cpuinfo: str) -> str:
-    """The first processor that /proc/cpuinfo tells of.
+def processor_name(cpuinfo: str) -> str:
+    """Returns the name of the first processor in the text of /proc/cpuinfo, with its family and model.
 
-    A virtual machine may be told no more of the name than the brand, where one design multiplies matrices twice as fast
-    as the one before it: family and model say which it is.
+    On a virtual machine the name may be only the brand. Family and model tell designs of one brand apart, and one
+    design may multiply matrices twice as fast as the one before it.
     """
     first, *_ = cpuinfo.split("\n\n")
-    told = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in first.splitlines())}
-    name = told.get("model name") or platform.processor() or platform.machine()
-    return f"{name} (family {told['cpu family']}, model {told['model']})" if "cpu family" in told else name
+    fields = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in first.splitlines())}
+    name = fields.get("model name") or platform.processor() or platform.machine()
+    return f"{name} (family {fields['cpu family']}, model {fields['model']})" if "cpu family" in fields else name
 
 
 def parser(program: str, rows_file: str, doc: str, **options) -> argparse.ArgumentParser:
-    """What reads a benchmark's command line, --out already; its --help is the module's docstring as it stands."""
+    """Returns a benchmark's argument parser, which already has `--out`.
+
+    Args:
+      program: module of the benchmark, relative to `benchmarks`.
+      rows_file: name of the file of rows in results/, without `.jsonl`.
+      doc: text of --help, shown as it is: the module's docstring.
+      **options: further arguments of `argparse.ArgumentParser`.
+    """
     form = argparse.RawDescriptionHelpFormatter
-    made = argparse.ArgumentParser(
+    result = argparse.ArgumentParser(
         prog=f"python -m benchmarks.{program}", description=doc, formatter_class=form, **options
     )
-    rows = "the JSON lines to add to (default: %(default)s)"
-    made.add_argument("--out", type=Path, default=RESULTS / f"{rows_file}.jsonl", metavar="FILE", help=rows)
-    return made
+    rows = "file of JSON lines to append to (default: %(default)s)"
+    result.add_argument("--out", type=Path, default=RESULTS / f"{rows_file}.jsonl", metavar="FILE", help=rows)
+    return result
 
 
-def words(text: str) -> list[str]:
-    """An option's words, between which are commas."""
+def parse_words(text: str) -> list[str]:
+    """Returns the comma-separated words of an option."""
     return text.split(",")
 
 
-def count(text: str) -> int:
-    """An option's number, at least 1."""
+def parse_count(text: str) -> int:
+    """Returns the number in an option.
+
+    Raises:
+      argparse.ArgumentTypeError: the text is no whole number, or below 1.
+    """
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text} must be a whole number, at least 1")
     return int(text)
 
 
-def main(run: Callable[[], list[dict]], columns: Mapping[str, str], out: Path, note: str = "") -> int:
-    """Runs a benchmark, which adds its rows to `out`, and shows them; the exit status, 2 for a user's mistake."""
+def run_and_print(run: Callable[[], list[dict]], columns: Mapping[str, str], out: Path, note: str = "") -> int:
+    """Runs a benchmark and prints its rows as a table.
+
+    Args:
+      run: measures the rows and appends them to `out`; raises a ValueError for a user's mistake.
+      columns: title of each column, by the row's key.
+      out: the file of rows.
+      note: appended to the last line that is printed.
+
+    Returns:
+      The exit status: 0, or 2 after a user's mistake, which is printed as one line.
+    """
     try:
         rows = run()
     except ValueError as error:
         print(f"error: {error}".replace("--config.batch_size", "--batch_size"), file=sys.stderr)
         return 2
-    print(table(rows, columns))
+    print(format_table(rows, columns))
     print(f"{rows[0]['device']}; {len(rows)} rows added to {out}{note}")
     return 0
 
 
 def now() -> str:
-    """The date and time in UTC, to the second."""
+    """Returns the date and time in UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def prepare(path: str | Path) -> Path:
-    """Makes the file of rows if it is missing, before minutes are spent on what can't be written.
+    """Creates the file of rows if it is missing, so that an unwritable path is found before anything is measured.
 
     Raises:
-      ValueError: it can't be written.
+      ValueError: the file cannot be written.
     """
     path = Path(path)
     try:
@@ -149,30 +183,35 @@ def prepare(path: str | Path) -> Path:
 
 
 def append(path: str | Path, row: Mapping) -> None:
-    """Adds a row to a file of JSON lines, which is made if it is missing."""
+    """Appends a row to a file of JSON lines, which is created if it is missing; NaN and infinity become null."""
     with prepare(path).open("a", encoding="utf-8") as file:
         file.write(json.dumps(workdir.to_json_types(row), ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def table(rows: Iterable[Mapping], columns: Mapping[str, str]) -> str:
-    """Rows as aligned text. `columns`: the key of each column and its title, in order."""
+def format_table(rows: Iterable[Mapping], columns: Mapping[str, str]) -> str:
+    """Formats rows as aligned text.
+
+    Args:
+      rows: the rows; each has all keys of `columns`.
+      columns: title of each column, by the row's key, in order.
+    """
     rows = list(rows)
-    lines = [list(columns.values()), *([cell(row[key]) for key in columns] for row in rows)]
+    lines = [list(columns.values()), *([format_cell(row[key]) for key in columns] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    words = [all(isinstance(row[key], str) for row in rows) for key in columns]
+    is_text = [all(isinstance(row[key], str) for row in rows) for key in columns]
     return "\n".join(
         "  ".join(
-            text.ljust(width) if is_word else text.rjust(width)
-            for text, width, is_word in zip(line, widths, words, strict=True)
+            text.ljust(width) if left else text.rjust(width)
+            for text, width, left in zip(line, widths, is_text, strict=True)
         )
         for line in lines
     )
 
 
-def cell(value) -> str:
-    """A value as a table shows it: four digits, or all those before the point."""
+def format_cell(value) -> str:
+    """Formats a value for a table: numbers with four significant digits, or with all digits before the point."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {cell(each)}" for name, each in value.items())
+        return ", ".join(f"{name} {format_cell(part)}" for name, part in value.items())
     if isinstance(value, float):
         return f"{value:,.0f}" if 1000 <= abs(value) < math.inf else f"{value:.4g}"
     if isinstance(value, bool):

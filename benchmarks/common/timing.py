@@ -1,4 +1,4 @@
-"""How long work takes, devices included."""
+"""Wall-clock time of a call, including the work that it leaves to devices."""
 
 import time
 from collections.abc import Callable
@@ -7,8 +7,8 @@ from typing import Any
 import jax
 
 
-def timed(work: Callable, *arguments) -> tuple[Any, float]:
-    """What it gives, once devices have finished it, and the seconds until then."""
-    began = time.perf_counter()
-    given = jax.block_until_ready(work(*arguments))
-    return given, time.perf_counter() - began
+def time_call(function: Callable, *arguments) -> tuple[Any, float]:
+    """Calls a function and waits for the devices; returns its result and the seconds taken."""
+    start = time.perf_counter()
+    result = jax.block_until_ready(function(*arguments))
+    return result, time.perf_counter() - start

@@ -120,7 +120,8 @@ def model_points(models: dict[str, TrainedModel], dataset: Dataset, split: str) 
         codes = model.encode(images)
         if len(np.unique(codes)) > 2:
             raise ValueError(
-                f"{run} has codes of real numbers, but bytes are defined only for binary codes; use runs of configs/hash_ae.py"
+                f"{run} has codes of real numbers, but only binary codes have a size in bytes; "
+                "use runs of configs/hash_ae.py"
             )
         yield measure_point("autoencoder", Path(run).name, codes.shape[1] / 8, images, model.decode(codes))
 

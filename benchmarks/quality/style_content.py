@@ -128,8 +128,8 @@ def plot_trade_off(rows: Sequence[dict]) -> plotting.Picture:
         middle = sum(axes.get_xlim()) / 2
         for row in inside:
             at = error_and_leakage(row)
-            # Captions extend toward the middle of the panel, where there is room. Right of the middle they are above the
-            # point, because the line arrives from the left.
+            # Captions are right of points in the left half. In the right half, where lines arrive from the left and the
+            # margin is near, they are above.
             side, shift = ("center", (0, 20)) if at[0] > middle else ("left", (7, 9))
             axes.annotate(format_caption(row), at, shift, textcoords="offset points", ha=side, va="center", fontsize=8)
     return plotting.render_figure(figure)

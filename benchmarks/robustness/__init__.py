@@ -1,1 +1,1 @@
-"""TODO: benchmarks.robustness."""
+"""Benchmarks of robustness: runs that are killed and resumed."""

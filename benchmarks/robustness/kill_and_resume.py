@@ -1,15 +1,17 @@
-"""Whether a run that is killed, over and over, ends as one that was left in peace.
+"""Robustness: a run that is killed many times and resumed, compared with a run that was never interrupted.
 
     python -m benchmarks.robustness.kill_and_resume                  100 kills
     python -m benchmarks.robustness.kill_and_resume --kills=10 --seed=1
 
-A short run of cond_aae that saves every few steps is killed (SIGKILL) at a random moment of its life, from its start to
-its last figure, and the same command is given again, until it has come to its end in spite of it; then another begins,
-until so many kills have been made. Each run that ends is set against one that was left in peace.
+A short run of cond_aae saves a checkpoint every few steps. The benchmark kills the run (SIGKILL) at a random moment,
+from its start to its last figure, and gives the same command again until the run finishes. Then another run begins,
+until --kills kills have been made. Each run that finished is compared with an uninterrupted one.
 
-kills, runs: how many. identical: of the runs, how many ended with the same parameters, bit for bit, the same line of
-  metrics for every step, none twice and none missing, and the same results. unreadable: files, of all that lay in the
-  folders at the end, that could not be read or were half written. moments: what the kills hit, by the files there were.
+kills, runs: their numbers.
+identical: number of runs that finished with the same parameters bit for bit, the same results, and the same line of
+  metrics for every step, none missing and none repeated.
+unreadable: files in the run folders, at the end of each run, that cannot be read or are incomplete.
+moments: number of kills by what the run was doing, as its files show.
 """
 
 import argparse
@@ -35,19 +37,18 @@ from jaxgen.io.checkpoint_files import list_checkpoints
 
 STEPS = 400
 RUN = (
-    *(
-        "--config.hidden_sizes=(32,32)",
-        "--config.critic_hidden_sizes=(32,32)",
-        f"--config.steps={STEPS}",
-        "--config.log_every=10",
-    ),
-    *("--config.checkpoint_every=20", "--config.eval_every=200"),
+    "--config.hidden_sizes=(32,32)",
+    "--config.critic_hidden_sizes=(32,32)",
+    f"--config.steps={STEPS}",
+    "--config.log_every=10",
+    "--config.checkpoint_every=20",
+    "--config.eval_every=200",
 )
 COLUMNS = {"kills": "kills", "runs": "runs", "identical": "identical", "unreadable": "unreadable", "moments": "moments"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns the exit status: 1 where a run did not end as it should."""
+    """Runs the command line; returns the exit status: 1 if a run differs or has an unreadable file."""
     options = parse(argv)
     try:
         records.prepare(options.out)
@@ -55,39 +56,46 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     with tempfile.TemporaryDirectory() as folder:
-        row = endured(options.kills, random.Random(options.seed), Path(folder))
+        row = kill_and_compare(options.kills, random.Random(options.seed), Path(folder))
     row |= {"seed": options.seed, **records.provenance(jax.devices()[0])}
     records.append(options.out, row)
-    shown = {**row, "unreadable": len(row["unreadable"]), "moments": json.dumps(row["moments"])}
-    print(records.table([shown], COLUMNS))
+    printed = {**row, "unreadable": len(row["unreadable"]), "moments": json.dumps(row["moments"])}
+    print(records.format_table([printed], COLUMNS))
     for name in row["unreadable"]:
         print(f"unreadable: {name}")
     return 0 if row["identical"] == row["runs"] and not row["unreadable"] else 1
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parses the command line."""
     parser = records.parser("robustness.kill_and_resume", "endurance", __doc__)
     add = parser.add_argument
-    add("--kills", type=records.count, default=100, metavar="N", help="(default: 100)")
-    add("--seed", type=int, default=0, metavar="N", help="of the moments (default: 0)")
+    add("--kills", type=records.parse_count, default=100, metavar="N", help="number of kills (default: 100)")
+    add("--seed", type=int, default=0, metavar="N", help="seed of the random moments (default: 0)")
     return parser.parse_args(argv)
 
 
-def endured(kills: int, numbers: random.Random, folder: Path) -> dict:
-    """The row, but for where it was made."""
-    began = time.monotonic()
-    finish(folder / "peace")
-    life, expected = time.monotonic() - began, ending(folder / "peace")
+def kill_and_compare(kills: int, rng: random.Random, folder: Path) -> dict:
+    """Returns the row, without its provenance.
+
+    Args:
+      kills: number of kills.
+      rng: gives the moments of the kills.
+      folder: for the workdirs.
+    """
+    start = time.monotonic()
+    finish(folder / "uninterrupted")
+    duration, expected = time.monotonic() - start, read_outcome(folder / "uninterrupted")
     moments: Counter = Counter()
     identical, unreadable, runs = 0, [], 0
     while moments.total() < kills:
         runs += 1
         workdir = folder / f"run_{runs}"
-        while moments.total() < kills and killed(workdir, numbers.uniform(0, life), moments):
+        while moments.total() < kills and start_and_kill(workdir, rng.uniform(0, duration), moments):
             print(f"{moments.total()} of {kills} kills", end="\r", file=sys.stderr, flush=True)
         finish(workdir)
-        identical += ending(workdir) == expected
-        unreadable += unreadable_files(workdir)
+        identical += read_outcome(workdir) == expected
+        unreadable += find_unreadable_files(workdir)
     return {
         "kills": moments.total(),
         "runs": runs,
@@ -97,41 +105,51 @@ def endured(kills: int, numbers: random.Random, folder: Path) -> dict:
     }
 
 
-def started(workdir: Path) -> subprocess.Popen:
+def start_run(workdir: Path) -> subprocess.Popen:
+    """Starts or resumes a run."""
     command = [sys.executable, str(records.REPOSITORY / "launch.py"), f"--workdir={workdir}"]
     command += [f"--config={records.REPOSITORY}/configs/cond_aae.py:smoke", *RUN]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def finish(workdir: Path) -> None:
-    """Lets a run come to its end.
+    """Starts or resumes a run and waits until it finishes.
 
     Raises:
-      RuntimeError: it fails; what it said.
+      RuntimeError: the run fails; the message ends with its output.
     """
-    process = started(workdir)
-    said, _ = process.communicate()
+    process = start_run(workdir)
+    output, _ = process.communicate()
     if process.returncode:
-        raise RuntimeError(f"{workdir.name} can't be resumed: {said[-2000:]}")
+        raise RuntimeError(f"{workdir.name} can't be resumed: {output[-2000:]}")
 
 
-def killed(workdir: Path, after: float, moments: Counter) -> bool:
-    """Gives the command and kills it after so many seconds; False where the run ended before."""
-    process = started(workdir)
+def start_and_kill(workdir: Path, after: float, moments: Counter) -> bool:
+    """Starts or resumes a run and kills it; returns False if the run finished first.
+
+    Args:
+      workdir: workdir of the run.
+      after: seconds from the start to the kill.
+      moments: number of kills by moment, to which this kill is added.
+
+    Raises:
+      RuntimeError: the run fails.
+    """
+    process = start_run(workdir)
     try:
         process.communicate(timeout=after)
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGKILL)
         process.communicate()
-        moments[moment(workdir)] += 1
+        moments[find_moment(workdir)] += 1
         return True
     if process.returncode:
         raise RuntimeError(f"{workdir.name} can't be resumed: exit status {process.returncode}")
     return False
 
 
-def moment(workdir: Path) -> str:
-    """What a run was about, by the files that it left."""
+def find_moment(workdir: Path) -> str:
+    """Returns what a killed run was doing, as its files show."""
     steps = list_checkpoints(workdir / "checkpoints")
     if [*(workdir / "checkpoints").glob("*.orbax-checkpoint-tmp*")]:
         return "saving"
@@ -140,29 +158,29 @@ def moment(workdir: Path) -> str:
     return "training" if max(steps) < STEPS else "after the last step"
 
 
-def ending(workdir: Path) -> dict:
-    """What two runs of one recipe have to share."""
-    model, lines = jaxgen.load(workdir), (workdir / "metrics.jsonl").read_text().splitlines()
-    leaves = jax.tree.leaves(jax.device_get((model.params, model.stats)))
+def read_outcome(workdir: Path) -> dict:
+    """Returns the parts of a finished run that every run of the recipe must share."""
+    trained, lines = jaxgen.load(workdir), (workdir / "metrics.jsonl").read_text().splitlines()
+    leaves = jax.tree.leaves(jax.device_get((trained.params, trained.stats)))
     return {
-        "step": model.step,
+        "step": trained.step,
         "state": hashlib.sha256(b"".join(np.asarray(leaf).tobytes() for leaf in leaves)).hexdigest(),
-        "lines": [{key: value for key, value in json.loads(line).items() if not timed(key)} for line in lines],
+        "lines": [{key: value for key, value in json.loads(line).items() if not is_timing(key)} for line in lines],
         "metrics": json.loads((workdir / "results.json").read_text())["metrics"],
     }
 
 
-def timed(key: str) -> bool:
-    """Whether a value of a line of metrics says when it was, or how long it took."""
+def is_timing(key: str) -> bool:
+    """Returns whether a value in a line of metrics is a time, a duration or a rate."""
     return key in ("time", "seconds", "images_per_s")
 
 
-def unreadable_files(workdir: Path) -> list[str]:
-    """The files of a run that are half written or can't be read; of checkpoints, whatever is no whole one."""
+def find_unreadable_files(workdir: Path) -> list[str]:
+    """Returns the files of a run that are incomplete or cannot be read, and the checkpoints that cannot be loaded."""
     bad = [str(path) for path in workdir.rglob("*tmp*")]
     for path in sorted(path for path in workdir.rglob("*") if path.is_file() and "checkpoints" not in path.parts):
         try:
-            read(path)
+            read_file(path)
         except (OSError, ValueError, SyntaxError) as error:
             bad.append(f"{path}: {error}")
     for step in list_checkpoints(workdir / "checkpoints"):
@@ -173,8 +191,12 @@ def unreadable_files(workdir: Path) -> list[str]:
     return bad
 
 
-def read(path: Path) -> None:
-    """Reads a file as what its name says it is; an error where it is none."""
+def read_file(path: Path) -> None:
+    """Reads a file in the format that its suffix names.
+
+    Raises:
+      OSError, ValueError or SyntaxError: the content is not in that format.
+    """
     if path.suffix == ".json":
         json.loads(path.read_text())
     elif path.suffix == ".jsonl":

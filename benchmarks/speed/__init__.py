@@ -1,1 +1,1 @@
-"""TODO: benchmarks.speed."""
+"""Benchmarks of speed: training steps, input, start, devices, and the same models in PyTorch."""

@@ -1,17 +1,17 @@
-"""Whether a training step waits for its images: how fast they stream from files beside how fast a step takes them.
+"""Input throughput: how fast images stream from files, beside how fast a training step consumes them.
 
-    python -m benchmarks.speed.input_throughput                        images of noise, 64 × 64, written for it as JPEG
-    python -m benchmarks.speed.input_throughput --path=DIR             any folder of images, made 64 × 64
+    python -m benchmarks.speed.input_throughput                        64 × 64 images of noise, written as JPEG
+    python -m benchmarks.speed.input_throughput --path=DIR             any folder of images, resized to 64 × 64
     python -m benchmarks.speed.input_throughput --config=vaegan --batch_size=128
 
-Three rates, in images a second, all of the program's own parts, each the median of --repeats turns:
+Three rates of the program's own parts, in images per second, each the median of --repeats rounds of --steps steps:
 
-  stream    what `feeding` decodes and puts on the devices, with nothing else to do;
-  step      what the step of --config takes from data that are on the devices;
-  together  a training that streams.
+  stream    decoding images and copying them to the devices (`training.batches`), with nothing else to do.
+  step      the training step of --config, with data that are on the devices.
+  together  training that streams its images.
 
-ratio is stream over step: above 1, a step need not wait; waits is 1 - together / step, the share of its time that a
-streaming step loses, to waiting or, on a CPU, to the decoding that goes on beside it.
+ratio is stream / step; above 1 a step need not wait. waits is 1 - together / step: the fraction of its speed that a
+streaming step loses by waiting or, on a CPU, by the decoding that runs at the same time.
 """
 
 import argparse
@@ -26,7 +26,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.common import records
-from benchmarks.common.timing import timed
+from benchmarks.common.timing import time_call
 from jaxgen import models
 from jaxgen.data import Augmentation, load_dataset
 from jaxgen.distributed import devices
@@ -40,49 +40,56 @@ SIZE = 64
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns the exit status, 2 for a user's mistake."""
+    """Runs the command line; returns the exit status, 2 after a user's mistake."""
     options = parse(argv)
-    return records.main(lambda: [run(options)], COLUMNS, options.out, "; images/s")
+    return records.run_and_print(lambda: [run(options)], COLUMNS, options.out, "; images/s")
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parses the command line."""
     parser = records.parser("speed.input_throughput", "input_throughput", __doc__)
     add = parser.add_argument
-    add("--path", type=Path, help="a folder of images (default: noise)")
-    add("--images", type=records.count, default=2000, metavar="N", help="of noise (default: 2000)")
-    add("--config", default="dcgan", metavar="NAME", help="whose step takes them (default: dcgan)")
-    add("--batch_size", type=records.count, default=64, metavar="B", help="(default: 64)")
-    add("--steps", type=records.count, default=20, metavar="N", help="a turn (default: 20)")
-    add("--repeats", type=records.count, default=7, metavar="N", help="turns (default: 7)")
+    add("--path", type=Path, help="folder of images (default: noise)")
+    add(
+        "--images",
+        type=records.parse_count,
+        default=2000,
+        metavar="N",
+        help="number of images of noise (default: 2000)",
+    )
+    add("--config", default="dcgan", metavar="NAME", help="recipe of the training step (default: dcgan)")
+    add("--batch_size", type=records.parse_count, default=64, metavar="B", help="images per step (default: 64)")
+    add("--steps", type=records.parse_count, default=20, metavar="N", help="steps per round (default: 20)")
+    add("--repeats", type=records.parse_count, default=7, metavar="N", help="rounds (default: 7)")
     return parser.parse_args(argv)
 
 
 def run(options: argparse.Namespace) -> dict:
-    """The row, which is added to `options.out`.
+    """Measures the row and appends it to `options.out`.
 
     Raises:
-      ValueError: the config is unknown, the images can't be read, or devices do not divide the batch; the file can't
-        be written.
+      ValueError: the config is unknown, the images cannot be read, the devices do not divide the batch, or the file
+        cannot be written.
     """
     records.prepare(options.out)
     with tempfile.TemporaryDirectory() as folder:
-        row = measured(options, options.path or write_noise(Path(folder), options.images))
+        row = measure_row(options, options.path or write_noise(Path(folder), options.images))
     records.append(options.out, row)
     return row
 
 
 def write_noise(folder: Path, count: int) -> Path:
-    """So many JPEG files of smooth noise: about as long to decode as photos of their size."""
-    numbers = np.random.default_rng(0)
+    """Writes JPEG files of smooth noise, which take about as long to decode as photos of that size."""
+    rng = np.random.default_rng(0)
     for i in range(count):
-        coarse = numbers.integers(0, 256, (SIZE // 4, SIZE // 4, 3), dtype=np.uint8)
+        coarse = rng.integers(0, 256, (SIZE // 4, SIZE // 4, 3), dtype=np.uint8)
         image = Image.fromarray(coarse).resize((SIZE, SIZE), Image.Resampling.BICUBIC)
         image.save(folder / f"{i:06}.jpg", quality=90)
     return folder
 
 
-def measured(options: argparse.Namespace, folder: Path) -> dict:
-    """The row of a config on a folder's images."""
+def measure_row(options: argparse.Namespace, folder: Path) -> dict:
+    """Measures the three rates of a config on the images of a folder."""
     config = records.recipe(options.config)
     config.data.update({"source": "folder", "path": str(folder), "image_size": SIZE, "channels": 3})
     config.batch_size, config.log_every = options.batch_size, options.steps
@@ -92,11 +99,11 @@ def measured(options: argparse.Namespace, folder: Path) -> dict:
     config.data.memory_budget_mib = 0
     streamed = load_dataset(config.data).train_source
     model = models.build_model(config, memory.spec)
-    step = make_step(model, augment=Augmentation.from_config(config))
+    make = make_step(model, augment=Augmentation.from_config(config))
     rates = {
-        "stream": rate(config, streamed, model, make_look),
-        "step": rate(config, memory.train, model, step),
-        "together": rate(config, streamed, model, step),
+        "stream": measure_rate(config, streamed, model, make_empty_step),
+        "step": measure_rate(config, memory.train, model, make),
+        "together": measure_rate(config, streamed, model, make),
     }
     return {
         "config": options.config,
@@ -110,29 +117,36 @@ def measured(options: argparse.Namespace, folder: Path) -> dict:
     }
 
 
-def make_look(axis_name: str | None) -> Callable:
-    """Makes a step that takes its examples and does nothing."""
+def make_empty_step(axis_name: str | None) -> Callable:
+    """Returns a step that receives its examples and does nothing."""
     del axis_name
 
-    def look(state, data, batch, rng):
+    def step(state, data, batch, rng):
         del data, rng
         return state, {"examples": jax.numpy.float32(len(batch.label))}
 
-    return look
+    return step
 
 
-def rate(config, data: Split, model, make: Callable) -> float:
-    """Images a second of the steps that `make` makes for `parallel.compile_steps`.
+def measure_rate(config, data: Split, model, make: Callable) -> float:
+    """Returns the images per second of compiled steps.
 
-    What was decoded while the first turn compiled hastens the two after it: fewer than half.
+    Streams decode ahead: images decoded while the first round compiles speed up the two rounds after it. The median
+    ignores these two, because they are fewer than half.
+
+    Args:
+      config: gives batch size, steps per round (`log_every`) and number of steps.
+      data: the training images, in memory or streamed.
+      model: gives the initial state.
+      make: returns the step for a mapped axis, as `devices.compile_steps` calls it.
     """
     mesh = devices.data_mesh()
-    take = make_step_runner(devices.compile_steps(make, mesh, config.parallel), data, config, mesh, start=0)
+    run_steps = make_step_runner(devices.compile_steps(make, mesh, config.parallel), data, config, mesh, start=0)
     state = devices.compile_init(model.init, mesh)(jax.random.key(0))
     seconds = []
     for start in range(0, config.steps, config.log_every):
-        (state, _), its_seconds = timed(take, state, start, start + config.log_every)
-        seconds.append(its_seconds)
+        (state, _), round_seconds = time_call(run_steps, state, start, start + config.log_every)
+        seconds.append(round_seconds)
     return config.log_every * config.batch_size / statistics.median(seconds[1:])
 
 

@@ -1,19 +1,19 @@
-"""Where the time of a step goes: what its arithmetic and its memory would take at this machine's own rates.
+"""Roofline of a step: the time that its arithmetic and its memory traffic need at this machine's own rates.
 
     python -m benchmarks.speed.roofline                            every config, under jit, on one device
     python -m benchmarks.speed.roofline --configs=cond_aae --steps=50
 
-The step and its count of operations are those of `step_throughput`. The machine's rates are measured around each row,
-the best of all tries: they are what it can do, not what it does on a busy day.
+The step and its count of operations are those of `step_throughput`. The machine's rates are measured before and after
+each row; each rate is the best of all tries, which is the machine's capability rather than its average.
 
-matrix_gflop_per_s: of products of square float32 matrices, 1024 and 2048 wide.
-memory_gb_per_s: bytes read and written by one pass over 256 MiB that changes every number in its place.
-matrix_ms: gflop_per_step at the former rate. memory_ms: state_mb at the latter.
-state_mb: what a step reads once and writes once at the least: parameters, optimizers' states, statistics. Not counted:
-  activations and gradients, which caches may hold.
-floor_ms: their sum, one after the other: an optimizer begins when its gradients are there, and all cores take part in
-  either. distance: the measured step over it. distance_overlapped: over the larger of the two alone, were they to
-  overlap wholly.
+matrix_gflop_per_s: rate of products of square float32 matrices, 1024 and 2048 wide.
+memory_gb_per_s: bytes read and written per second by one pass over 256 MiB that changes every number in place.
+matrix_ms: gflop_per_step at matrix_gflop_per_s. memory_ms: state_mb, read and written, at memory_gb_per_s.
+state_mb: size of parameters, optimizer states and statistics, which a step reads once and writes once at the least.
+  Activations and gradients are not counted, because caches may hold them.
+floor_ms: matrix_ms + memory_ms. They do not overlap: an optimizer starts when its gradients are complete, and both
+  parts use all cores. distance: the measured time of a step divided by floor_ms. distance_overlapped: the time divided
+  by the larger of the two parts, as if they overlapped fully.
 """
 
 import argparse
@@ -24,15 +24,15 @@ from collections.abc import Callable, Sequence
 import jax
 import jax.numpy as jnp
 
-from benchmarks.common import records
-from benchmarks.common.records import count, words
-from benchmarks.common.timing import timed
+from benchmarks.common import processes, records
+from benchmarks.common.records import parse_count, parse_words
+from benchmarks.common.timing import time_call
 from benchmarks.speed import step_throughput
 from benchmarks.speed.step_throughput import Case
 from jaxgen import models
 from jaxgen.data import load_dataset
 
-SIDES = (1024, 2048)  # of the matrices
+SIDES = (1024, 2048)  # widths of the matrices
 PASS_BYTES = 2**28
 TRIES = 5
 COLUMNS = {
@@ -52,57 +52,68 @@ COLUMNS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns the exit status, 2 for a user's mistake."""
+    """Runs the command line; returns the exit status, 2 after a user's mistake."""
     options = parse(argv)
-    return records.main(lambda: run(options), COLUMNS, options.out)
+    return records.run_and_print(lambda: run(options), COLUMNS, options.out)
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    usage, _, meaning = __doc__.partition("The step and")
-    parser = records.parser("speed.roofline", "floor", usage, epilog="The step and" + meaning, allow_abbrev=False)
+    """Parses the command line."""
+    usage, _, columns = __doc__.partition("The step and")
+    parser = records.parser("speed.roofline", "floor", usage, epilog="The step and" + columns, allow_abbrev=False)
     add = parser.add_argument
-    add("--configs", type=words, metavar="A,B", help="names in configs/ (default: all of them)")
-    add("--presets", type=words, default=[""], metavar="A,B+C", help="as of step_throughput")
-    add("--steps", type=count, default=100, metavar="N", help="steps a dispatch (default: 100)")
-    add("--repeats", type=count, default=5, metavar="N", help="timed dispatches (default: 5)")
+    add("--configs", type=parse_words, metavar="A,B", help="names in configs/ (default: all of them)")
+    add("--presets", type=parse_words, default=[""], metavar="A,B+C", help="as for step_throughput")
+    add("--steps", type=parse_count, default=100, metavar="N", help="steps per dispatch (default: 100)")
+    add("--repeats", type=parse_count, default=5, metavar="N", help="timed dispatches (default: 5)")
     return parser.parse_args(argv)
 
 
 def run(options: argparse.Namespace) -> list[dict]:
-    """Measures every case, adding each row to `options.out` as soon as it is there.
+    """Measures every case and appends each row to `options.out` as soon as it is measured.
 
     Raises:
-      ValueError: a config, a token or the file does not fit, or jax is kept from the CPU; nothing was measured.
+      ValueError: a config, a preset or the file is invalid, or jax may not use the CPU. Nothing was measured.
     """
     platforms = os.environ.get("JAX_PLATFORMS", "")
     if platforms and "cpu" not in platforms.split(","):
         raise ValueError(
             f'JAX_PLATFORMS="{platforms}" leaves out the CPU, where a step\'s operations are counted; add it'
         )
-    step_throughput.set_up_jax(simulate=None)
+    processes.set_up_jax(simulate=None)
     cases = [
-        Case(config, step_throughput.told(config, presets), "jit", 1, None, options.steps, options.repeats)
+        Case(config, step_throughput.default_presets(config, presets), "jit", 1, None, options.steps, options.repeats)
         for config in options.configs or records.recipes()
         for presets in options.presets
     ]
-    return step_throughput.each_by_itself(benchmark, cases, options.out)
+    return processes.measure_in_new_processes(measure_row, step_throughput.validate_cases, cases, options.out)
 
 
-def benchmark(case: Case) -> dict:
-    """One row."""
-    before = rates()
-    row = step_throughput.benchmark(case)
-    matrix, memory = (max(pair) for pair in zip(before, rates(), strict=True))
+def measure_row(case: Case) -> dict:
+    """Measures one row."""
+    before = measure_machine()
+    row = step_throughput.measure_row(case)
+    matrix, memory = (max(pair) for pair in zip(before, measure_machine(), strict=True))
     config = step_throughput.read_config(case)
     state = state_bytes(models.build_model(config, load_dataset(config.data).spec))
     kept = ("config", "presets", "devices", "batch_size", "gflop_per_step", "device", "versions", "date")
-    return {key: row[key] for key in kept if key in row} | shares(
+    return {key: row[key] for key in kept if key in row} | compare_with_roofline(
         row["gflop_per_step"], state / 1e6, matrix, memory, 1e3 / row["steps_per_s"]
     )
 
 
-def shares(gflop: float, state_mb: float, matrix: float, memory: float, step_ms: float) -> dict[str, float]:
-    """What a step's two needs take at the machine's rates, in ms, and how far the measured step is from it."""
+def compare_with_roofline(
+    gflop: float, state_mb: float, matrix: float, memory: float, step_ms: float
+) -> dict[str, float]:
+    """Returns the columns of a row: the time of arithmetic and memory traffic, and the measured step relative to it.
+
+    Args:
+      gflop: operations of a step, in GFLOP.
+      state_mb: size of the state, in MB.
+      matrix: the machine's rate of matrix products, in GFLOP/s.
+      memory: the machine's rate of memory traffic, in GB/s.
+      step_ms: measured time of a step, in ms.
+    """
     matrix_ms, memory_ms = 1e3 * gflop / matrix, 2 * state_mb / memory
     return {
         "state_mb": state_mb,
@@ -118,29 +129,29 @@ def shares(gflop: float, state_mb: float, matrix: float, memory: float, step_ms:
 
 
 def state_bytes(model: models.GenerativeModel) -> int:
-    """Of a model's parameters, optimizers' states and statistics."""
+    """Returns the size of a model's parameters, optimizer states and statistics."""
     state = jax.eval_shape(model.init, jax.random.key(0))
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
 
 
-def rates() -> tuple[float, float]:
-    """The machine's GFLOP/s of matrix products, and the GB/s of a pass over memory."""
-    product = jax.jit(jnp.matmul)  # of whole float32 numbers or of TF32, as a step's are here
+def measure_machine() -> tuple[float, float]:
+    """Returns the machine's GFLOP/s of matrix products, and the GB/s of a pass over memory."""
+    product = jax.jit(jnp.matmul)  # in float32 or TF32, by jax's default, as in a training step
     squares = {side: jnp.ones((side, side)) for side in SIDES}
-    matrix = max(2e-9 * side**3 / least(lambda x=x: product(x, x)) for side, x in squares.items())
+    matrix = max(2e-9 * side**3 / fastest_seconds(lambda x=x: product(x, x)) for side, x in squares.items())
     change = jax.jit(lambda x: 1.0 - x, donate_argnums=0)
-    passed = [jnp.ones(PASS_BYTES // 4)]
+    buffer = [jnp.ones(PASS_BYTES // 4)]
 
-    def once():
-        passed[0] = change(passed[0])
-        return passed[0]
+    def pass_over_memory():
+        buffer[0] = change(buffer[0])
+        return buffer[0]
 
-    return matrix, 2e-9 * PASS_BYTES / least(once)
+    return matrix, 2e-9 * PASS_BYTES / fastest_seconds(pass_over_memory)
 
 
-def least(work: Callable[[], jax.Array]) -> float:
-    """Seconds of the fastest of some tries, after one that compiles."""
-    seconds = [timed(work)[1] for _ in range(1 + TRIES)]
+def fastest_seconds(function: Callable[[], jax.Array]) -> float:
+    """Returns the seconds of the fastest of several calls, after one that compiles."""
+    seconds = [time_call(function)[1] for _ in range(1 + TRIES)]
     return min(seconds[1:])
 
 

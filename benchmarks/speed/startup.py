@@ -1,13 +1,14 @@
-"""How long a run takes from the command to its first steps: the first time, and again.
+"""Time from the command to the first training steps: at the first start, and at later ones.
 
     python -m benchmarks.speed.startup
     python -m benchmarks.speed.startup --config=cond_aae:mnist --repeats=5
 
-`launch.py` is started in a workdir of its own, with a compilation cache that is empty the first time and kept after it,
-and killed when it shows its first line of progress.
+The benchmark starts `launch.py` in a new workdir, with a compilation cache that is empty at the first start and kept
+after it, and kills the run when it prints its first line of progress.
 
-first_s: of the first start, which compiles. second_s, second_s_min, second_s_max: of --repeats later ones, the median,
-  least and most. All to the end of the first log interval, so `steps` steps (config.log_every) are in it.
+first_s: seconds of the first start, which compiles.
+second_s, second_s_min, second_s_max: seconds of --repeats later starts: median, minimum and maximum.
+All times end with the first logging interval, and so include `steps` training steps (config.log_every).
 """
 
 import argparse
@@ -35,30 +36,31 @@ COLUMNS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns the exit status, 2 for a user's mistake."""
+    """Runs the command line; returns the exit status, 2 after a user's mistake."""
     options = parse(argv)
-    return records.main(lambda: [run(options)], COLUMNS, options.out)
+    return records.run_and_print(lambda: [run(options)], COLUMNS, options.out)
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parses the command line."""
     parser = records.parser("speed.startup", "startup", __doc__)
     add = parser.add_argument
-    add("--config", default="cond_aae", metavar="NAME[:PRESETS]", help="which recipe (default: %(default)s)")
-    add("--repeats", type=records.count, default=5, metavar="N", help="starts after the first (default: 5)")
+    add("--config", default="cond_aae", metavar="NAME[:PRESETS]", help="recipe (default: %(default)s)")
+    add("--repeats", type=records.parse_count, default=5, metavar="N", help="starts after the first (default: 5)")
     return parser.parse_args(argv)
 
 
 def run(options: argparse.Namespace) -> dict:
-    """Starts the recipe again and again; its row is added to `options.out`.
+    """Measures the starts of a recipe and appends the row to `options.out`.
 
     Raises:
-      ValueError: the config is unknown, a run ends before its first step; the file can't be written.
+      ValueError: the config is unknown, a run ends before its first step, or the file cannot be written.
     """
     name, _, presets = options.config.partition(":")
     config = records.recipe(name, presets)
     records.prepare(options.out)
     with tempfile.TemporaryDirectory() as folder:
-        first, *later = (seconds(options.config, Path(folder), number) for number in range(1 + options.repeats))
+        first, *later = (measure_start(options.config, Path(folder), number) for number in range(1 + options.repeats))
     row = {
         "config": options.config,
         "steps": min(config.log_every, config.steps),
@@ -72,22 +74,31 @@ def run(options: argparse.Namespace) -> dict:
     return row
 
 
-def seconds(config: str, folder: Path, number: int) -> float:
-    """From the command to the first line of progress of one start."""
+def measure_start(config: str, folder: Path, number: int) -> float:
+    """Returns the seconds from the command to the first line of progress of one start.
+
+    Args:
+      config: recipe, with presets after a colon.
+      folder: holds the workdirs and the compilation cache.
+      number: names the workdir of this start.
+
+    Raises:
+      ValueError: the run ends before its first step.
+    """
     name, colon, presets = config.partition(":")
     recipe = f"--config={records.REPOSITORY / 'configs' / name}.py{colon}{presets}"
     command = [sys.executable, str(records.REPOSITORY / "launch.py"), recipe, f"--workdir={folder / str(number)}"]
     cache = {"JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"), "JAX_ENABLE_COMPILATION_CACHE": "true"}
-    began = time.monotonic()
+    start = time.monotonic()
     with subprocess.Popen(
         command, env={**os.environ, **cache}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as process:
-        said = next((line for line in process.stderr if line.startswith(("step ", "error"))), "error: no step taken")
-        took = time.monotonic() - began
+        line = next((line for line in process.stderr if line.startswith(("step ", "error"))), "error: no step taken")
+        seconds = time.monotonic() - start
         process.kill()
-    if said.startswith("error"):
-        raise ValueError(f"{config} can't be started ({said.strip().removeprefix('error: ')})")
-    return took
+    if line.startswith("error"):
+        raise ValueError(f"{config} can't be started ({line.strip().removeprefix('error: ')})")
+    return seconds
 
 
 if __name__ == "__main__":

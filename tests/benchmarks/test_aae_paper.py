@@ -1,4 +1,4 @@
-"""The paper's tables: every row names a recipe that exists, and what is printed is what results.json says."""
+"""benchmarks.quality.aae_paper: every row names an existing recipe, and rows show the values of results.json."""
 
 import ast
 
@@ -14,11 +14,12 @@ ROWS = [pytest.param(row, id=f"{table}: {row.name}") for table, rows in TABLES.i
 
 @pytest.mark.parametrize("budget", tables.BUDGETS)
 @pytest.mark.parametrize("row", ROWS)
-def test_every_row_is_a_recipe_that_can_be_run(row, budget):
+def test_every_row_is_a_valid_recipe(row, budget):
     name, _, presets = row.config.partition(":")
     config = records.recipe(name, presets)
     assert config.data.name == "mnist"
-    changes = aae_paper.values(row, aae_paper.parse(["--budget", budget]))
+    options = aae_paper.parse(["--budget", budget])
+    changes = tables.config_changes(aae_paper.with_width(row, options), options)
     typed = {key: ast.literal_eval(value) if isinstance(value, str) else value for key, value in changes.items()}
     config.update(typed)  # locked: an unknown key raises
     validate_config(config)
@@ -42,12 +43,12 @@ def test_a_row_shows_mean_and_std_over_its_seeds():
         "device": "1 × cpu",
         "versions": {"commit": "abc"},
     }
-    row = aae_paper.summary("semi_supervised", TABLES["semi_supervised"][0], aae_paper.parse([]), results)
+    row = aae_paper.record("semi_supervised", TABLES["semi_supervised"][0], aae_paper.parse([]), results)
     assert row["ours"] == "2.00 ± 0.10%"
     assert row["per_seed"] == [0.019, 0.021]
     assert (row["seeds"], row["minutes"]) == (2, 1.5)
 
 
-def test_a_lone_seed_is_shown_without_a_spread_and_likelihoods_in_nats():
-    assert aae_paper.shown(0.1234, None, "test_error") == "12.34%"
-    assert aae_paper.shown(301.5, 2.0, "parzen_log_likelihood") == "301.50 ± 2.00 nats"
+def test_a_single_seed_has_no_std_and_likelihoods_are_in_nats():
+    assert aae_paper.format_result(0.1234, None, "test_error") == "12.34%"
+    assert aae_paper.format_result(301.5, 2.0, "parzen_log_likelihood") == "301.50 ± 2.00 nats"

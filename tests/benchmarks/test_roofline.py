@@ -1,4 +1,4 @@
-"""benchmarks/floor.py: what a step's arithmetic and memory would take."""
+"""benchmarks.speed.roofline: the time that a step's arithmetic and memory traffic need."""
 
 import json
 
@@ -10,7 +10,7 @@ from benchmarks.speed import roofline
 
 
 @pytest.mark.slow
-def test_a_rows_shares_add_up(tmp_path, capsys):
+def test_the_parts_of_a_row_add_up(tmp_path, capsys):
     out = tmp_path / "rows.jsonl"
     few = ["--configs=vae", "--presets=smoke", "--steps=2", "--repeats=2", f"--out={out}"]
     assert roofline.main(few) == 0, capsys.readouterr().err
@@ -21,15 +21,15 @@ def test_a_rows_shares_add_up(tmp_path, capsys):
     assert {"device", "versions", "date"} <= row.keys()
 
 
-def test_what_a_step_needs_is_divided_by_the_machines_rates():
-    shares = roofline.shares(gflop=2.0, state_mb=50.0, matrix=100.0, memory=10.0, step_ms=60.0)
-    assert shares["matrix_ms"] == pytest.approx(20)
-    assert shares["memory_ms"] == pytest.approx(10)  # read and written
-    assert shares["distance"] == pytest.approx(2)
-    assert shares["distance_overlapped"] == pytest.approx(3)
+def test_operations_and_bytes_are_divided_by_the_machines_rates():
+    row = roofline.compare_with_roofline(gflop=2.0, state_mb=50.0, matrix=100.0, memory=10.0, step_ms=60.0)
+    assert row["matrix_ms"] == pytest.approx(20)
+    assert row["memory_ms"] == pytest.approx(10)  # read and written
+    assert row["distance"] == pytest.approx(2)
+    assert row["distance_overlapped"] == pytest.approx(3)
 
 
-def test_the_state_is_counted_whole():
+def test_all_of_the_state_is_counted():
     model = tiny_model("vae")
     state = model.init(jax.random.key(0))
     assert roofline.state_bytes(model) == sum(leaf.nbytes for leaf in jax.tree.leaves(state))
@@ -41,7 +41,7 @@ def test_an_unknown_config_is_refused_in_one_line(tmp_path, capsys):
     assert not (tmp_path / "rows.jsonl").exists()
 
 
-def test_where_operations_can_not_be_counted_nothing_is_measured(tmp_path, capsys, monkeypatch):
+def test_nothing_is_measured_if_operations_cannot_be_counted(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("JAX_PLATFORMS", "cuda")
     assert roofline.main(["--configs=vae", f"--out={tmp_path / 'rows.jsonl'}"]) == 2
     assert capsys.readouterr().err.startswith('error: JAX_PLATFORMS="cuda" leaves out the CPU, where')

@@ -1,4 +1,4 @@
-"""benchmarks/scaling.py, on simulated devices, and its count of what devices exchange."""
+"""benchmarks.speed.scaling on simulated devices, and its count of the bytes that devices exchange."""
 
 import json
 import os
@@ -22,14 +22,14 @@ def run(*arguments, timeout=300):
 def rows(tmp_path_factory):
     out = tmp_path_factory.mktemp("scaling") / "rows.jsonl"
     few = ("--configs=cond_aae", "--presets=smoke", "--simulate=4", "--devices=1,4", "--steps=2", "--repeats=2")
-    ran = run(*few, f"--out={out}")
-    assert ran.returncode == 0, ran.stderr
-    assert "simulated devices share the cores of one" in ran.stdout
+    process = run(*few, f"--out={out}")
+    assert process.returncode == 0, process.stderr
+    assert "simulated devices share the cores of one" in process.stdout
     return {(row["growth"], row["way"], row["devices"]): row for row in map(json.loads, out.read_text().splitlines())}
 
 
 @pytest.mark.slow
-def test_every_way_and_growth_is_set_against_one_device(rows):
+def test_every_way_and_growth_is_compared_with_one_device(rows):
     assert set(rows) == {(g, w, n) for g in ("strong", "weak") for w in ("jit", "pmap") for n in (1, 4)}
     assert rows["strong", "jit", 1]["speedup"] == 1
     assert all(row["simulated"] and row["images_per_s"] > 0 for row in rows.values())
@@ -49,7 +49,7 @@ def test_a_step_exchanges_the_gradients_and_little_else(rows):
     assert row["gradient_bytes"] <= row["collective_bytes"] < 1.001 * row["gradient_bytes"]
 
 
-def test_the_outputs_of_collectives_are_counted_and_no_others():
+def test_only_the_outputs_of_collectives_are_counted():
     program = """
       %a = f32[2,3]{1,0} add(%x, %y)
       %b = (f32[10]{0}, bf16[4,2]{1,0}) all-reduce(%p, %q), channel_id=1
@@ -60,14 +60,14 @@ def test_the_outputs_of_collectives_are_counted_and_no_others():
       %ed = s16[8]{0} all-gather-done(%e)
       %f = pred[3]{0} all-reduce(%u)
     """
-    assert scaling.bytes_of_collectives(program) == 40 + 16 + 4 + 20 + 16 + 3
+    assert scaling.collective_bytes(program) == 40 + 16 + 4 + 20 + 16 + 3
 
 
-def test_a_batch_that_the_devices_do_not_divide_is_refused_with_one_that_they_do(tmp_path):
+def test_a_batch_not_divisible_by_the_devices_is_refused_with_a_suggestion(tmp_path):
     few = ("--configs=gan", "--presets=smoke", "--simulate=4", "--batch_size=6", "--steps=1", "--repeats=1")
-    ran = run(*few, f"--out={tmp_path / 'rows.jsonl'}")
-    assert ran.returncode == 2
-    assert ran.stderr.splitlines()[-1] == "error: batch_size=6 must be divisible by 4 devices; try --batch_size=4"
+    process = run(*few, f"--out={tmp_path / 'rows.jsonl'}")
+    assert process.returncode == 2
+    assert process.stderr.splitlines()[-1] == "error: batch_size=6 must be divisible by 4 devices; try --batch_size=4"
 
 
 @pytest.mark.parametrize(
@@ -79,9 +79,9 @@ def test_a_batch_that_the_devices_do_not_divide_is_refused_with_one_that_they_do
         ("--configs=ae,zzz", 'config "zzz" is unknown'),
     ],
 )
-def test_what_can_t_be_measured_is_refused_in_one_line(flag, message, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(scaling.step_throughput, "set_up_jax", lambda simulate: None)
-    monkeypatch.setattr(scaling, "measured", None)  # nothing is
+def test_impossible_measurements_are_refused_in_one_line(flag, message, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(scaling.processes, "set_up_jax", lambda simulate: None)
+    monkeypatch.setattr(scaling, "measure_rows", None)  # a call would fail
     assert scaling.main([flag, f"--out={tmp_path / 'rows.jsonl'}"]) == 2
     assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""benchmarks/startup.py: the second start finds its programs compiled."""
+"""benchmarks.speed.startup: the second start finds its programs compiled."""
 
 import json
 
@@ -8,16 +8,16 @@ from benchmarks.speed import startup
 
 
 @pytest.mark.slow
-def test_a_start_is_timed_to_its_first_steps_and_later_ones_compile_no_step(tmp_path, capsys, monkeypatch):
-    steps, seconds = [], startup.seconds
+def test_starts_are_timed_to_their_first_steps_and_later_ones_do_not_compile_the_step(tmp_path, capsys, monkeypatch):
+    steps, measure_start = [], startup.measure_start
 
     def start(config, folder, number):
-        took = seconds(config, folder, number)
+        seconds = measure_start(config, folder, number)
         steps.append({path.name for path in (folder / "compiled").glob("jit_run-*-cache")})
-        return took
+        return seconds
 
-    monkeypatch.setattr(startup, "seconds", start)
-    monkeypatch.setenv("JAX_ENABLE_COMPILATION_CACHE", "false")  # as other benchmarks leave it in this process
+    monkeypatch.setattr(startup, "measure_start", start)
+    monkeypatch.setenv("JAX_ENABLE_COMPILATION_CACHE", "false")  # other benchmarks leave it so in this process
     out = tmp_path / "rows.jsonl"
     assert startup.main(["--config=ae:smoke", "--repeats=2", f"--out={out}"]) == 0, capsys.readouterr().err
     assert steps[0]
@@ -36,7 +36,7 @@ def test_a_start_is_timed_to_its_first_steps_and_later_ones_compile_no_step(tmp_
         (["--config=ae:anime_faces"], "can't be started ("),
     ],
 )
-def test_what_can_not_be_started_is_told_in_one_line(arguments, message, tmp_path, capsys, monkeypatch):
+def test_a_recipe_that_cannot_start_is_reported_in_one_line(arguments, message, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("JAXGEN_FACES", "")
     assert startup.main([*arguments, f"--out={tmp_path / 'rows.jsonl'}"]) == 2
     assert message in capsys.readouterr().err

@@ -1,10 +1,15 @@
-"""The separation table and its trade-off picture."""
+"""benchmarks.quality.style_content: the table, its runs, and the figure of the trade-off."""
 
+import json
+
+import pytest
+
+from benchmarks.common import records
 from benchmarks.quality import style_content
 
 ROW = {
     "presets": "mnist",
-    "overrides": "steps=2500 rates.encoder=1e-3",
+    "overrides": "steps=2500 learning_rates.adversarial=1e-3",
     "dataset": "mnist",
     "split": "validation",
     "mse": [0.02, 0.04],
@@ -14,24 +19,46 @@ ROW = {
 
 
 def test_a_cell_is_the_mean_and_the_sample_standard_deviation():
-    assert style_content.mean_and_std([1.0, 2.0, 3.0]) == "2 ± 1"  # divided by n - 1
-    assert style_content.mean_and_std([0.5]) == "0.5"
+    assert style_content.format_seeds([1.0, 2.0, 3.0]) == "2 ± 1"  # divided by n - 1
+    assert style_content.format_seeds([0.5]) == "0.5"
 
 
-def test_a_caption_names_what_was_changed_but_not_how_long_the_run_was():
-    assert style_content.caption(ROW) == "mnist rates.encoder=1e-3\nconsistency 0.80"
-    assert style_content.caption(ROW | {"presets": "", "overrides": ""}) == "default\nconsistency 0.80"
+def test_a_caption_names_the_overrides_except_those_of_the_length():
+    assert style_content.format_caption(ROW) == "mnist learning_rates.adversarial=1e-3\nconsistency 0.80"
+    assert style_content.format_caption(ROW | {"presets": "", "overrides": ""}) == "default\nconsistency 0.80"
 
 
-def test_the_trade_off_has_a_panel_a_data_set_and_split():
-    one, two = style_content.trade_off([ROW]), style_content.trade_off([ROW, ROW | {"split": "test"}])
+def test_the_trade_off_has_a_panel_for_each_data_set_and_split():
+    one, two = style_content.plot_trade_off([ROW]), style_content.plot_trade_off([ROW, ROW | {"split": "test"}])
     assert one.shape[2] == 3
     assert abs(two.shape[1] - 2 * one.shape[1]) <= 2
     assert (one != 255).any()
 
 
-def test_a_row_replaces_those_of_its_recipe_before_it(tmp_path, capsys):
+def test_a_row_replaces_earlier_rows_of_its_recipe(tmp_path, capsys):
     other = ROW | {"split": "test"}
-    assert style_content.newest([ROW, other, ROW | {"mse": [0.5]}]) == [ROW | {"mse": [0.5]}, other]
+    assert style_content.newest_rows([ROW, other, ROW | {"mse": [0.5]}]) == [ROW | {"mse": [0.5]}, other]
     assert style_content.main([f"--draw={tmp_path / 'x.png'}", f"--out={tmp_path / 'none.jsonl'}"]) == 2
     assert "has no rows to draw" in capsys.readouterr().err
+
+
+def test_each_variant_is_a_row_of_runs_of_one_seed_each(tmp_path, capsys, monkeypatch):
+    runs = []
+
+    def load_or_run(config, workdir, overrides):
+        runs.append((config, workdir.name, overrides))
+        common = {"dataset": "digits", "split": "validation", "step": 5, "device": "cpu", "versions": {"commit": "c"}}
+        metrics = dict.fromkeys(style_content.METRICS, float(overrides[-1].removeprefix("seed=")))
+        return common | {"metrics": metrics, "seconds": 60.0}
+
+    monkeypatch.setattr(records, "load_or_run", load_or_run)
+    options = ["--presets=,mnist+tutorial", "--seeds=0,2", "--split=validation", "--overrides=kl_weight=0.3"]
+    assert style_content.main([*options, f"--out={tmp_path / 'rows.jsonl'}"]) == 0
+    changed = ("kl_weight=0.3", "evaluation.split=validation")
+    folder = "cond_aae-mnist-tutorial-kl_weight=0.3-evaluation.split=validation-seed2"
+    assert [config for config, *_ in runs] == ["cond_aae:"] * 2 + ["cond_aae:mnist,tutorial"] * 2
+    assert runs[-1] == ("cond_aae:mnist,tutorial", folder, (*changed, "seed=2"))
+    rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+    assert [row["presets"] for row in rows] == ["", "mnist,tutorial"]
+    assert all(row["mse"] == [0.0, 2.0] and row["minutes"] == pytest.approx(1) for row in rows)
+    assert "1 ± 1.4" in capsys.readouterr().out

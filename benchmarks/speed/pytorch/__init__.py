@@ -1,1 +1,1 @@
-"""TODO: benchmarks.speed.pytorch."""
+"""The models in PyTorch, written as peers of `jaxgen.models`, and the comparison of their speed."""

@@ -1,8 +1,9 @@
-"""`jaxgen.algorithms.aae` in PyTorch, as one who writes PyTorch well would.
+"""The models of `jaxgen.models.aae` in idiomatic, fast PyTorch.
 
-One forward pass of the encoder for all players, one of the critic for each kind of code; each player's gradient is
-taken for what it moves alone. One form more is the tutorials' loop: a pass for each player, Adam as it comes, and every
-loss fetched at every step; all gradients at one point still, so that the mathematics is the same.
+One forward pass of the encoder serves all players, and one of the critic each kind of code. Each player's gradient is
+taken only with respect to the networks that it trains. One more form is the tutorials' loop: a forward pass for each
+player, Adam with its defaults, and every loss fetched at every step. All gradients are still taken at the same
+parameters, so that the mathematics is the same.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,111 +11,137 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
+from torch.nn.functional import binary_cross_entropy_with_logits as binary_cross_entropy
 from torch.nn.functional import one_hot, softplus
 
 from benchmarks.speed.pytorch import common
-from benchmarks.speed.pytorch.common import LOOP, MLP, Adam, Normal, Step, in_form, kl_from_prior, move, pixels
+from benchmarks.speed.pytorch.common import (
+    LOOP,
+    MLP,
+    Adam,
+    Normal,
+    Step,
+    compile_in_form,
+    gather_images,
+    gaussian_kl,
+    update,
+)
 from jaxgen.models.aae import LOG_STD_AT_START, LOG_STD_RANGE
 
 FORMS = (LOOP, *common.FORMS)
 NETWORKS = ("encoder", "decoder", "critic")
-MOVED = {"reconstruction": ("encoder", "decoder"), "critic": ("critic",), "encoder": ("encoder",)}
+# The networks that each player trains.
+PLAYERS = {"reconstruction": ("encoder", "decoder"), "critic": ("critic",), "adversarial": ("encoder",)}
 
 
-def stepper(model, params: Mapping, config, images: np.ndarray, labels: np.ndarray, form: str) -> Callable:
-    """`step(index, normal) -> {metric: value}`, one step on the images of that index.
+def make_step(model, params: Mapping, config, images: np.ndarray, labels: np.ndarray, form: str) -> Callable:
+    """Returns `step(index, normal) -> {metric: value}`, one training step on the images of that index.
 
     Args:
-      algorithm: an `AAE` or a `ConditionalAAE` with a Gaussian prior, from logits, under the simultaneous schedule.
-      params: what its networks begin with.
-      config: its config.
+      model: an `AAE` or a `ConditionalAAE` with a Gaussian prior and update order "simultaneous".
+      params: initial parameters of its networks.
+      config: the model's config.
       images: uint8 [N, H, W, C].
       labels: int32 [N].
       form: one of FORMS.
     """
-    trained = Model(model, params)
-    data, told = torch.as_tensor(images), one_hot(torch.as_tensor(labels).long(), model.num_conditions).float()
-    adam = {
-        name: Adam([trained.networks[each] for each in its], *schedule(config, name), form)
-        for name, its in MOVED.items()
+    peer = AAE(model, params)
+    data, one_hot_labels = (
+        torch.as_tensor(images),
+        one_hot(torch.as_tensor(labels).long(), model.num_conditions).float(),
+    )
+    optimizers = {
+        player: Adam([peer.networks[name] for name in names], *optimizer_settings(config, player), form)
+        for player, names in PLAYERS.items()
     }
-    losses = trained.losses_one_by_one if form == LOOP else in_form(trained.losses, form)
+    compute_losses = peer.losses_one_by_one if form == LOOP else compile_in_form(peer.losses, form)
 
     def run(index: Tensor, normal: Normal) -> dict[str, Tensor]:
-        image, label = pixels(data, index), told[index]
-        noise, prior = (normal((len(image), model.latent_size)) for _ in range(2))
-        nll, kl, tell, fool, code = losses(image, label, noise, prior * model.prior.std)
-        found = {"reconstruction/nll": nll, "critic/loss": tell, "encoder/loss": fool}
+        image, label = gather_images(data, index), one_hot_labels[index]
+        noise, prior_noise = (normal((len(image), model.latent_size)) for _ in range(2))
+        prior_code = model.prior.std * prior_noise
+        nll, kl, critic_loss, adversarial_loss, code = compute_losses(image, label, noise, prior_code)
+        metrics = {"reconstruction/nll": nll, "critic/loss": critic_loss, "adversarial/loss": adversarial_loss}
         if config.kl_weight:
-            found["reconstruction/kl"] = kl
-        loss = {"reconstruction": nll + config.kl_weight * kl, "critic": tell, "encoder": fool}
+            metrics["reconstruction/kl"] = kl
+        losses = {
+            "reconstruction": nll + config.kl_weight * kl,
+            "critic": critic_loss,
+            "adversarial": adversarial_loss,
+        }
         if config.r1_r2_weight:
-            found["critic/penalty"] = trained.penalty(prior * model.prior.std, code, label)
-            loss["critic"] = tell + config.r1_r2_weight * found["critic/penalty"]
-        move(loss, adam)
-        return {name: value.detach() for name, value in found.items()}
+            metrics["critic/r1_r2"] = peer.r1_r2_penalty(prior_code, code, label)
+            losses["critic"] = critic_loss + config.r1_r2_weight * metrics["critic/r1_r2"]
+        update(losses, optimizers)
+        return {name: value.detach() for name, value in metrics.items()}
 
-    return Step(run, adam.values(), form)
+    return Step(run, optimizers.values(), form)
 
 
-class Model:
-    """The networks, and what the players' losses are made of."""
+class AAE:
+    """The networks of an adversarial autoencoder, and its losses."""
 
     def __init__(self, model, params: Mapping):
         self.networks = {name: MLP(model.networks[name], params[name]) for name in NETWORKS}
         self.model = model
 
-    def score(self, code: Tensor, label: Tensor) -> Tensor:
-        """The critic's logit."""
+    def critic_logits(self, code: Tensor, label: Tensor) -> Tensor:
+        """Returns the critic's logits that codes come from the prior."""
         if not self.model.conditional_critic:
             return self.networks["critic"](code)
         products = [code[:, None] * label[:, :, None]] if "critic" in self.model.bilinear_label_networks else []
         return self.networks["critic"](code, label, *products)
 
-    def codes(self, image: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The code, what the game is played with, and KL(q(z | x) || N(0, I))."""
+    def encode(self, image: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns the code, the critic's fake code (which may not train the std), and KL(q(z | x) || N(0, I))."""
         output = self.networks["encoder"](image)
         if not self.model.gaussian_posterior:
             return output, output, output.new_zeros(())
         mean, log_std = output.unbind(1)
         log_std = (log_std + LOG_STD_AT_START).clamp(*LOG_STD_RANGE)
         code = mean + log_std.exp() * noise
-        played = code if self.model.adversarial_loss_trains_std else mean + log_std.exp().detach() * noise
-        return code, played, kl_from_prior(mean, log_std)
+        fake = code if self.model.adversarial_loss_trains_std else mean + log_std.exp().detach() * noise
+        return code, fake, gaussian_kl(mean, log_std)
 
-    def error(self, code: Tensor, label: Tensor, image: Tensor) -> Tensor:
-        """-log p(x | z), in nats, batch mean."""
-        seen = (code, label) if self.model.is_conditional else (code,)
-        return cross_entropy(self.networks["decoder"](*seen), image, reduction="sum") / len(image)
+    def reconstruction_loss(self, code: Tensor, label: Tensor, image: Tensor) -> Tensor:
+        """Returns -log p(x | z) in nats, mean over the batch."""
+        inputs = (code, label) if self.model.is_conditional else (code,)
+        return binary_cross_entropy(self.networks["decoder"](*inputs), image, reduction="sum") / len(image)
 
-    def losses(self, image: Tensor, label: Tensor, noise: Tensor, prior: Tensor) -> tuple[Tensor, ...]:
-        """The error, the KL, the critic's and the encoder's loss, and the code."""
-        code, played, kl = self.codes(image, noise)
-        real, fake = self.score(prior, label), self.score(played, label)
-        tell, fool = (softplus(-real) + softplus(fake)).mean(), softplus(-fake).mean()
-        return self.error(code, label, image), kl, tell, fool, code.detach()
+    def losses(self, image: Tensor, label: Tensor, noise: Tensor, prior_code: Tensor) -> tuple[Tensor, ...]:
+        """Returns reconstruction loss, KL, critic loss, adversarial loss and code, from one forward pass."""
+        code, fake, kl = self.encode(image, noise)
+        real_logits, fake_logits = self.critic_logits(prior_code, label), self.critic_logits(fake, label)
+        critic_loss = (softplus(-real_logits) + softplus(fake_logits)).mean()
+        adversarial_loss = softplus(-fake_logits).mean()
+        return self.reconstruction_loss(code, label, image), kl, critic_loss, adversarial_loss, code.detach()
 
-    def losses_one_by_one(self, image: Tensor, label: Tensor, noise: Tensor, prior: Tensor) -> tuple[Tensor, ...]:
-        """The same, by a pass for each player, and every loss fetched."""
-        code, _, kl = self.codes(image, noise)
-        nll = self.error(code, label, image)
+    def losses_one_by_one(self, image: Tensor, label: Tensor, noise: Tensor, prior_code: Tensor) -> tuple[Tensor, ...]:
+        """Returns what `losses` does, with a forward pass for each player, and fetches every loss."""
+        code, _, kl = self.encode(image, noise)
+        nll = self.reconstruction_loss(code, label, image)
         with torch.no_grad():
-            code, _, _ = self.codes(image, noise)
-        tell = (softplus(-self.score(prior, label)) + softplus(self.score(code, label))).mean()
-        _, played, _ = self.codes(image, noise)
-        fool = softplus(-self.score(played, label)).mean()
-        for value in (nll, tell, fool):
-            value.item()
-        return nll, kl, tell, fool, code
+            code, _, _ = self.encode(image, noise)
+        critic_loss = (
+            softplus(-self.critic_logits(prior_code, label)) + softplus(self.critic_logits(code, label))
+        ).mean()
+        _, fake, _ = self.encode(image, noise)
+        adversarial_loss = softplus(-self.critic_logits(fake, label)).mean()
+        for loss in (nll, critic_loss, adversarial_loss):
+            loss.item()
+        return nll, kl, critic_loss, adversarial_loss, code
 
-    def penalty(self, prior: Tensor, code: Tensor, label: Tensor) -> Tensor:
-        """½ ‖∇ score‖² at both, batch mean: twice differentiated, so that no compiler takes it."""
-        at = torch.cat([prior, code]).requires_grad_()
-        (slope,) = torch.autograd.grad(self.score(at, label.repeat(2, 1)).sum(), at, create_graph=True)
-        return slope.square().sum() / len(code) / 2
+    def r1_r2_penalty(self, prior_code: Tensor, code: Tensor, label: Tensor) -> Tensor:
+        """Returns ½ ‖∇ critic‖² at real and at fake codes, mean over the batch.
+
+        It is differentiated twice, which torch.compile does not support.
+        """
+        codes = torch.cat([prior_code, code]).requires_grad_()
+        logits = self.critic_logits(codes, label.repeat(2, 1))
+        (gradient,) = torch.autograd.grad(logits.sum(), codes, create_graph=True)
+        return gradient.square().sum() / len(code) / 2
 
 
-def schedule(config, player: str) -> tuple[float, float, str, int]:
-    """A player's rate, b1, decay and steps."""
+def optimizer_settings(config, player: str) -> tuple[float, float, str, int]:
+    """Returns a player's learning rate, b1, schedule and steps."""
     return config.learning_rates[player], config.b1[player], config.lr_schedule, config.steps

@@ -1,4 +1,4 @@
-"""`jaxgen.algorithms.colorizer` in PyTorch, of the coarse painter, as one who writes PyTorch well would."""
+"""The colorizer of `jaxgen.models.colorizer`, with the coarse network, in idiomatic, fast PyTorch."""
 
 from collections.abc import Callable, Mapping
 
@@ -7,47 +7,47 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from benchmarks.speed.pytorch.common import FORMS, MLP, Adam, Normal, Step, in_form, pixels
+from benchmarks.speed.pytorch.common import FORMS, MLP, Adam, Normal, Step, compile_in_form, gather_images
 from jaxgen import networks
 
-__all__ = ["FORMS", "stepper"]
-GRAY = (0.30, 0.59, 0.11)
+__all__ = ["FORMS", "make_step"]
+LUMA = (0.30, 0.59, 0.11)
 
 
-def stepper(model, params: Mapping, config, images: np.ndarray, labels: np.ndarray, form: str) -> Callable:
-    """`step(index, normal) -> {metric: value}`, one step on the images of that index.
+def make_step(model, params: Mapping, config, images: np.ndarray, labels: np.ndarray, form: str) -> Callable:
+    """Returns `step(index, normal) -> {metric: value}`, one training step on the images of that index.
 
     Args:
-      algorithm: a `Colorizer` of a coarse painter without dropout, of gray originals.
-      params: what it begins with.
-      config: its config.
+      model: a `Colorizer` of grayscale originals, with the coarse network and without dropout.
+      params: initial parameters of its network.
+      config: the model's config.
       images: uint8 [N, H, W, 3].
-      labels: of no use to it.
+      labels: not used.
       form: one of FORMS.
     """
     del labels
-    painter = model.networks["colorizer"]
+    network = model.networks["colorizer"]
     height, width, _ = model.info.image_shape
-    coarse = (-(-height // painter.grid_size), -(-width // painter.grid_size), 6)
-    tint = MLP(networks.MLP(painter.hidden, coarse, painter.dropout), params["colorizer"]["MLP_0"])
+    grid = (-(-height // network.grid_size), -(-width // network.grid_size), 6)
+    tint = MLP(networks.MLP(tuple(config.hidden_sizes), grid, network.dropout), params["colorizer"]["MLP_0"])
     adam = Adam([tint], config.learning_rates["reconstruction"], 0.9, config.lr_schedule, config.steps, form)
-    data, weights = torch.as_tensor(images), torch.tensor(GRAY)[:, None]
+    data, luma = torch.as_tensor(images), torch.tensor(LUMA)[:, None]
 
-    def losses(image: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        shown = image @ weights
-        noisy = shown + config.input_noise_std * noise
+    def colorization_loss(image: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        gray = image @ luma
+        noisy = gray + config.input_noise_std * noise
         tints = interpolate(tint(noisy).permute(0, 3, 1, 2), (height, width), mode="bilinear").permute(0, 2, 3, 1)
         gain, shift = tints.chunk(2, dim=-1)
-        colored = (1 + gain) * noisy + shift
-        color = (colored - image).square().mean()
-        return color + (colored @ weights - shown).square().mean(), color
+        color = (1 + gain) * noisy + shift
+        color_mse = (color - image).square().mean()
+        return color_mse + (color @ luma - gray).square().mean(), color_mse
 
-    losses = in_form(losses, form)
+    colorization_loss = compile_in_form(colorization_loss, form)
 
     def run(index: Tensor, normal: Normal) -> dict[str, Tensor]:
-        image = pixels(data, index)
-        loss, color = losses(image, normal((len(image), height, width, 1)))
-        adam.step(torch.autograd.grad(loss, adam.params))
-        return {"reconstruction/mse": loss.detach(), "reconstruction/color_mse": color.detach()}
+        image = gather_images(data, index)
+        mse, color_mse = colorization_loss(image, normal((len(image), height, width, 1)))
+        adam.step(torch.autograd.grad(mse, adam.params))
+        return {"reconstruction/mse": mse.detach(), "reconstruction/color_mse": color_mse.detach()}
 
     return Step(run, [adam], form)

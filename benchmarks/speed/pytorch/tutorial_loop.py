@@ -1,7 +1,8 @@
-"""`cond_aae:tutorial` in PyTorch: the players in turn, and gradients zeroed once a step, as the tutorials have it.
+"""`cond_aae:tutorial` in PyTorch: players updated one after another, gradients zeroed once per step.
 
-Each player's loss is differentiated for every network that it went through; what has gathered since the step began is
-what the player's Adam goes down. One form is the tutorials' loop, which fetches every loss as it comes.
+As in the tutorials, each player's loss is differentiated with respect to every network in its forward pass, and the
+player's Adam applies the gradients accumulated since the step began. One form is the tutorials' loop, which fetches
+every loss as soon as it is computed.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -9,99 +10,121 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
+from torch.nn.functional import binary_cross_entropy_with_logits as binary_cross_entropy
 from torch.nn.functional import one_hot
 
-from benchmarks.speed.pytorch.aae import FORMS, MOVED, NETWORKS, schedule
-from benchmarks.speed.pytorch.common import LOOP, MLP, Adam, Normal, Step, in_form, pixels
+from benchmarks.speed.pytorch.aae import FORMS, NETWORKS, PLAYERS, optimizer_settings
+from benchmarks.speed.pytorch.common import LOOP, MLP, Adam, Normal, Step, compile_in_form, gather_images
 
-__all__ = ["FORMS", "stepper"]
-SEEN = {"reconstruction": ("encoder", "decoder"), "critic": ("encoder", "critic"), "encoder": ("encoder", "critic")}
+__all__ = ["FORMS", "make_step"]
+# The networks in the forward pass of each player's loss.
+DIFFERENTIATED = {
+    "reconstruction": ("encoder", "decoder"),
+    "critic": ("encoder", "critic"),
+    "adversarial": ("encoder", "critic"),
+}
 
 
-def stepper(model, params: Mapping, config, images: np.ndarray, labels: np.ndarray, form: str) -> Callable:
-    """`step(index, normal) -> {metric: value}`, one step on the images of that index.
+def make_step(model, params: Mapping, config, images: np.ndarray, labels: np.ndarray, form: str) -> Callable:
+    """Returns `step(index, normal) -> {metric: value}`, one training step on the images of that index.
 
     Args:
-      algorithm: a `ConditionalAAE` of plain codes under the accumulating schedule, whose critic sees the code alone.
-      params: what its networks begin with.
-      config: its config.
+      model: a `LiteralTutorialAAE` with `accumulate_gradients`, and an unconditional critic.
+      params: initial parameters of its networks.
+      config: the model's config.
       images: uint8 [N, H, W, C].
       labels: int32 [N].
       form: one of FORMS.
     """
-    nets = {name: MLP(model.networks[name], params[name]) for name in NETWORKS}
-    data, told = torch.as_tensor(images), one_hot(torch.as_tensor(labels).long(), model.num_conditions).float()
-    adam = {name: Adam([nets[each] for each in its], *schedule(config, name), form) for name, its in MOVED.items()}
-    losses = Losses(nets, model.log_sigmoid_eps)
-    reconstruct, tell, fool = (in_form(loss, form) for loss in (losses.reconstruct, losses.tell, losses.fool))
-    gathered = Gathered(nets)
+    networks = {name: MLP(model.networks[name], params[name]) for name in NETWORKS}
+    data, one_hot_labels = (
+        torch.as_tensor(images),
+        one_hot(torch.as_tensor(labels).long(), model.num_conditions).float(),
+    )
+    optimizers = {
+        player: Adam([networks[name] for name in names], *optimizer_settings(config, player), form)
+        for player, names in PLAYERS.items()
+    }
+    losses = Losses(networks, model.log_sigmoid_eps)
+    reconstruction_loss, critic_loss, adversarial_loss = (
+        compile_in_form(loss, form)
+        for loss in (losses.reconstruction_loss, losses.critic_loss, losses.adversarial_loss)
+    )
+    gradients = AccumulatedGradients(networks)
 
     def run(index: Tensor, normal: Normal) -> dict[str, Tensor]:
-        image, label = pixels(data, index), told[index]
-        prior = model.prior.std * normal((len(image), model.latent_size))
-        found = {}
-        gathered.clear()
-        for name, loss in (
-            ("reconstruction", lambda: reconstruct(image, label)),
-            ("critic", lambda: tell(image, prior)),
-            ("encoder", lambda: fool(image)),
+        image, label = gather_images(data, index), one_hot_labels[index]
+        prior_code = model.prior.std * normal((len(image), model.latent_size))
+        values = {}
+        gradients.clear()
+        for player, loss in (
+            ("reconstruction", lambda: reconstruction_loss(image, label)),
+            ("critic", lambda: critic_loss(image, prior_code)),
+            ("adversarial", lambda: adversarial_loss(image)),
         ):
-            found[name] = loss()
-            gathered.add(found[name], SEEN[name])
-            adam[name].step(gathered.of(MOVED[name]))
+            values[player] = loss()
+            gradients.add(values[player], DIFFERENTIATED[player])
+            optimizers[player].step(gradients.select(PLAYERS[player]))
             if form == LOOP:
-                found[name].item()
-        nll = found["reconstruction"] * image[0].numel()
-        measured = {"reconstruction/nll": nll, "critic/loss": found["critic"], "encoder/loss": found["encoder"]}
-        return {name: value.detach() for name, value in measured.items()}
+                values[player].item()
+        nll = values["reconstruction"] * image[0].numel()
+        metrics = {
+            "reconstruction/nll": nll,
+            "critic/loss": values["critic"],
+            "adversarial/loss": values["adversarial"],
+        }
+        return {name: value.detach() for name, value in metrics.items()}
 
-    return Step(run, adam.values(), form)
+    return Step(run, optimizers.values(), form)
 
 
 class Losses:
-    """The players' losses, dropout on in what each trains."""
+    """The players' losses; dropout is on in the networks that a player trains."""
 
-    def __init__(self, nets: Mapping[str, nn.Module], eps: float):
-        self.encoder, self.decoder, self.critic = (nets[name] for name in NETWORKS)
-        self.eps = eps
+    def __init__(self, networks: Mapping[str, nn.Module], log_sigmoid_eps: float):
+        self.encoder, self.decoder, self.critic = (networks[name] for name in NETWORKS)
+        self.log_sigmoid_eps = log_sigmoid_eps
 
-    def reconstruct(self, image: Tensor, label: Tensor) -> Tensor:
-        """-log p(x | z), in nats a pixel."""
-        return cross_entropy(self.decoder(self.encoder(image), label), image)
+    def reconstruction_loss(self, image: Tensor, label: Tensor) -> Tensor:
+        """Returns -log p(x | z) in nats per pixel."""
+        return binary_cross_entropy(self.decoder(self.encoder(image), label), image)
 
-    def tell(self, image: Tensor, prior: Tensor) -> Tensor:
+    def critic_loss(self, image: Tensor, prior_code: Tensor) -> Tensor:
+        """Returns -log D(z) - log(1 - D(E(x)))."""
         code = self.encoder(image, train=False)
-        return self.minus_log(self.critic(prior)) + self.minus_log(-self.critic(code))
+        return self.minus_log_sigmoid(self.critic(prior_code)) + self.minus_log_sigmoid(-self.critic(code))
 
-    def fool(self, image: Tensor) -> Tensor:
-        return self.minus_log(self.critic(self.encoder(image)))
+    def adversarial_loss(self, image: Tensor) -> Tensor:
+        """Returns -log D(E(x))."""
+        return self.minus_log_sigmoid(self.critic(self.encoder(image)))
 
-    def minus_log(self, logits: Tensor) -> Tensor:
-        """-log(sigmoid + eps), batch mean: the tutorials' way."""
-        return -torch.log(torch.sigmoid(logits) + self.eps).mean()
+    def minus_log_sigmoid(self, logits: Tensor) -> Tensor:
+        """Returns -log(sigmoid(x) + eps), mean over the batch, as in the tutorials."""
+        return -torch.log(torch.sigmoid(logits) + self.log_sigmoid_eps).mean()
 
 
-class Gathered:
-    """Gradients since the step began, of each network."""
+class AccumulatedGradients:
+    """The sum of gradients since a step began, for each network."""
 
-    def __init__(self, nets: Mapping[str, nn.Module]):
-        self._params = {name: list(net.parameters()) for name, net in nets.items()}
+    def __init__(self, networks: Mapping[str, nn.Module]):
+        self._params = {name: list(network.parameters()) for name, network in networks.items()}
         self._sums: dict[str, list[Tensor]] = {}
 
     def clear(self) -> None:
+        """Sets all gradients to zero."""
         self._sums = {}
 
     def add(self, loss: Tensor, names: Sequence[str]) -> None:
-        """Adds a loss's gradient for the networks of those names."""
-        params = [each for name in names for each in self._params[name]]
-        found = iter(torch.autograd.grad(loss, params))
+        """Adds a loss's gradient with respect to the networks of these names."""
+        params = [param for name in names for param in self._params[name]]
+        computed = iter(torch.autograd.grad(loss, params))
         for name in names:
-            its = [next(found) for _ in self._params[name]]
+            gradient = [next(computed) for _ in self._params[name]]
             if name in self._sums:
-                torch._foreach_add_(self._sums[name], its)
+                torch._foreach_add_(self._sums[name], gradient)
             else:
-                self._sums[name] = its
+                self._sums[name] = gradient
 
-    def of(self, names: Sequence[str]) -> list[Tensor]:
-        return [each for name in names for each in self._sums[name]]
+    def select(self, names: Sequence[str]) -> list[Tensor]:
+        """Returns the accumulated gradients of the networks of these names."""
+        return [gradient for name in names for gradient in self._sums[name]]

@@ -1,75 +1,85 @@
-"""`jaxgen.algorithms.vaegan` in PyTorch, as one who writes PyTorch well would.
+"""The VAE/GAN of `jaxgen.models.vaegan` in idiomatic, fast PyTorch.
 
-One pass through all networks; each of the three players' gradients is taken for what it moves alone.
+One forward pass of all networks serves the three players. Each player's gradient is taken only with respect to the
+networks that it trains.
 """
 
 from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from benchmarks.speed.pytorch.common import Adam, Normal, Step, kl_from_prior, move
-from benchmarks.speed.pytorch.layer_stack import FORMS, network_in_form
-from benchmarks.speed.pytorch.layer_stack import images as placed
+from benchmarks.speed.pytorch.common import Adam, Normal, Step, gaussian_kl, update
+from benchmarks.speed.pytorch.layer_stack import FORMS, build_network_in_form, to_torch_images
 from jaxgen.models.posterior import LOG_STD_RANGE
 
-__all__ = ["FORMS", "stepper"]
-MOVED = {"encoder": ("encoder",), "decoder": ("decoder",), "critic": ("features", "critic")}
+__all__ = ["FORMS", "make_step"]
+# The networks that each player trains.
+PLAYERS = {"encoder": ("encoder",), "decoder": ("decoder",), "critic": ("features", "critic")}
 
 
-def stepper(model, params: Mapping, config, images: np.ndarray, labels: np.ndarray, form: str) -> Callable:
-    """`step(index, normal) -> {metric: value}`, one step on the images of that index.
+def make_step(model, params: Mapping, config, images: np.ndarray, labels: np.ndarray, form: str) -> Callable:
+    """Returns `step(index, normal) -> {metric: value}`, one training step on the images of that index.
 
     Args:
-      algorithm: a `VAEGAN` with the non-saturating game, no penalty, no mean of the parameters, no margin.
-      params: what its networks begin with.
-      config: its config.
+      model: a `VAEGAN` with the non-saturating loss, and without penalty, EMA and margin.
+      params: initial parameters of its networks.
+      config: the model's config.
       images: uint8 [N, H, W, C].
-      labels: of no use to it.
+      labels: not used.
       form: one of FORMS.
     """
     del labels
-    *sides, channels = model.info.image_shape
-
-    def made(name: str, *inputs: int):
-        return network_in_form(model.networks[name], params[name], inputs, form)
-
-    nets = {"decoder": made("decoder", model.latent_size)}
-    nets |= {name: made(name, channels, *sides) for name in ("encoder", "features")}
-    nets["critic"] = made("critic", *nets["features"](torch.zeros(2, channels, *sides)).shape[1:])
-    data = placed(images, form)
-    adam = {
-        name: Adam(
-            [nets[each] for each in its],
-            config.learning_rates[name],
-            config.b1,
-            config.lr_schedule,
-            config.steps,
-            form,
-        )
-        for name, its in MOVED.items()
+    networks = build_networks(model, params, form)
+    data = to_torch_images(images, form)
+    settings = (config.b1, config.lr_schedule, config.steps, form)
+    optimizers = {
+        player: Adam([networks[name] for name in names], config.learning_rates[player], *settings)
+        for player, names in PLAYERS.items()
     }
 
     def run(index: Tensor, normal: Normal) -> dict[str, Tensor]:
         image = data[index].float() * (2 / 255) - 1
-        mean, log_std = nets["encoder"](image).unbind(1)
+        mean, log_std = networks["encoder"](image).unbind(1)
         log_std = log_std.clamp(*LOG_STD_RANGE)
-        noise, drawn = (normal((len(image), model.latent_size)) for _ in range(2))
-        decoded = torch.tanh(nets["decoder"](torch.cat([mean + log_std.exp() * noise, drawn])))
-        features = [nets["features"](kind) for kind in (image, *decoded.chunk(2))]
-        real, fake, other = (nets["critic"](each)[:, 0] for each in features)
-        real_features, reconstructed, _ = features
-        squares = (reconstructed - real_features).square()
-        mse, kl = squares.mean(), kl_from_prior(mean, log_std)
-        variance = model.feature_std**2 or mse.detach() + 1e-8
-        apart = squares.sum() / (2 * variance * len(image))
-        fooling = (softplus(-fake) + softplus(-other)).mean()
-        told = (softplus(-real) + (softplus(fake) + softplus(other)) / 2).mean()
-        loss = {"encoder": config.beta * kl + apart, "decoder": config.gamma * apart + fooling, "critic": told}
-        move(loss, adam)
-        found = {"encoder/kl": kl, "encoder/feature_mse": mse, "decoder/fooling": fooling, "critic/loss": told}
-        return {name: value.detach() for name, value in found.items()}
+        noise, prior_code = (normal((len(image), model.latent_size)) for _ in range(2))
+        decoded = torch.tanh(networks["decoder"](torch.cat([mean + log_std.exp() * noise, prior_code])))
+        features = [networks["features"](batch) for batch in (image, *decoded.chunk(2))]
+        real_logits, reconstruction_logits, sample_logits = (networks["critic"](batch)[:, 0] for batch in features)
+        squared_error = (features[1] - features[0]).square()
+        feature_mse, kl = squared_error.mean(), gaussian_kl(mean, log_std)
+        variance = model.feature_std**2 or feature_mse.detach() + 1e-8
+        feature_nll = squared_error.sum() / (2 * variance * len(image))
+        adversarial_loss = (softplus(-reconstruction_logits) + softplus(-sample_logits)).mean()
+        fake_loss = (softplus(reconstruction_logits) + softplus(sample_logits)) / 2
+        critic_loss = (softplus(-real_logits) + fake_loss).mean()
+        losses = {
+            "encoder": config.beta * kl + feature_nll,
+            "decoder": config.gamma * feature_nll + adversarial_loss,
+            "critic": critic_loss,
+        }
+        update(losses, optimizers)
+        metrics = {
+            "encoder/kl": kl,
+            "encoder/feature_mse": feature_mse,
+            "decoder/adversarial_loss": adversarial_loss,
+            "critic/loss": critic_loss,
+        }
+        return {name: value.detach() for name, value in metrics.items()}
 
-    return Step(run, adam.values(), form)
+    return Step(run, optimizers.values(), form)
+
+
+def build_networks(model, params: Mapping, form: str) -> dict[str, nn.Module]:
+    """Builds the four networks of a `VAEGAN`, with its parameters."""
+    *sides, channels = model.info.image_shape
+
+    def build(name: str, *inputs: int):
+        return build_network_in_form(model.networks[name], params[name], inputs, form)
+
+    networks = {"decoder": build("decoder", model.latent_size)}
+    networks |= {name: build(name, channels, *sides) for name in ("encoder", "features")}
+    networks["critic"] = build("critic", *networks["features"](torch.zeros(2, channels, *sides)).shape[1:])
+    return networks
