@@ -1,4 +1,4 @@
-"""Paths, traversals and directions among codes, in numpy. No model is known here: codes come in, codes go out."""
+"""Paths, traversals and directions in latent space: functions from codes to codes, in NumPy."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -7,22 +7,22 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 Code = Float[np.ndarray, " Z"]
-Path = Callable[[Code, Code, int], Float[np.ndarray, "{count} Z"]]  # one of the three below
+Path = Callable[[Code, Code, int], Float[np.ndarray, "{count} Z"]]  # lerp, slerp or bit_interpolation
 
-PARALLEL = 1e-4  # below this sine of their angle, two codes lie on one line, where a great circle is not determined
+PARALLEL = 1e-4  # below this sine of the angle between two codes, the great circle through them is undetermined
 
 
 def lerp(a: Code, b: Code, count: int) -> Float[np.ndarray, "{count} Z"]:
-    """`count` codes at even distances on the straight line from a to b, both included."""
-    return _weighted(a, b, 1 - _shares(count), _shares(count))
+    """Returns `count` equidistant codes on the straight line from a to b, including both."""
+    return _weighted_sum(a, b, 1 - _fractions(count), _fractions(count))
 
 
 def slerp(a: Code, b: Code, count: int) -> Float[np.ndarray, "{count} Z"]:
-    """`count` codes from a to b, both included: at even angles on the great circle (Shoemake 1985, slerp).
+    """Returns `count` codes from a to b, including both, at equal angles on the great circle (Shoemake 1985).
 
-    The norm goes evenly from |a| to |b|. Draws from N(0, I) in many dimensions lie near a sphere of radius √Z; the
-    straight line between two of them leaves it, by 29% at its middle where they are orthogonal, and this path does not.
-    Where the codes are parallel, opposed or 0 there is no one great circle, and the path is the straight line.
+    The norm changes linearly from |a| to |b|. Samples of N(0, I) in many dimensions lie near a sphere of radius √Z. The
+    straight line between two orthogonal samples leaves it by 29% at the midpoint; this path stays on it. If the codes
+    are parallel, opposite or 0, the great circle is undetermined, and the path is the straight line.
     """
     norm_a, norm_b = np.linalg.norm(a), np.linalg.norm(b)
     if norm_a == 0 or norm_b == 0:
@@ -30,16 +30,16 @@ def slerp(a: Code, b: Code, count: int) -> Float[np.ndarray, "{count} Z"]:
     angle = np.arccos(np.clip(np.dot(a / norm_a, b / norm_b), -1, 1))
     if np.sin(angle) < PARALLEL:
         return lerp(a, b, count)
-    share = _shares(count)
+    share = _fractions(count)
     norm = (1 - share) * norm_a + share * norm_b
     weight_a, weight_b = (norm * np.sin(part * angle) / np.sin(angle) for part in (1 - share, share))
-    return _weighted(a, b, weight_a / norm_a, weight_b / norm_b)
+    return _weighted_sum(a, b, weight_a / norm_a, weight_b / norm_b)
 
 
 def bit_interpolation(a: Code, b: Code, count: int) -> Float[np.ndarray, "{count} Z"]:
-    """`count` codes of bits from a to b, both included: the bits that differ flip one after another, in order."""
+    """Returns `count` binary codes from a to b, including both: the differing bits are flipped one after another."""
     differing = np.flatnonzero(a != b)
-    flipped = np.rint(_shares(count) * len(differing)).astype(int)
+    flipped = np.rint(_fractions(count) * len(differing)).astype(int)
     codes = np.repeat(np.asarray(a)[None], count, axis=0)
     for code, number in zip(codes, flipped, strict=True):
         code[differing[:number]] = b[differing[:number]]
@@ -49,17 +49,16 @@ def bit_interpolation(a: Code, b: Code, count: int) -> Float[np.ndarray, "{count
 def traversal(
     code: Code, dims: Sequence[int] | np.ndarray, steps: int = 9, reach: float = 3.0, std: Any = 1.0
 ) -> Float[np.ndarray, "D {steps} Z"]:
-    """The code with one dimension at a time moved, in `steps` even ones, from -reach·std to +reach·std of where it is.
+    """Returns the code with one dimension changed at a time, by `steps` equidistant offsets in ±reach·std.
 
-    The middle column is the code itself. (Centred on 0 instead, a row would show another image as soon as the code
-    lies elsewhere.) `std` is one for all dimensions or one for each, [Z].
+    The middle column is the code itself. `std` is one number for all dimensions or one for each, [Z].
 
     Raises:
-      ValueError: `steps` is even or below 3, so that no column would be in the middle, or a dimension is not there.
+      ValueError: `steps` is even or below 3, so there is no middle column, or a dimension is out of range.
     """
     if steps < 3 or steps % 2 == 0:
         raise ValueError(f"steps={steps} of a traversal must be odd and at least 3; try steps=9")
-    dims, half = _dims(dims, len(code)), steps // 2
+    dims, half = _check_dims(dims, len(code)), steps // 2
     offsets = reach * np.broadcast_to(std, len(code))[dims, None] * np.arange(-half, half + 1) / half
     codes = np.repeat(np.repeat(code[None, None], steps, axis=1), len(dims), axis=0)
     codes[np.arange(len(dims)), :, dims] += offsets.astype(codes.dtype)
@@ -67,49 +66,51 @@ def traversal(
 
 
 def bit_flips(code: Code, dims: Sequence[int] | np.ndarray) -> Float[np.ndarray, "D 2 Z"]:
-    """The traversal of a code of bits: the code, and the code with one bit flipped, a row for each dimension."""
-    dims = _dims(dims, len(code))
+    """Returns the traversal of a binary code: a row per dimension with the code, and the code with this bit flipped."""
+    dims = _check_dims(dims, len(code))
     codes = np.repeat(np.repeat(code[None, None], 2, axis=1), len(dims), axis=0)
     codes[np.arange(len(dims)), 1, dims] = 1 - code[dims]
     return codes
 
 
 def closed_latent_walk(anchors: Float[np.ndarray, "A Z"], between: int, path: Path = slerp) -> Float[np.ndarray, "F Z"]:
-    """A closed walk through the anchors and back to the first: F = A (between + 1) codes, to be played in a loop.
+    """Returns a closed path through the anchors: F = A (between + 1) codes, for an animation in a loop.
 
-    The first code is the first anchor; it is not repeated at the end.
+    The first code is the first anchor, which is not repeated at the end.
     """
     ends = np.roll(anchors, -1, axis=0)
     return np.concatenate([path(a, b, between + 2)[:-1] for a, b in zip(anchors, ends, strict=True)])
 
 
 def attribute_direction(codes: Float[np.ndarray, "N Z"], has_it: Bool[np.ndarray, " N"]) -> Code:
-    """The mean code of those that have an attribute less that of those that do not (Larsen et al. 2016, section 4.2).
+    """Returns the mean code with an attribute minus the mean code without it (Larsen et al. 2016, section 4.2).
 
     Raises:
-      ValueError: all have it, or none.
+      ValueError: all codes have the attribute, or none.
     """
     if has_it.all() or not has_it.any():
         raise ValueError(
-            f"{has_it.sum()} of {len(has_it)} codes have the attribute; a direction needs some that do not"
+            f"{has_it.sum()} of {len(has_it)} codes have the attribute; a direction needs both kinds"
         )
     return codes[has_it].mean(axis=0) - codes[~has_it].mean(axis=0)
 
 
-def _shares(count: int) -> Float[np.ndarray, " count"]:
+def _fractions(count: int) -> Float[np.ndarray, " count"]:
+    """Returns `count` equidistant numbers from 0 to 1."""
     if count < 2:
-        raise ValueError(f"count={count} of a path must be at least 2, as both ends are in it")
+        raise ValueError(f"count={count} of a path must be at least 2, because it includes both ends")
     return np.linspace(0, 1, count)
 
 
-def _weighted(a: Code, b: Code, weight_a, weight_b) -> Float[np.ndarray, "S Z"]:
-    """weight_a a + weight_b b, [S], the ends set to a and b to the bit."""
+def _weighted_sum(a: Code, b: Code, weight_a, weight_b) -> Float[np.ndarray, "S Z"]:
+    """Returns weight_a a + weight_b b for weights [S]; the ends are exactly a and b."""
     codes = (weight_a[:, None] * a + weight_b[:, None] * b).astype(np.result_type(a, b))
     codes[0], codes[-1] = a, b
     return codes
 
 
-def _dims(dims: Sequence[int] | np.ndarray, size: int) -> np.ndarray:
+def _check_dims(dims: Sequence[int] | np.ndarray, size: int) -> np.ndarray:
+    """Returns the dimensions as an array; raises a ValueError if one is out of range."""
     dims = np.asarray(dims, int)
     if dims.ndim != 1 or not len(dims) or dims.min() < 0 or dims.max() >= size:
         raise ValueError(f"dims={dims.tolist()} must be dimensions of the code, in [0, {size})")

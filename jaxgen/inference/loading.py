@@ -1,4 +1,4 @@
-"""Opening what a run left in its workdir."""
+"""Loading of trained models from run folders."""
 
 import os
 from pathlib import Path
@@ -21,7 +21,7 @@ from jaxgen.types import DatasetSpec, Params, Stats
 
 
 def load_model(workdir: str | os.PathLike, step: int | str | None = None, seed: int | None = None) -> TrainedModel:
-    """See `jaxgen.load`. The data set need not be at hand: the run says what its networks were built for."""
+    """Loads the model of a run; see `jaxgen.load`. The data set is not needed: the checkpoint describes it."""
     workdir = Path(workdir)
     config = ConfigDict(workdirs.read_config(workdir))
     meta = read_latest_metadata(workdir / "checkpoints")
@@ -31,7 +31,7 @@ def load_model(workdir: str | os.PathLike, step: int | str | None = None, seed: 
         )
     info = DatasetSpec(meta["info"]["name"], tuple(meta["info"]["image_shape"]), meta["info"]["num_classes"])
     model = models.build_model(config, info)
-    copy = seed_index(config, seed)
+    index = seed_index(config, seed)
     init = seeds.vmap_init(model.init, config.num_seeds)
     target = devices.abstract_like(jax.eval_shape(init, seeds.seed_keys(config)), devices.data_mesh())
     with CheckpointManager(workdir / "checkpoints", best=(f"validation/{config.best_metric}", "min")) as checkpoints:
@@ -39,16 +39,16 @@ def load_model(workdir: str | os.PathLike, step: int | str | None = None, seed: 
     results = workdirs.read_results(workdir)
     metrics = {}
     if results and results["step"] == restored.step:
-        metrics = results["per_seed"][copy] if "per_seed" in results else results["metrics"]
-    state = seeds.unstack_seeds(restored.state, config.num_seeds)[copy]
+        metrics = results["per_seed"][index] if "per_seed" in results else results["metrics"]
+    state = seeds.unstack_seeds(restored.state, config.num_seeds)[index]
     return TrainedModel(model, state.params, state.stats, config.to_dict(), restored.step, metrics)
 
 
 def attach_base_model(model: GenerativeModel) -> GenerativeModel:
-    """The algorithm with the trained model that it works with, where there is one.
+    """Returns the model with the trained base model that its config names, if there is one.
 
     Raises:
-      ValueError: that model cannot be opened, or does not fit.
+      ValueError: the base model cannot be loaded, or does not fit.
     """
     if not isinstance(model, Colorizer) or not model.base_model_workdir:
         return model
@@ -56,42 +56,42 @@ def attach_base_model(model: GenerativeModel) -> GenerativeModel:
     try:
         trained = load_model(workdir)
     except ValueError as error:
-        reason = str(error).partition("; ")[0]  # its way out makes any run there, which need not be one that serves
+        reason = str(error).partition("; ")[0]  # without its advice, which would train any recipe there
         name = type(model).__name__
         raise ValueError(
-            f"{name} cannot open the model that it works with: {reason}; train that one first, with --workdir={workdir}"
+            f"{name} cannot load its base model: {reason}; train the base model first, with --workdir={workdir}"
         ) from error
     return model.with_base_model(trained)
 
 
 class NetworkState(NamedTuple):
-    """Every network's parameters and statistics, of each copy where a run has several."""
+    """Parameters and statistics by network; with a leading seed axis in a run of several seeds."""
 
     params: dict[str, Params]
     stats: dict[str, Stats]
 
 
 def load_initial_networks(config, model: GenerativeModel) -> NetworkState | None:
-    """The networks of the run `config.init_from`, those of each of our seeds; None without one.
+    """Returns the networks of the run `config.init_from` for each seed of this run; None without such a run.
 
     Raises:
-      ValueError: that run cannot be opened, lacks one of our seeds, or has other networks.
+      ValueError: the run cannot be loaded, lacks a seed of this run, or has different networks.
     """
     if not config.init_from:
         return None
     trained_models = [load_model(config.init_from, seed=seed) for seed in seeds.seed_range(config)]
-    theirs = seeds.stack_seeds([NetworkState(trained.params, trained.stats) for trained in trained_models])
+    initial = seeds.stack_seeds([NetworkState(trained.params, trained.stats) for trained in trained_models])
     state = jax.eval_shape(seeds.vmap_init(model.init, config.num_seeds), seeds.seed_keys(config))
-    ours = flatten_with_paths(NetworkState(state.params, state.stats))
-    if differs := first_mismatch(flatten_with_paths(theirs), ours):
+    expected = flatten_with_paths(NetworkState(state.params, state.stats))
+    if mismatch := first_mismatch(flatten_with_paths(initial), expected):
         raise ValueError(
-            f"init_from={config.init_from} is a run of other networks: {differs}; give both the same sizes"
+            f"init_from={config.init_from} has different networks: {mismatch}; use the same sizes in both runs"
         )
-    return theirs
+    return initial
 
 
 def seed_index(config, seed: int | None) -> int:
-    """The place of a seed among a run's copies; the first without one."""
+    """Returns the index of a seed in a run; 0 without a seed."""
     trained = seeds.seed_range(config)
     if seed is not None and seed not in trained:
         raise ValueError(

@@ -1,7 +1,7 @@
-"""Samplers of codes, fitted after training on the codes of the training images: what a prior that the codes miss lacks.
+"""Latent samplers fitted to the codes of the training images after training, for models whose codes miss their prior.
 
-`fitted(model, train, name, workdir)` gives one, to be handed to `model.sample(count, sampler=…)`. It knows nothing of
-labels: where the decoder is told one, codes are drawn whatever the label is.
+`load_or_fit_sampler(trained, train, name, workdir)` returns a sampler for `trained.sample(count, sampler=…)`. Samplers
+do not depend on labels: for a conditional model they sample codes independently of the label.
 """
 
 import abc
@@ -34,18 +34,18 @@ Codes = Float[np.ndarray, "N Z"]
 Arrays = dict[str, np.ndarray]
 
 PRIOR = "prior"
-MAX_CODES = 20_000  # so many training images are encoded; more would only take longer
+MAX_CODES = 20_000  # training images that a sampler is fitted to
 
 logger = logging.getLogger("jaxgen")
 
 
 @dataclasses.dataclass(frozen=True)
 class LatentSampler(abc.ABC):
-    """A distribution of codes, as arrays.
+    """A distribution of codes.
 
     Attributes:
-      arrays: what it consists of, by name.
-      binary: whether the codes are of 0s and 1s: draws are then cut at ½.
+      arrays: parameters of the distribution by name.
+      binary: whether codes consist of 0 and 1; samples are then rounded at 0.5.
     """
 
     arrays: Arrays
@@ -54,40 +54,41 @@ class LatentSampler(abc.ABC):
     @classmethod
     @abc.abstractmethod
     def fit(cls, codes: Codes, seed: int, num_classes: int, binary: bool) -> "LatentSampler":
-        """The sampler of the distribution that the codes come from."""
+        """Fits a sampler to codes [N, Z]."""
 
     def sample(self, count: int, seed: int = 0) -> Codes:
-        """Draws `count` codes, [count, Z]."""
+        """Returns `count` codes, [count, Z]."""
         codes = self.sample_latents(count, np.random.default_rng(seed))
         return (codes > 0.5 if self.binary else codes).astype(np.float32)
 
     @abc.abstractmethod
     def sample_latents(self, count: int, rng: np.random.Generator) -> Codes:
-        """Codes, in any precision, before they are cut to bits."""
+        """Returns codes [count, Z] in any precision, before the rounding of binary codes."""
 
 
 class GaussianMixtureSampler(LatentSampler):
-    """A mixture of Gaussians of full covariance, fitted by EM (Ghosh et al. 2020, arXiv 1903.12436, section 4).
+    """Mixture of Gaussians with full covariances, fitted by EM (Ghosh et al. 2020, arXiv 1903.12436, section 4).
 
     Arrays: weights [M], means [M, Z] and cholesky [M, Z, Z], the lower factors of the covariances.
     """
 
-    COMPONENTS = 10  # at least; as many as classes where there are more
-    RIDGE = 1e-6  # added to the variances, in units of the codes' own
+    COMPONENTS = 10  # at least; with more classes, the number of classes
+    RIDGE = 1e-6  # added to the variances, relative to the mean variance of the codes
 
     @classmethod
     def fit(cls, codes, seed, num_classes, binary):
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.mixture import GaussianMixture
 
-        # Fewer codes than dimensions in a component would leave it flat.
+        # A component with fewer codes than dimensions would have a singular covariance.
         components = int(np.clip(len(codes) // (codes.shape[1] + 1), 1, max(cls.COMPONENTS, num_classes)))
         ridge = cls.RIDGE * max(float(codes.var(axis=0).mean()), 1e-12)
-        found = GaussianMixture(components, covariance_type="full", reg_covar=ridge, random_state=seed)
-        with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):  # close, or few codes: good enough
-            found.fit(codes.astype(np.float64))
-        cholesky = np.linalg.cholesky(found.covariances_)
-        return cls({"weights": found.weights_, "means": found.means_, "cholesky": cholesky}, binary)
+        mixture = GaussianMixture(components, covariance_type="full", reg_covar=ridge, random_state=seed)
+        # A fit that has not fully converged is good enough.
+        with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+            mixture.fit(codes.astype(np.float64))
+        cholesky = np.linalg.cholesky(mixture.covariances_)
+        return cls({"weights": mixture.weights_, "means": mixture.means_, "cholesky": cholesky}, binary)
 
     def sample_latents(self, count, rng):
         weights, means, cholesky = (self.arrays[name] for name in ("weights", "means", "cholesky"))
@@ -97,25 +98,25 @@ class GaussianMixtureSampler(LatentSampler):
 
 
 class TwoStageVAESampler(LatentSampler):
-    """A second VAE, on the codes: it meets the prior as the first one could not (Dai & Wipf 2019, arXiv 1903.05789).
+    """A second VAE on the codes, which matches the prior better (Dai & Wipf 2019, arXiv 1903.05789, section 4).
 
-    Section 4 there: the second code u has as many dimensions as z, p(z | u) = N(mean(u), γ² I) with γ learnt, and
-    q(u | z) is a Gaussian. What is drawn is u from N(0, I), then z from p(z | u). Codes are standardised first.
+    The second code u has the dimensions of z. p(z | u) = N(mean(u), γ² I) with a learned γ, and q(u | z) is Gaussian.
+    Sampling draws u from N(0, I), then z from p(z | u). Codes are standardized first.
 
-    Arrays: the decoder's parameters by their paths, log_std (log γ), and the codes' center and scale, [Z].
+    Arrays: the parameters of the decoder by path, log_std (log γ), and center and scale of the codes, [Z].
     """
 
     HIDDEN = (256, 256)
     STEPS, BATCH, RATE = 3000, 200, 1e-3
-    # At γ = 1, the codes' own std, ignoring u costs nothing: where codes are uncorrelated, nothing would be learnt.
+    # With γ = 1, the std of the standardized codes, ignoring u costs nothing; uncorrelated codes would teach nothing.
     LOG_STD_AT_START = -1.0
-    LOG_STD_FLOOR = -5.0  # γ → 0 where the codes lie on fewer dimensions, and the gradients go with 1 / γ²
+    LOG_STD_FLOOR = -5.0  # γ → 0 if the codes lie in a subspace, and gradients grow as 1 / γ²
 
     @classmethod
     def fit(cls, codes, seed, num_classes, binary):
         del num_classes
         center, scale = codes.mean(axis=0), np.maximum(codes.std(axis=0), 1e-6)
-        params = jax.device_get(_train_second(cls, (codes - center) / scale, jax.random.key(seed)))
+        params = jax.device_get(_train_second_vae(cls, (codes - center) / scale, jax.random.key(seed)))
         arrays = flax.traverse_util.flatten_dict({"decoder": params["decoder"]}, sep="/")
         return cls({**arrays, "log_std": params["log_std"], "center": center, "scale": scale}, binary)
 
@@ -130,8 +131,8 @@ class TwoStageVAESampler(LatentSampler):
         return center + scale * (np.asarray(mean) + std * noise)
 
 
-def _train_second(kind: type[TwoStageVAESampler], codes: Codes, rng: jax.Array) -> dict:
-    """Minimises -ELBO, in nats a code, in one compiled scan: the parameters of encoder and decoder, and log γ."""
+def _train_second_vae(kind: type[TwoStageVAESampler], codes: Codes, rng: jax.Array) -> dict:
+    """Minimizes the negative ELBO in nats per code in one compiled scan; returns the parameters and log γ."""
     size = codes.shape[1]
     encoder, decoder = MLP(kind.HIDDEN, (2, size)), MLP(kind.HIDDEN, (size,))
     tx = optax.adam(learning_rate_schedule(kind.RATE, kind.STEPS, "cosine"))
@@ -169,41 +170,41 @@ NAMES = (PRIOR, *SAMPLERS)
 
 
 def fit_sampler(name: str, codes: Codes, seed: int = 0, num_classes: int = 1, binary: bool = False) -> LatentSampler:
-    """Fits the sampler of that name to codes [N, Z].
+    """Fits the named sampler to codes [N, Z].
 
     Raises:
-      ValueError: no sampler has that name, or there are fewer than 2 codes, or one of them is not finite.
+      ValueError: the name is unknown, there are fewer than 2 codes, or a code is not finite.
     """
     if name not in SAMPLERS:
         raise ValueError(f'sampler="{name}" is unknown or needs no fit; choose one of {", ".join(SAMPLERS)}')
     if len(codes) < 2 or not np.isfinite(codes).all():
-        raise ValueError(f"a sampler is fitted to at least 2 codes, all finite; here are {len(codes)}")
+        raise ValueError(f"a sampler needs at least 2 codes, all finite; got {len(codes)}")
     return SAMPLERS[name].fit(np.asarray(codes, np.float32), seed, num_classes, binary)
 
 
 def load_or_fit_sampler(
     trained: TrainedModel, train: Split, name: str, workdir: str | os.PathLike | None = None
 ) -> LatentSampler | None:
-    """The sampler of that name for a model, or None for "prior", which stands for the model's own.
+    """Returns the named sampler for a model; None for "prior", the prior of the model.
 
-    It is fitted to the codes of the training images as the encoder draws them, a stochastic one with its noise: what
-    the decoder has learnt to decode. In a workdir it is kept as `samplers/NAME-STEP.npz`, and found there again.
+    It is fitted to the codes of the training images, including the noise of a stochastic encoder, because the decoder
+    is trained on these. With a workdir it is saved as `samplers/NAME-STEP.npz` and loaded from there the next time.
 
     Raises:
-      ValueError: no sampler has that name, or the model's family has no code, or none of images.
+      ValueError: the name is unknown, or the model has no codes or no encoder.
     """
     if name == PRIOR:
         return None
     if not isinstance(trained.model, LatentVariableModel):
-        raise ValueError(f"{type(trained.model).__name__} has no code to draw, so no sampler; use --sampler=prior")
+        raise ValueError(f"{type(trained.model).__name__} has no codes to sample; use --sampler=prior")
     if not trained.model.has_encoder:
         raise ValueError(
-            f"{type(trained.model).__name__} encodes no images that a sampler could be fitted to; use --sampler=prior"
+            f"{type(trained.model).__name__} has no encoder, so no sampler can be fitted; use --sampler=prior"
         )
     path = None if workdir is None else Path(workdir) / "samplers" / f"{name}-{trained.step}.npz"
-    found = path and load_sampler(path, fingerprint(trained))
-    if found:
-        return found
+    saved = path and load_sampler(path, fingerprint(trained))
+    if saved:
+        return saved
     images, labels = train.image[:MAX_CODES].astype(np.float32) / 255, train.label[:MAX_CODES]
     logger.info("fitting the sampler %s to the codes of %s training images", name, f"{len(images):,}")
     codes = trained.encode(images, None if labels.min() < 0 else labels)
@@ -216,29 +217,29 @@ def load_or_fit_sampler(
 def sample_images(
     trained: TrainedModel, train: Split, name: str, count: int, seed: int = 0, labels=None
 ) -> Float[np.ndarray, "N H W C"]:
-    """Images of `count` codes that the sampler of that name draws, fitted to the training images: [count, H, W, C]."""
+    """Returns `count` images from the named sampler, fitted to the training images: [count, H, W, C]."""
     return trained.sample(count, labels, seed, load_or_fit_sampler(trained, train, name))
 
 
-def save_sampler(sampler: LatentSampler, path: str | os.PathLike, of: str = "") -> None:
-    """Writes a sampler's arrays as npz, in one move. `of` tells what it was fitted to, for `load` to ask for."""
+def save_sampler(sampler: LatentSampler, path: str | os.PathLike, fitted_to: str = "") -> None:
+    """Writes a sampler atomically as npz. `fitted_to` identifies the model, for `load_sampler` to compare."""
     name = next(name for name, kind in SAMPLERS.items() if type(sampler) is kind)
-    write_npz_atomic(path, **sampler.arrays, about=np.array([name, of, str(int(sampler.binary))]))
+    write_npz_atomic(path, **sampler.arrays, about=np.array([name, fitted_to, str(int(sampler.binary))]))
 
 
-def load_sampler(path: str | os.PathLike, of: str = "") -> LatentSampler | None:
-    """Reads a sampler; None where there is none, a damaged one, or one of something else than `of`."""
+def load_sampler(path: str | os.PathLike, fitted_to: str = "") -> LatentSampler | None:
+    """Reads a sampler; None if it is missing, damaged, or fitted to something other than `fitted_to`."""
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = dict(file)
-        name, its, binary = arrays.pop("about").tolist()
+        name, identity, binary = arrays.pop("about").tolist()
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
-    return SAMPLERS[name](arrays, binary == "1") if name in SAMPLERS and its == of else None
+    return SAMPLERS[name](arrays, binary == "1") if name in SAMPLERS and identity == fitted_to else None
 
 
 def fingerprint(trained: TrainedModel) -> str:
-    """A hexadecimal digest of a model's parameters and statistics: a step says nothing of which run or copy it is."""
+    """Returns a hexadecimal digest of parameters and statistics, which identifies a model across runs and seeds."""
     digest = hashlib.blake2b(digest_size=16)
     for array in jax.tree.leaves(jax.device_get((trained.params, trained.stats))):
         digest.update(np.ascontiguousarray(array))

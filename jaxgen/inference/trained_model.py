@@ -1,4 +1,4 @@
-"""A trained model to use: numpy in, numpy out, checked, in chunks of one compiled shape."""
+"""A trained model for use from Python: NumPy in, NumPy out, with checked inputs and chunks of one compiled shape."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,16 +15,19 @@ from jaxgen.types import Params, Stats
 
 Labels = Any  # integers [N], one integer for all, or None
 
-CHUNK, SMALL_CHUNK = 1000, 100  # examples a call
+CHUNK, SMALL_CHUNK = 1000, 100  # examples per call
 
 
 class TrainedModel:
-    """An algorithm with its parameters.
+    """A model with its parameters.
 
     Attributes:
-      config: the config that it was trained with, as a plain dict.
-      step: how many updates it has had.
-      metrics: what `results.json` says of it, {} before the evaluation.
+      model: the networks and the maps between images and codes.
+      params: parameters by network.
+      stats: statistics by network.
+      config: the config of the training, as a plain dict.
+      step: number of training steps.
+      metrics: the metrics in `results.json`; {} before the evaluation.
     """
 
     def __init__(
@@ -48,71 +51,71 @@ class TrainedModel:
             self._sample_prior = jax.jit(model.sample_prior, static_argnums=1)
 
     def encode(self, images: ArrayLike, labels: Labels = None, seed: int = 0) -> Float[np.ndarray, "N Z"]:
-        """The codes of images [N, H, W, C] in [0, 1]; `seed` fixes the draw of an encoder that is stochastic.
+        """Returns the codes of images [N, H, W, C] in [0, 1]; `seed` fixes the samples of a stochastic encoder.
 
         Raises:
-          ValueError: the images have another shape, range or dtype than the model was trained on.
+          ValueError: shape, range or dtype of the images differ from those of the training images.
         """
         self.require_encoder()
-        images = self._checked_images(images)
-        labels = self._labels(labels, len(images))
-        return self._in_chunks(self._encode, images, labels, jax.random.key(seed))
+        images = self._check_images(images)
+        labels = self._check_labels(labels, len(images))
+        return self._apply_in_chunks(self._encode, images, labels, jax.random.key(seed))
 
     def encode_mean(self, images: ArrayLike, labels: Labels = None) -> Float[np.ndarray, "N Z"]:
-        """The codes of images without an encoder's noise, which what follows below starts from.
+        """Returns the mean codes of images, without the noise of a stochastic encoder.
 
         Raises:
-          ValueError: the family has no code, or the images are not as for `encode`.
+          ValueError: the model has no codes, or the images do not fit; see `encode`.
         """
         self.require_encoder()
-        images = self._checked_images(images)
-        return self._in_chunks(self._encode_mean, images, self._labels(labels, len(images)))
+        images = self._check_images(images)
+        return self._apply_in_chunks(self._encode_mean, images, self._check_labels(labels, len(images)))
 
     def decode(self, codes: ArrayLike, labels: Labels = None) -> Float[np.ndarray, "N H W C"]:
-        """The images in [0, 1] of codes [N, Z] under labels [N], or under one label for all.
+        """Returns the images in [0, 1] of codes [N, Z], conditioned on labels [N] or on one label for all.
 
         Raises:
-          ValueError: the codes have another size, or a label is missing or out of range.
+          ValueError: the size of the codes is wrong, or a label is missing or out of range.
         """
         self.require_latent()
         codes = np.asarray(codes, np.float32)
         if codes.ndim != 2 or codes.shape[1] != self.model.latent_size:
             raise ValueError(f"codes of shape {codes.shape} must be [N, {self.model.latent_size}]")
-        labels = self._labels(labels, len(codes), self.model.is_conditional)
-        return self._in_chunks(self._decode, codes, labels)
+        labels = self._check_labels(labels, len(codes), self.model.is_conditional)
+        return self._apply_in_chunks(self._decode, codes, labels)
 
     def sample(
         self, count: int, labels: Labels = None, seed: int = 0, sampler: Any = None
     ) -> Float[np.ndarray, "N H W C"]:
-        """Decodes `count` codes drawn from the prior, or by a sampler of `jaxgen.samplers`: [count, H, W, C]."""
+        """Decodes `count` samples of the prior, or of a sampler of `inference.samplers`: [count, H, W, C]."""
         return self.decode(self.sample_codes(count, seed, sampler), labels)
 
     def reconstruct(self, images: ArrayLike, labels: Labels = None) -> Float[np.ndarray, "N H W C"]:
-        """Decodes the images' codes, without an encoder's noise; without labels, under the category that it reads."""
+        """Decodes the mean codes of images; without labels, the predicted categories replace them if available."""
         labels = self.resolve_labels(images, labels)
         return self.decode(self.encode_mean(images, labels), labels)
 
     def colorize(self, images: ArrayLike) -> Float[np.ndarray, "N H W 3"]:
-        """The colours of grey images [N, H, W, 1] in [0, 1], by a colorizer: [N, H, W, 3].
+        """Returns gray images [N, H, W, 1] in [0, 1] in color, [N, H, W, 3].
 
         Raises:
-          ValueError: the family does not colour, or the images are not of the size and range that it was trained on.
+          ValueError: the model is not a colorizer, or size or range of the images differ from the training images.
         """
         if not isinstance(self.model, Colorizer):
-            raise ValueError(f"{type(self.model).__name__} does not colour; train configs/colorizer.py")
-        images = self._checked_images(images, channels=1)
+            raise ValueError(f"{type(self.model).__name__} does not colorize; train configs/colorizer.py")
+        images = self._check_images(images, channels=1)
         unknown = np.full(len(images), -1, np.int32)
-        return self._in_chunks(lambda *args: self._colorize(*args[:3]), images, unknown)
+        return self._apply_in_chunks(lambda *args: self._colorize(*args[:3]), images, unknown)
 
-    # What lies among the codes, by `jaxgen.latent`. Images are single ones, [H, W, C], where a name is in the singular.
+    # Latent paths and directions; see `inference.latent_paths`. An argument in the singular is one image [H, W, C].
 
     def interpolate(
         self, image_a: ArrayLike, image_b: ArrayLike, interior: int = 7, spherical: bool = False, labels: Labels = None
     ) -> Float[np.ndarray, "{interior}+2 H W C"]:
-        """Decodes a path between the codes of two images, both ends included.
+        """Decodes a path between the codes of two images, including both ends.
 
-        A decoder that needs a label is told that of the nearer image: `labels` are the two of them, or one for both.
-        A code of bits has its differing bits flipped one after another, `spherical` or not.
+        A conditional decoder receives the label of the nearer image; `labels` holds both labels, or one for both. For
+        binary codes, the differing bits are flipped one after another, and `spherical` has no effect.
         """
         images = np.stack([image_a, image_b])
         labels = self.resolve_labels(images, labels)
@@ -121,7 +124,7 @@ class TrainedModel:
     def interpolate_codes(
         self, code_a: ArrayLike, code_b: ArrayLike, interior: int = 7, spherical: bool = False, labels: Labels = None
     ) -> Float[np.ndarray, "{interior}+2 H W C"]:
-        """Decodes a path between two codes, as `interpolate` does."""
+        """Decodes a path between two codes; see `interpolate`."""
         if interior < 0:
             raise ValueError(f"interior={interior} must be at least 0, the number of images between the two")
         self.require_latent()
@@ -140,10 +143,11 @@ class TrainedModel:
         std: Any = None,
         label: Labels = None,
     ) -> Float[np.ndarray, "D S H W C"]:
-        """Decodes the code of an image with one dimension at a time moved: a row is a dimension, its middle the code.
+        """Decodes the code of an image with one dimension changed at a time: one row per dimension.
 
-        Each goes from -reach·std to +reach·std of where the code lies, all of them by default; `std` is the prior's by
-        default. A code of bits has rows of two: the code, and the code with that bit flipped.
+        The offsets go from -reach·std to +reach·std, with the code itself in the middle column. By default, `dims` are
+        all dimensions and `std` is the std of the prior. For binary codes, a row has two images: the code, and the code
+        with this bit flipped.
         """
         images = np.asarray(image)[None]
         labels = self.resolve_labels(images, label)
@@ -158,7 +162,7 @@ class TrainedModel:
     def latent_walk(
         self, anchors: int = 8, between: int = 11, label: Labels = None, seed: int = 0, sampler: Any = None
     ) -> Float[np.ndarray, "F H W C"]:
-        """Decodes a closed walk through `anchors` codes of the prior, or of a sampler, to be played in a loop."""
+        """Decodes a closed path through `anchors` samples of the prior, or of a sampler, for an animation in a loop."""
         self.require_latent()
         path = latent_paths.bit_interpolation if self.model.has_binary_latent else latent_paths.slerp
         return self.decode(
@@ -166,7 +170,7 @@ class TrainedModel:
         )
 
     def attribute_vector(self, images: ArrayLike, has_it: ArrayLike, labels: Labels = None) -> Float[np.ndarray, " Z"]:
-        """The direction of an attribute: the mean code of images that have it less that of those that do not."""
+        """Returns the mean code of images with an attribute minus the mean code of images without it."""
         return latent_paths.attribute_direction(self.encode_mean(images, labels), np.asarray(has_it, bool))
 
     def apply_direction(
@@ -176,7 +180,7 @@ class TrainedModel:
         strengths: Sequence[float | int] | np.ndarray,
         labels: Labels = None,
     ) -> Float[np.ndarray, "N S H W C"]:
-        """Decodes the codes of images moved along a direction by so many times its length; bits, to the nearer one."""
+        """Decodes the codes of images plus each strength times a direction; binary codes are rounded."""
         labels = self.resolve_labels(images, labels)
         codes = self.encode_mean(images, labels)
         codes = codes[:, None] + np.asarray(strengths, np.float32)[:, None] * np.asarray(direction, np.float32)
@@ -184,53 +188,58 @@ class TrainedModel:
         return self._decode_grid(codes, labels)
 
     def predict_category(self, images: ArrayLike) -> Int[np.ndarray, " N"]:
-        """The category that the encoder reads from each image: a class, or a cluster.
+        """Returns the category that the encoder predicts for each image: a class, or a cluster.
 
         Raises:
-          ValueError: the family reads none, or the images are not as for `encode`.
+          ValueError: the model predicts no category, or the images do not fit; see `encode`.
         """
         self.require_latent()
         if not self.model.predicts_category:
-            raise ValueError(f"{type(self.model).__name__} reads no category from an image")
-        images = self._checked_images(images)
-        return self._in_chunks(lambda *args: self._predict_category(*args[:3]), images, self._labels(None, len(images)))
+            raise ValueError(f"{type(self.model).__name__} predicts no category")
+        images = self._check_images(images)
+        return self._apply_in_chunks(
+            lambda *args: self._predict_category(*args[:3]), images, self._check_labels(None, len(images))
+        )
 
     def sample_prior(self, count: int, seed: int = 0) -> Float[np.ndarray, "{count} Z"]:
-        """Codes drawn from the prior."""
+        """Returns samples of the prior."""
         self.require_latent()
         return np.asarray(self._sample_prior(jax.random.key(seed), count))
 
     def sample_codes(self, count: int, seed: int = 0, sampler: Any = None) -> Float[np.ndarray, "{count} Z"]:
-        """Codes drawn by a sampler of `jaxgen.samplers`; from the prior without one."""
+        """Returns samples of a sampler of `inference.samplers`, or of the prior without one."""
         if count < 0:
-            raise ValueError(f"count={count} must be at least 0, the number of codes to draw")
+            raise ValueError(f"count={count} must be at least 0, the number of samples")
         return self.sample_prior(count, seed) if sampler is None else sampler.sample(count, seed)
 
     def resolve_labels(self, images: ArrayLike, labels: Labels = None) -> Labels:
-        """The labels as given; without any, the category that the encoder reads from each image, if it reads one."""
+        """Returns the given labels, or the predicted categories if there are no labels and the model predicts them."""
         predicts = isinstance(self.model, LatentVariableModel) and self.model.predicts_category
         return self.predict_category(images) if labels is None and predicts else labels
 
     def require_latent(self) -> None:
+        """Raises a ValueError if the model has no codes."""
         if not isinstance(self.model, LatentVariableModel):
             name = type(self.model).__name__
-            raise ValueError(f"{name} has no code to draw, move or interpolate; it colours: model.colour(images)")
+            raise ValueError(f"{name} has no codes; use model.colorize(images)")
 
     def require_encoder(self) -> None:
+        """Raises a ValueError if the model has no encoder."""
         self.require_latent()
         if not self.model.has_encoder:
             name = type(self.model).__name__
-            raise ValueError(f"{name} encodes no images; it draws them: model.sample(count), model.decode(codes)")
+            raise ValueError(f"{name} has no encoder; use model.sample(count) or model.decode(codes)")
 
     def _decode_grid(self, codes: Float[np.ndarray, "R S Z"], labels: Labels) -> Float[np.ndarray, "R S H W C"]:
-        """Decodes rows of codes; `labels` are one for each row, one for all, or None."""
+        """Decodes rows of codes; `labels` holds one label per row, one for all, or is None."""
         rows, columns, size = codes.shape
         if labels is not None:
             labels = np.repeat(np.broadcast_to(labels, rows) if np.size(labels) == 1 else labels, columns)
         images = self.decode(codes.reshape(-1, size), labels)
         return images.reshape(rows, columns, *images.shape[1:])
 
-    def _checked_images(self, images, channels: int | None = None) -> np.ndarray:
+    def _check_images(self, images: ArrayLike, channels: int | None = None) -> np.ndarray:
+        """Returns the images as float32; raises a ValueError for a wrong shape, dtype or range."""
         images, shape = np.asarray(images), self.model.info.image_shape
         shape = (*shape[:2], channels or shape[2])
         if images.ndim != 4 or images.shape[1:] != tuple(shape):
@@ -242,24 +251,25 @@ class TrainedModel:
             raise ValueError(f"images in [{low:g}, {high:g}] must lie in [0, 1] and be finite; try images / 255")
         return images.astype(np.float32)
 
-    def _labels(self, labels, count: int, needed: bool = False) -> np.ndarray:
-        classes = self.model.num_conditions
+    def _check_labels(self, labels: Labels, count: int, required: bool = False) -> np.ndarray:
+        """Returns [count] int32 labels, -1 for None; raises a ValueError for a wrong shape, dtype or value."""
+        num_labels = self.model.num_conditions
         if labels is None:
-            if needed:
-                raise ValueError(f"labels are missing: {type(self.model).__name__} decodes a code under a label")
+            if required:
+                raise ValueError(f"labels are missing: {type(self.model).__name__} is conditioned on labels")
             return np.full(count, -1, np.int32)
         labels = np.asarray(labels)
         if labels.size and not np.issubdtype(labels.dtype, np.integer):
-            raise ValueError(f"labels of dtype {labels.dtype} must be integers in [0, {classes})")
-        if (wrong := labels[(labels < 0) | (labels >= classes)]).size:
-            raise ValueError(f"label {wrong[0]} must lie in [0, {classes})")
+            raise ValueError(f"labels of dtype {labels.dtype} must be integers in [0, {num_labels})")
+        if (wrong := labels[(labels < 0) | (labels >= num_labels)]).size:
+            raise ValueError(f"label {wrong[0]} must lie in [0, {num_labels})")
         labels = np.broadcast_to(labels, (count,)) if labels.ndim == 0 else labels
         if labels.shape != (count,):
             raise ValueError(f"labels of shape {labels.shape} must be [{count}], one for each example")
         return labels.astype(np.int32)
 
-    def _in_chunks(self, compiled: Callable, first: np.ndarray, labels: np.ndarray, rng=None) -> np.ndarray:
-        """Applies a compiled map to padded chunks, so that it compiles for at most two sizes; each draws its noise."""
+    def _apply_in_chunks(self, compiled: Callable, first: np.ndarray, labels: np.ndarray, rng=None) -> np.ndarray:
+        """Applies a compiled function to padded chunks of at most two sizes; each chunk has its own noise."""
         chunk = CHUNK if len(first) > SMALL_CHUNK else SMALL_CHUNK
         parts = []
         for start in range(0, max(len(first), 1), chunk):

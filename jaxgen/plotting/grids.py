@@ -161,7 +161,7 @@ def require_same_shape(name: str, shape: tuple[int, ...], other: str, expected: 
         raise ValueError(f"{name} of shape {shape} must have the shape of {other}, {expected}")
 
 
-def _to_rgb_to_rgb_bytes(images: Float[np.ndarray, "*N H W C"]) -> UInt8[np.ndarray, "*N H W 3"]:
+def _to_rgb_bytes(images: Float[np.ndarray, "*N H W C"]) -> UInt8[np.ndarray, "*N H W 3"]:
     """Returns images in [0, 1] as RGB bytes."""
     channels = np.round(255 * np.clip(images, 0, 1)).astype(np.uint8)
     return np.broadcast_to(channels, (*channels.shape[:-1], 3))

@@ -50,7 +50,7 @@ def plot_codes_vs_prior(
     return render_figure(figure)
 
 
-def plot_codes_scatter_by_label(codes: ArrayLike, labels: ArrayLike, names: Sequence[str] = ()) -> Picture:
+def plot_codes_by_label(codes: ArrayLike, labels: ArrayLike, names: Sequence[str] = ()) -> Picture:
     """Returns a scatter plot of codes [N, Z] colored by label, at most 2000 points; in 3-D for Z > 2.
 
     Beyond three dimensions, the first three principal components are shown. `names`: see `plot_codes_vs_prior`.

@@ -38,7 +38,7 @@ class Stub(TrainedModel):
     """A model that says what it is told to, without any network."""
 
     def __init__(self, needs_label=False, reads_category=False):
-        self.model = SimpleNamespace(decoder_needs_label=needs_label, reads_category=reads_category, encodes=True)
+        self.model = SimpleNamespace(is_conditional=needs_label, predicts_category=reads_category, has_encoder=True)
 
 
 def by_label(dataset, values):
@@ -152,8 +152,8 @@ def test_as_many_images_are_drawn_as_asked_under_the_splits_labels(
 @pytest.mark.parametrize(
     ("key", "least"),
     [
-        ("quality_samples", NUM_NEIGHBORS + 1),
-        ("retrieval_base", 1),
+        ("num_samples", NUM_NEIGHBORS + 1),
+        ("retrieval_database_size", 1),
         ("importance_samples", 1),
         ("parzen_samples", 1),
         ("samples_per_class", 1),

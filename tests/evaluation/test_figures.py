@@ -16,41 +16,41 @@ DATASET = Dataset("tiny", SPLIT, SPLIT, SPLIT, 1)
 
 
 class Flat(TrainedModel):
-    """Draws images of one grey, of those that it is made with."""
+    """Draws images of one gray level, of those that it is made with."""
 
     def __init__(self, **model):
         self.model = SimpleNamespace(**model)
 
-    def categorise(self, images):
+    def predict_category(self, images):
         return np.array([2, 0, 2, 2, 2])
 
-    def prior_codes(self, count, seed=0):
+    def sample_prior(self, count, seed=0):
         return np.stack([np.linspace(0, 0.4, count), np.linspace(0.5, 1, count)], axis=1).astype(np.float32)
 
     def decode(self, codes, labels=None):
-        greys = codes @ [1.0, 0.5] if labels is None else labels / 4
-        return np.broadcast_to(greys[:, None, None, None], (len(codes), 8, 8, 1))
+        grays = codes @ [1.0, 0.5] if labels is None else labels / 4
+        return np.broadcast_to(grays[:, None, None, None], (len(codes), 8, 8, 1))
 
 
 @pytest.fixture
-def captions(monkeypatch):
-    """The grids, headings and marks that `figures.captioned` is given."""
+def labeled_grids(monkeypatch):
+    """The grids, headings and marks that `plotting.labeled_grid` is given."""
     calls, real = [], plotting.labeled_grid
     monkeypatch.setattr(plotting, "labeled_grid", lambda *given: calls.append(given) or real(*given))
     return calls
 
 
-def test_a_row_of_clusters_is_its_head_then_its_members_then_white(captions):
-    figures.clusters(Flat(num_labels=3, latent_size=2), DATASET, SPLIT, columns=4)
-    ((rows, headings, marks),) = captions
+def test_a_row_of_clusters_is_its_head_then_its_members_then_white(labeled_grids):
+    figures.clusters(Flat(num_conditions=3, latent_size=2), DATASET, SPLIT, columns=4)
+    ((rows, headings, marks),) = labeled_grids
     assert np.allclose(rows[..., 0, 0, 0], [[0, 0.2, 1, 1], [0.25, 1, 1, 1], [0.5, 0.2, 0.2, 0.2]])
     assert headings == ["head", "1", "2", "3"]
     assert marks == ["0", "1", "2"]
 
 
-def test_the_points_of_a_code_plane_stand_by_their_coordinates(captions):
-    figures.latent_manifold(Flat(has_prior=True), DATASET, SPLIT, side=2)
-    ((images, across, up),) = captions
+def test_the_points_of_a_code_plane_stand_by_their_coordinates(labeled_grids):
+    figures.latent_manifold(Flat(matches_prior=True), DATASET, SPLIT, side=2)
+    ((images, across, up),) = labeled_grids
     assert across == ["0.10", "0.30"]
     assert up == ["0.88", "0.62"]  # upwards, as in a plane
     assert np.allclose(images[..., 0, 0, 0], [[0.5375, 0.7375], [0.4125, 0.6125]])

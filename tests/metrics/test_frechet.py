@@ -7,8 +7,8 @@ import pytest
 import scipy.linalg
 
 from jaxgen.evaluation import feature_classifier
-from jaxgen.metrics.frechet import CHUNK, frechet_distance, gaussian_frechet_distance
-from jaxgen.metrics.mmd import polynomial_mmd
+from jaxgen.metrics.frechet import frechet_distance, gaussian_frechet_distance
+from jaxgen.metrics.mmd import CHUNK, polynomial_mmd
 from jaxgen.types import Split
 
 F = 4

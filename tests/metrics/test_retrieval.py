@@ -81,7 +81,7 @@ def test_codes_of_the_class_find_all_and_a_query_of_no_known_class_is_left_out()
     [
         (np.zeros((2, BITS)), [0, 1], "cosine", 'distance="cosine" is unknown; choose from hamming, euclidean'),
         (np.full((2, BITS), -1.0), [0, 1], "hamming", "query codes have values other than 0 and 1"),
-        (np.zeros((2, BITS)), [5, 6], "hamming", "none of the 2 queries has a label of the base"),
+        (np.zeros((2, BITS)), [5, 6], "hamming", "none of the 2 queries has a label that occurs in the database"),
     ],
 )
 def test_what_cannot_be_ranked_is_refused(codes, labels, distance, message):
@@ -101,5 +101,5 @@ def test_pca_signs_say_the_side_of_the_mean_along_each_component(numbers):
 
 
 def test_more_bits_than_components_are_refused():
-    with pytest.raises(ValueError, match="bits=7 must be at most 6, the components"):
+    with pytest.raises(ValueError, match="bits=7 must be at most 6, the number of components"):
         pca_sign_codes(np.zeros((9, 6)), np.zeros((2, 6)), 7)
