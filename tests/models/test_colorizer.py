@@ -114,7 +114,7 @@ def test_a_colorizer_has_no_codes():
     assert color.shape == (B, H, W, 3)
     assert 0 <= color.min() <= color.max() <= 1
     for call in (lambda: trained.encode(color), lambda: trained.decode(np.zeros((1, 2))), lambda: trained.sample(2)):
-        with pytest.raises(ValueError, match=r"Colorizer has no code .*; it colours: model.colour\(images\)"):
+        with pytest.raises(ValueError, match=r"Colorizer has no codes; use model.colorize\(images\)"):
             call()
     with pytest.raises(ValueError, match=r"images of shape \(6, 8, 10, 3\) must be \[N, 8, 10, 1\]"):
         trained.colorize(color)
@@ -131,7 +131,7 @@ def test_the_figure_shows_inputs_colorized_images_and_originals():
 
 
 def test_other_models_do_not_colorize(vae):
-    with pytest.raises(ValueError, match=r"VAE does not colour; train configs/colorizer\.py"):
+    with pytest.raises(ValueError, match=r"VAE does not colorize; train configs/colorizer\.py"):
         vae.colorize(np.zeros((1, H, W, 1)))
 
 
@@ -174,7 +174,7 @@ def test_colorizing_twice_compiles_once():
 def test_a_missing_base_model_is_rejected_before_the_run_folder_is_made(tmp_path):
     config = read_config("colorizer", "digits,smoke")
     config.base_model_workdir = str(tmp_path / "nowhere")
-    expected = r"Colorizer cannot open the model .*nowhere is no run: .* train that one first, with --workdir=.*nowhere"
+    expected = r"Colorizer cannot open the model .*nowhere is not a run: .* train that one first, .*--workdir=.*nowhere"
     with pytest.raises(ValueError, match=expected):
         loop.train_and_evaluate(config, tmp_path / "run")
     assert not list(tmp_path.iterdir())
@@ -197,4 +197,4 @@ def test_a_run_on_a_vaes_outputs_colorizes_its_samples_and_loads_without_the_vae
     assert color.shape == (2, 28, 28, 3)
     again = launch_here(*flags, "--mode=evaluate", cwd=tmp_path)
     assert again.returncode == 2
-    assert "workdir=vae is no run" in again.stderr
+    assert "workdir=vae is not a run" in again.stderr
