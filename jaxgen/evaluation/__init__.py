@@ -1,1 +1,1 @@
-"""TODO: jaxgen.evaluation."""
+"""Evaluators, figures and sample quality: metrics and pictures of a trained model by name."""

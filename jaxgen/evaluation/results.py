@@ -55,5 +55,5 @@ def compute_results(
         "metrics": metrics,
         **({"std": std, "per_seed": per_seed} if std else {}),
         "device": devices.describe_devices(),
-        "versions": versions.versions(),
+        "versions": versions.collect_versions(),
     }

@@ -1,1 +1,1 @@
-"""TODO: jaxgen.inference."""
+"""Trained models for use in Python: loading, latent paths and samplers."""

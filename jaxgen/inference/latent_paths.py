@@ -30,9 +30,9 @@ def slerp(a: Code, b: Code, count: int) -> Float[np.ndarray, "{count} Z"]:
     angle = np.arccos(np.clip(np.dot(a / norm_a, b / norm_b), -1, 1))
     if np.sin(angle) < PARALLEL:
         return lerp(a, b, count)
-    share = _fractions(count)
-    norm = (1 - share) * norm_a + share * norm_b
-    weight_a, weight_b = (norm * np.sin(part * angle) / np.sin(angle) for part in (1 - share, share))
+    fraction = _fractions(count)
+    norm = (1 - fraction) * norm_a + fraction * norm_b
+    weight_a, weight_b = (norm * np.sin(part * angle) / np.sin(angle) for part in (1 - fraction, fraction))
     return _weighted_sum(a, b, weight_a / norm_a, weight_b / norm_b)
 
 
@@ -89,9 +89,7 @@ def attribute_direction(codes: Float[np.ndarray, "N Z"], has_it: Bool[np.ndarray
       ValueError: all codes have the attribute, or none.
     """
     if has_it.all() or not has_it.any():
-        raise ValueError(
-            f"{has_it.sum()} of {len(has_it)} codes have the attribute; a direction needs both kinds"
-        )
+        raise ValueError(f"{has_it.sum()} of {len(has_it)} codes have the attribute; a direction needs both kinds")
     return codes[has_it].mean(axis=0) - codes[~has_it].mean(axis=0)
 
 

@@ -1,1 +1,1 @@
-"""Metrics that make a claim checkable: arrays and callables in, numbers out. No model is known here."""
+"""Metrics of images, codes and likelihoods: functions of arrays and callables that return numbers."""

@@ -102,5 +102,5 @@ def test_fewer_codes_than_none_are_refused(trained):
 
 
 def test_loading_a_folder_that_is_no_run_says_how_to_make_one(tmp_path):
-    with pytest.raises(ValueError, match=r"is no run: it has no config.json; make one: python launch.py"):
+    with pytest.raises(ValueError, match=r"is not a run: it has no config.json; make one: python launch.py"):
         jaxgen.load(tmp_path)

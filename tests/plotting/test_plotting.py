@@ -162,7 +162,6 @@ def test_each_dimension_has_a_density_panel_of_its_own_all_on_one_scale():
     assert not empty.axison
 
 
-
 def test_codes_that_do_not_fit_the_prior_or_diverged_are_refused(rng):
     codes, labels = rng.normal(size=(6, 5)), np.zeros(6, int)
     with pytest.raises(ValueError, match=r"prior_codes \(6, 4\)"):
