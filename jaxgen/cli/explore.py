@@ -86,7 +86,7 @@ def _interpolate_images(run: LoadedRun, options: ModeOptions) -> tuple[Paths, Ca
     decoded = {
         name: latent_figures.decode_interpolations(run.trained, first, second, name == "spherical") for name in PATHS
     }
-    return decoded, partial(latent_figures.interpolation_grid, first, second)
+    return decoded, partial(latent_figures.make_interpolation_grid, first, second)
 
 
 def _interpolate_samples(run: LoadedRun, options: ModeOptions) -> tuple[Paths, Callable]:
@@ -99,7 +99,7 @@ def _interpolate_samples(run: LoadedRun, options: ModeOptions) -> tuple[Paths, C
     decoded = {
         name: latent_figures.decode_prior_interpolations(run.trained, count, name == "spherical") for name in PATHS
     }
-    return decoded, latent_figures.prior_interpolation_grid
+    return decoded, latent_figures.make_prior_interpolation_grid
 
 
 def traverse(config, workdir: str | Path, options: ModeOptions = DEFAULTS) -> list[Path]:
@@ -116,10 +116,12 @@ def traverse(config, workdir: str | Path, options: ModeOptions = DEFAULTS) -> li
     run = _load_encoder_run(config, workdir, "traverse")
     (image, *_), labels = _select_images(run, options, 1)
     label = None if labels is None else labels[:1]
-    dims = latent_figures.highest_variance_dims(run.trained, run.held_out, options.count or latent_figures.MOST_DIMS)
+    dims = latent_figures.find_highest_variance_dims(
+        run.trained, run.held_out, options.count or latent_figures.MOST_DIMS
+    )
     scale = latent_figures.traversal_scale(run.trained, run.held_out)
     decoded = run.trained.traverse(image, latent_figures.STEPS, dims, std=scale, label=label)
-    still = _write_png(run, "traverse", latent_figures.traversal_grid(image, decoded, dims))
+    still = _write_png(run, "traverse", latent_figures.make_traversal_grid(image, decoded, dims))
     return _print_written([still, _write_gif(run, "traverse", decoded.swapaxes(0, 1))])
 
 
@@ -271,7 +273,7 @@ def _select_images(run: LoadedRun, options: ModeOptions, count: int | None) -> L
 def _select_pairs(run: LoadedRun, options: ModeOptions) -> tuple[LabeledImages, LabeledImages]:
     """Returns pairs of the user's images (the first with the second, …), by default of held-out images."""
     if not options.images:
-        return latent_figures.interpolation_pairs(
+        return latent_figures.select_interpolation_pairs(
             run.trained, run.held_out, options.count or latent_figures.PAIRS
         )
     images, labels = _select_images(run, options, None)

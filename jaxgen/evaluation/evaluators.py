@@ -51,10 +51,10 @@ def evaluate_validation(trained: TrainedModel, dataset: Dataset, config, metric_
     config = ConfigDict({**config, "evaluation": {**config.evaluation, **options}})
     for name in trained.model.validation_evaluators:
         metrics |= EVALUATORS[name](trained, dataset, config)
-    return quality.scalar_metrics(metrics)
+    return quality.select_scalars(metrics)
 
 
-def evaluation_split(dataset: Dataset, config) -> Split:
+def get_evaluation_split(dataset: Dataset, config) -> Split:
     """Returns the split that a run is evaluated on: "test", or "validation" to choose a recipe."""
     return getattr(dataset, config.evaluation.split)
 
@@ -106,20 +106,20 @@ def mean_metrics(metric_sums: Callable, params, stats, data: Split, batch_size: 
     return {name: value / len(data.image) for name, value in total.items()}
 
 
-def selected_metrics(trained: TrainedModel, dataset: Dataset, config, names: tuple[str, ...]) -> dict[str, float]:
+def select_metrics(trained: TrainedModel, dataset: Dataset, config, names: tuple[str, ...]) -> dict[str, float]:
     """Returns the means over the split of the named per-example metrics, as far as the model computes them."""
     metrics = mean_metrics(
-        compile_metric_sums(trained.model), trained.params, trained.stats, evaluation_split(dataset, config)
+        compile_metric_sums(trained.model), trained.params, trained.stats, get_evaluation_split(dataset, config)
     )
     return {name: metrics[name] for name in names if name in metrics}
 
 
-def likelihood(trained: TrainedModel, dataset: Dataset, config) -> dict[str, float]:
+def evaluate_likelihood(trained: TrainedModel, dataset: Dataset, config) -> dict[str, float]:
     """Returns `nll`, `elbo`, the ELBO terms `kl` and `distortion` in nats per image, and `active_units`.
 
     `nll` is the negative importance-weighted bound with `config.evaluation.importance_samples` samples.
     """
-    data, model = evaluation_split(dataset, config), trained.model
+    data, model = get_evaluation_split(dataset, config), trained.model
     batches, draws = padded_batches(data, IMAGES_AT_ONCE), config.evaluation.importance_samples
     bounds = likelihood_bounds(
         model.sample_log_importance_weights, trained.params, trained.stats, batches, draws, seed=config.seed
@@ -135,18 +135,22 @@ def likelihood(trained: TrainedModel, dataset: Dataset, config) -> dict[str, flo
     }
 
 
-def classification(trained: TrainedModel, dataset: Dataset, config) -> dict[str, float]:
+def evaluate_classification(trained: TrainedModel, dataset: Dataset, config) -> dict[str, float]:
     """Returns `test_error`, the fraction of images that the encoder classifies wrongly."""
-    data = evaluation_split(dataset, config)
+    data = get_evaluation_split(dataset, config)
     return {"test_error": float((trained.predict_category(to_float_images(data.image)) != data.label).mean())}
 
 
-def clustering(trained: TrainedModel, dataset: Dataset, config) -> dict[str, float]:
+def evaluate_clustering(trained: TrainedModel, dataset: Dataset, config) -> dict[str, float]:
     """Returns `cluster_error` and `clusters_used`.
 
     Each cluster is assigned its most frequent class on the validation split.
     """
-    data, validation, num_clusters = evaluation_split(dataset, config), dataset.validation, trained.model.num_conditions
+    data, validation, num_clusters = (
+        get_evaluation_split(dataset, config),
+        dataset.validation,
+        trained.model.num_conditions,
+    )
     classes = majority_class_per_cluster(
         trained.predict_category(to_float_images(validation.image)), validation.label, num_clusters
     )
@@ -157,11 +161,11 @@ def clustering(trained: TrainedModel, dataset: Dataset, config) -> dict[str, flo
     }
 
 
-def style_content_separation(trained: TrainedModel, dataset: Dataset, config) -> dict[str, float]:
+def evaluate_separation(trained: TrainedModel, dataset: Dataset, config) -> dict[str, float]:
     """Returns the metrics of the separation of style and content; see `metrics.style_content`."""
     options = config.evaluation
-    classifier = quality.dataset_classifier(dataset, options.classifier_steps)
-    data = evaluation_split(dataset, config)
+    classifier = quality.load_dataset_classifier(dataset, options.classifier_steps)
+    data = get_evaluation_split(dataset, config)
     train, held_out = encode_split(trained, dataset.train), encode_split(trained, data)
     prior = trained.sample_prior(options.samples_per_class, seed=config.seed)
     return {
@@ -173,12 +177,12 @@ def style_content_separation(trained: TrainedModel, dataset: Dataset, config) ->
     }
 
 
-def prior_mmd(trained: TrainedModel, dataset: Dataset, config) -> dict[str, float]:
+def evaluate_prior_mmd(trained: TrainedModel, dataset: Dataset, config) -> dict[str, float]:
     """Returns `prior_mmd` between codes and prior, its baseline, and the smallest and largest std of a code dimension.
 
     The baseline is the distance between two prior samples. The stds are relative to the std of the prior.
     """
-    code = encode_split(trained, evaluation_split(dataset, config)).code[:MAX_MMD_SAMPLES]
+    code = encode_split(trained, get_evaluation_split(dataset, config)).code[:MAX_MMD_SAMPLES]
     first, second = (trained.sample_prior(len(code), seed=config.seed + shift) for shift in (1, 2))
     scale = trained.model.prior.std
     code_std = code.std(axis=0) / scale
@@ -190,12 +194,12 @@ def prior_mmd(trained: TrainedModel, dataset: Dataset, config) -> dict[str, floa
     }
 
 
-def prior_component_accuracy(trained: TrainedModel, dataset: Dataset, config) -> dict[str, float]:
+def evaluate_prior_components(trained: TrainedModel, dataset: Dataset, config) -> dict[str, float]:
     """Returns the fraction of codes whose nearest prior component is the component of their class.
 
     `prior_component_accuracy_of_prior` is the same fraction for samples of the prior: the highest value to expect.
     """
-    codes, prior = encode_split(trained, evaluation_split(dataset, config)), trained.model.prior
+    codes, prior = encode_split(trained, get_evaluation_split(dataset, config)), trained.model.prior
     samples = prior.sample_component(jax.random.key(config.seed + 1), jnp.asarray(codes.label))
     return {
         "prior_component_accuracy": float((prior.nearest_component(jnp.asarray(codes.code)) == codes.label).mean()),
@@ -203,11 +207,11 @@ def prior_component_accuracy(trained: TrainedModel, dataset: Dataset, config) ->
     }
 
 
-def parzen_log_likelihood(trained: TrainedModel, dataset: Dataset, config) -> dict[str, float]:
+def evaluate_parzen(trained: TrainedModel, dataset: Dataset, config) -> dict[str, float]:
     """Returns the log-likelihood in nats of a Parzen window over generated images; see `metrics.parzen`."""
     generated = trained.sample(config.evaluation.parzen_samples, seed=config.seed)
     data, validation = (
-        to_float_images(split.image) for split in (evaluation_split(dataset, config), dataset.validation)
+        to_float_images(split.image) for split in (get_evaluation_split(dataset, config), dataset.validation)
     )
     estimate = parzen.parzen_log_likelihood(
         *(images.reshape(len(images), -1) for images in (generated, validation, data))
@@ -215,27 +219,27 @@ def parzen_log_likelihood(trained: TrainedModel, dataset: Dataset, config) -> di
     return {"parzen_log_likelihood": estimate.log_likelihood, "parzen_std": estimate.std}
 
 
-def colorization(trained: TrainedModel, dataset: Dataset, config) -> dict[str, float]:
+def evaluate_colorization(trained: TrainedModel, dataset: Dataset, config) -> dict[str, float]:
     """Returns `color_mse` over all channels, pixels in [0, 1], and `grayscale_baseline_mse` of the gray inputs."""
     return mean_metrics(
-        compile_metric_sums(trained.model), trained.params, trained.stats, evaluation_split(dataset, config)
+        compile_metric_sums(trained.model), trained.params, trained.stats, get_evaluation_split(dataset, config)
     )
 
 
-def image_quality(trained: TrainedModel, dataset: Dataset, config) -> dict[str, float]:
+def evaluate_image_quality(trained: TrainedModel, dataset: Dataset, config) -> dict[str, float]:
     """Returns `psnr` in dB and `ssim` of reconstructions, averaged over the images of the split."""
-    data = evaluation_split(dataset, config)
+    data = get_evaluation_split(dataset, config)
     images, labels = to_float_images(data.image), None if trained.model.predicts_category else data.label
     reconstructed = trained.reconstruct(images, labels)
     return {"psnr": float(psnr(images, reconstructed).mean()), "ssim": float(ssim(images, reconstructed).mean())}
 
 
-def retrieval(trained: TrainedModel, dataset: Dataset, config) -> dict[str, float]:
+def evaluate_retrieval(trained: TrainedModel, dataset: Dataset, config) -> dict[str, float]:
     """Returns the mean average precision of retrieving training images of the same class by binary code.
 
     The baselines are equally many bits from the signs of principal components, and the pixels.
     """
-    queries, count = evaluation_split(dataset, config), config.evaluation.retrieval_database_size
+    queries, count = get_evaluation_split(dataset, config), config.evaluation.retrieval_database_size
     database = Split(dataset.train.image[:count], dataset.train.label[:count])
     images = to_float_images(queries.image), to_float_images(database.image)
     codes = binarize_codes(*(trained.encode(x) for x in images))  # without labels, which are the search target
@@ -258,30 +262,30 @@ def binarize_codes(*codes: np.ndarray) -> list[np.ndarray]:
     return [(code > midpoint).astype(np.int32) for code in codes]
 
 
-def conditional_accuracy(trained: TrainedModel, dataset: Dataset, config) -> dict[str, float]:
+def evaluate_content(trained: TrainedModel, dataset: Dataset, config) -> dict[str, float]:
     """Returns `content_accuracy`, how often the classifier reads the requested class from a generated image."""
     options = config.evaluation
-    classifier = quality.dataset_classifier(dataset, options.classifier_steps)
+    classifier = quality.load_dataset_classifier(dataset, options.classifier_steps)
     codes = trained.sample_prior(options.samples_per_class, seed=config.seed)
     return {"content_accuracy": style_content.content_accuracy(codes, trained.decode, classifier, dataset.num_classes)}
 
 
-def sample_quality(trained: TrainedModel, dataset: Dataset, config) -> EvaluationMetrics:
+def evaluate_sample_quality(trained: TrainedModel, dataset: Dataset, config) -> EvaluationMetrics:
     """Returns quality and diversity of generated images; see `evaluation.sample_quality`."""
-    return quality.sample_quality(trained, dataset, evaluation_split(dataset, config), config)
+    return quality.measure_sample_quality(trained, dataset, get_evaluation_split(dataset, config), config)
 
 
-def reconstruction_quality(trained: TrainedModel, dataset: Dataset, config) -> EvaluationMetrics:
+def evaluate_reconstruction_quality(trained: TrainedModel, dataset: Dataset, config) -> EvaluationMetrics:
     """Returns distances between reconstructions and images; see `evaluation.sample_quality`."""
-    return quality.reconstruction_quality(trained, dataset, evaluation_split(dataset, config), config)
+    return quality.measure_reconstruction_quality(trained, dataset, get_evaluation_split(dataset, config), config)
 
 
-def denoising(trained: TrainedModel, dataset: Dataset, config) -> dict[str, float]:
+def evaluate_denoising(trained: TrainedModel, dataset: Dataset, config) -> dict[str, float]:
     """Returns the PSNR in dB of noisy inputs, of the outputs, and the gain between them.
 
     The noise has the std of training and is clipped to [0, 1].
     """
-    clean = to_float_images(evaluation_split(dataset, config).image)
+    clean = to_float_images(get_evaluation_split(dataset, config).image)
     noisy = np.asarray(
         add_gaussian_noise(jnp.asarray(clean), jax.random.key(config.seed), trained.model.input_noise_std)
     )
@@ -290,23 +294,23 @@ def denoising(trained: TrainedModel, dataset: Dataset, config) -> dict[str, floa
 
 
 EVALUATORS = {
-    "denoising": denoising,
-    "image_quality": image_quality,
-    "retrieval": retrieval,
-    "reconstruction_quality": reconstruction_quality,
-    "sample_quality": sample_quality,
-    "content": conditional_accuracy,
-    "critic": partial(selected_metrics, names=("d_real", "d_fake")),
-    "parzen": parzen_log_likelihood,
+    "denoising": evaluate_denoising,
+    "image_quality": evaluate_image_quality,
+    "retrieval": evaluate_retrieval,
+    "reconstruction_quality": evaluate_reconstruction_quality,
+    "sample_quality": evaluate_sample_quality,
+    "content": evaluate_content,
+    "critic": partial(select_metrics, names=("d_real", "d_fake")),
+    "parzen": evaluate_parzen,
     # Pixels in [0, 1]; `nll` in nats, for models with a pixel likelihood.
-    "reconstruction": partial(selected_metrics, names=("mse", "nll")),
-    "likelihood": likelihood,
-    "separation": style_content_separation,
-    "prior_mmd": prior_mmd,
-    "prior_component_accuracy": prior_component_accuracy,
-    "classification": classification,
-    "clustering": clustering,
-    "colorization": colorization,
+    "reconstruction": partial(select_metrics, names=("mse", "nll")),
+    "likelihood": evaluate_likelihood,
+    "separation": evaluate_separation,
+    "prior_mmd": evaluate_prior_mmd,
+    "prior_component_accuracy": evaluate_prior_components,
+    "classification": evaluate_classification,
+    "clustering": evaluate_clustering,
+    "colorization": evaluate_colorization,
 }
 
 

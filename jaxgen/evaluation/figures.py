@@ -7,7 +7,7 @@ import numpy as np
 from jaxgen import plotting
 from jaxgen.data import Dataset, to_float_images
 from jaxgen.data.transforms import add_gaussian_noise, rgb_to_grayscale
-from jaxgen.evaluation.latent_figures import LATENT_FIGURES, traversal_grid
+from jaxgen.evaluation.latent_figures import LATENT_FIGURES, make_traversal_grid
 from jaxgen.inference.trained_model import TrainedModel
 from jaxgen.types import Batch, Split
 
@@ -19,13 +19,13 @@ def draw_figures(trained: TrainedModel, dataset: Dataset, split: Split) -> dict[
     return {name: FIGURES[name](trained, dataset, split) for name in trained.model.figures}
 
 
-def style_grid_prior(trained: TrainedModel, dataset: Dataset, split: Split, rows: int = 10) -> np.ndarray:
+def draw_prior_styles(trained: TrainedModel, dataset: Dataset, split: Split, rows: int = 10) -> np.ndarray:
     """Returns a grid with a row per prior sample and a column per label."""
     del split
     return plotting.style_grid(decode_all_labels(trained, trained.sample_prior(rows, seed=0), dataset.num_classes))
 
 
-def style_grid_images(trained: TrainedModel, dataset: Dataset, split: Split, rows: int = 10) -> np.ndarray:
+def draw_image_styles(trained: TrainedModel, dataset: Dataset, split: Split, rows: int = 10) -> np.ndarray:
     """Returns a grid with a row per image, which is the first column, and a column per label."""
     index = cycle_classes(split, rows)
     images = to_float_images(split.image[index])
@@ -33,7 +33,7 @@ def style_grid_images(trained: TrainedModel, dataset: Dataset, split: Split, row
     return plotting.style_grid(grid, images)
 
 
-def reconstructions(trained: TrainedModel, dataset: Dataset, split: Split, count: int = 40) -> np.ndarray:
+def draw_reconstructions(trained: TrainedModel, dataset: Dataset, split: Split, count: int = 40) -> np.ndarray:
     """Returns images and their reconstructions."""
     del dataset
     images = to_float_images(split.image[:count])
@@ -41,14 +41,14 @@ def reconstructions(trained: TrainedModel, dataset: Dataset, split: Split, count
     return plotting.reconstruction_pairs(images, trained.reconstruct(images, labels))
 
 
-def codes_vs_prior(trained: TrainedModel, dataset: Dataset, split: Split) -> np.ndarray:
+def draw_codes_vs_prior(trained: TrainedModel, dataset: Dataset, split: Split) -> np.ndarray:
     """Returns a plot of the codes of images and of prior samples."""
     images, labels = to_float_images(split.image[:MAX_SCATTER_POINTS]), split.label[:MAX_SCATTER_POINTS]
     codes, prior = trained.encode(images, labels), trained.sample_prior(len(images), seed=0)
     return plotting.plot_codes_vs_prior(codes, prior, labels, dataset.class_names)
 
 
-def latent_manifold(trained: TrainedModel, dataset: Dataset, split: Split, side: int = 14) -> np.ndarray:
+def draw_latent_manifold(trained: TrainedModel, dataset: Dataset, split: Split, side: int = 14) -> np.ndarray:
     """Returns decoded points of a two-dimensional latent space at even quantiles of its coordinates.
 
     The quantiles are those of the prior, or of the codes if the model matches no prior (Kingma & Welling 2014, fig. 4).
@@ -66,7 +66,7 @@ def latent_manifold(trained: TrainedModel, dataset: Dataset, split: Split, side:
     return plotting.labeled_grid(images.reshape(side, side, *images.shape[1:]), columns, rows)
 
 
-def cluster_embedding_scatter(trained: TrainedModel, dataset: Dataset, split: Split) -> np.ndarray:
+def draw_cluster_embedding(trained: TrainedModel, dataset: Dataset, split: Split) -> np.ndarray:
     """Returns a plot of the sums of style and cluster embedding, and of the same sums for prior samples."""
     model, count = trained.model, min(MAX_SCATTER_POINTS, len(split.image))
     categories = jax.nn.one_hot(np.arange(count) % model.num_conditions, model.num_conditions)
@@ -75,7 +75,7 @@ def cluster_embedding_scatter(trained: TrainedModel, dataset: Dataset, split: Sp
     return plotting.plot_codes_vs_prior(found, expected, split.label[:count], dataset.class_names)
 
 
-def clusters(trained: TrainedModel, dataset: Dataset, split: Split, columns: int = 16) -> np.ndarray:
+def draw_clusters(trained: TrainedModel, dataset: Dataset, split: Split, columns: int = 16) -> np.ndarray:
     """Returns a grid with a row per cluster: its decoded head with style 0, and the first images assigned to it."""
     del dataset
     num_clusters = trained.model.num_conditions
@@ -88,14 +88,14 @@ def clusters(trained: TrainedModel, dataset: Dataset, split: Split, columns: int
     return plotting.labeled_grid(rows, ["head", *map(str, range(1, columns))], list(map(str, range(num_clusters))))
 
 
-def code_scatter(trained: TrainedModel, dataset: Dataset, split: Split) -> np.ndarray:
+def draw_code_scatter(trained: TrainedModel, dataset: Dataset, split: Split) -> np.ndarray:
     """Returns a scatter plot of the codes of images by label, in two or three dimensions."""
     return plotting.plot_codes_by_label(
         trained.encode_mean(to_float_images(split.image)), split.label, dataset.class_names
     )
 
 
-def denoising(trained: TrainedModel, dataset: Dataset, split: Split, count: int = 20) -> np.ndarray:
+def draw_denoising(trained: TrainedModel, dataset: Dataset, split: Split, count: int = 20) -> np.ndarray:
     """Returns rows of noisy images, of the denoised outputs, and of the clean images."""
     del dataset
     clean = to_float_images(split.image[:count])
@@ -103,7 +103,7 @@ def denoising(trained: TrainedModel, dataset: Dataset, split: Split, count: int 
     return plotting.labeled_rows({"noisy": noisy, "denoised": trained.reconstruct(noisy), "clean": clean})
 
 
-def nearest_neighbors(
+def draw_nearest_neighbors(
     trained: TrainedModel, dataset: Dataset, split: Split, queries: int = 12, nearest: int = 9
 ) -> np.ndarray:
     """Returns a grid with a row per image and the training images with the smallest Hamming distance between codes."""
@@ -115,7 +115,7 @@ def nearest_neighbors(
     return plotting.labeled_grid(rows, ["query", *map(str, range(1, nearest + 1))])
 
 
-def colorized(trained: TrainedModel, dataset: Dataset, split: Split, count: int = 20) -> np.ndarray:
+def draw_colorized(trained: TrainedModel, dataset: Dataset, split: Split, count: int = 20) -> np.ndarray:
     """Returns rows of the gray inputs, of the colorized images, and of the originals."""
     del dataset
     originals = to_float_images(split.image[:count])
@@ -125,23 +125,23 @@ def colorized(trained: TrainedModel, dataset: Dataset, split: Split, count: int 
     return plotting.labeled_rows({seen: grey, "colorized": trained.colorize(grey), "original": originals})
 
 
-def colorized_samples(trained: TrainedModel, dataset: Dataset, split: Split, count: int = 40) -> np.ndarray:
+def draw_colorized_samples(trained: TrainedModel, dataset: Dataset, split: Split, count: int = 40) -> np.ndarray:
     """Returns rows of gray samples of the VAE, and of the colorized samples."""
     del dataset, split
     grey = trained.model.base_model.sample(count, seed=0)
     return plotting.labeled_rows({"grey": grey, "colorized": trained.colorize(grey)})
 
 
-def colorized_traversal(trained: TrainedModel, dataset: Dataset, split: Split) -> np.ndarray:
+def draw_colorized_traversal(trained: TrainedModel, dataset: Dataset, split: Split) -> np.ndarray:
     """Returns a colorized traversal around the code of the first image in the VAE."""
     del dataset
     image = np.asarray(rgb_to_grayscale(jnp.asarray(to_float_images(split.image[:1]))))[0]
     gray = trained.model.base_model.traverse(image)
     colorized = trained.colorize(np.concatenate([image[None], gray.reshape(-1, *gray.shape[2:])]))
-    return traversal_grid(colorized[0], colorized[1:].reshape(*gray.shape[:-1], 3), np.arange(len(gray)))
+    return make_traversal_grid(colorized[0], colorized[1:].reshape(*gray.shape[:-1], 3), np.arange(len(gray)))
 
 
-def real_images(trained: TrainedModel, dataset: Dataset, split: Split, side: int = 10) -> np.ndarray:
+def draw_real_images(trained: TrainedModel, dataset: Dataset, split: Split, side: int = 10) -> np.ndarray:
     """Returns images of the split for comparison with samples; the classes cycle for conditional models."""
     del dataset
     count = side * side
@@ -150,20 +150,20 @@ def real_images(trained: TrainedModel, dataset: Dataset, split: Split, side: int
 
 
 FIGURES = {
-    "real_images": real_images,
-    "clusters": clusters,
-    "latent_manifold": latent_manifold,
-    "prior_styles": style_grid_prior,
-    "image_styles": style_grid_images,
-    "reconstructions": reconstructions,
-    "codes_vs_prior": codes_vs_prior,
-    "cluster_embedding": cluster_embedding_scatter,
-    "code_scatter": code_scatter,
-    "denoised": denoising,
-    "nearest_neighbors": nearest_neighbors,
-    "colorized": colorized,
-    "colorized_samples": colorized_samples,
-    "colorized_traversal": colorized_traversal,
+    "real_images": draw_real_images,
+    "clusters": draw_clusters,
+    "latent_manifold": draw_latent_manifold,
+    "prior_styles": draw_prior_styles,
+    "image_styles": draw_image_styles,
+    "reconstructions": draw_reconstructions,
+    "codes_vs_prior": draw_codes_vs_prior,
+    "cluster_embedding": draw_cluster_embedding,
+    "code_scatter": draw_code_scatter,
+    "denoised": draw_denoising,
+    "nearest_neighbors": draw_nearest_neighbors,
+    "colorized": draw_colorized,
+    "colorized_samples": draw_colorized_samples,
+    "colorized_traversal": draw_colorized_traversal,
     **LATENT_FIGURES,
 }
 

@@ -33,7 +33,9 @@ def select_examples(trained: TrainedModel, split: Split, index: Int[np.ndarray, 
     return LabeledImages(images, trained.resolve_labels(images, labels))
 
 
-def interpolation_pairs(trained: TrainedModel, split: Split, count: int = PAIRS) -> tuple[LabeledImages, LabeledImages]:
+def select_interpolation_pairs(
+    trained: TrainedModel, split: Split, count: int = PAIRS
+) -> tuple[LabeledImages, LabeledImages]:
     """Returns the first `count` pairs of consecutive images of a split; for conditional models, of one class each.
 
     With one label for both, an image of another class would be decoded as the wrong class.
@@ -63,7 +65,7 @@ def decode_interpolations(
     return np.stack(rows)
 
 
-def interpolation_grid(
+def make_interpolation_grid(
     first: LabeledImages, second: LabeledImages, decoded: Float[np.ndarray, "N S H W C"]
 ) -> plotting.Picture:
     """Returns a grid with a row per pair: an image, the decoded path with column labels, and the other image."""
@@ -72,16 +74,16 @@ def interpolation_grid(
     return plotting.labeled_grid(rows, ["from", "0", *(f"{step}/{steps}" for step in range(1, steps)), "1", "to"])
 
 
-def interpolation_figure(
+def draw_interpolation(
     trained: TrainedModel, dataset: Dataset, split: Split, spherical: bool = False
 ) -> plotting.Picture:
     """Returns decoded interpolations between the codes of image pairs: linear, or spherical."""
     del dataset
-    first, second = interpolation_pairs(trained, split)
-    return interpolation_grid(first, second, decode_interpolations(trained, first, second, spherical))
+    first, second = select_interpolation_pairs(trained, split)
+    return make_interpolation_grid(first, second, decode_interpolations(trained, first, second, spherical))
 
 
-def highest_variance_dims(trained: TrainedModel, split: Split, most: int = MOST_DIMS) -> Int[np.ndarray, " D"]:
+def find_highest_variance_dims(trained: TrainedModel, split: Split, most: int = MOST_DIMS) -> Int[np.ndarray, " D"]:
     """Returns the `most` code dimensions of highest variance, highest first; all in order if there are no more."""
     if trained.model.latent_size <= most:
         return np.arange(trained.model.latent_size)
@@ -99,7 +101,7 @@ def traversal_scale(trained: TrainedModel, split: Split) -> float | Float[np.nda
     return trained.model.prior.std if trained.model.matches_prior else latent_std(trained, split)
 
 
-def traversal_grid(
+def make_traversal_grid(
     image: Float[np.ndarray, "H W C"], decoded: Float[np.ndarray, "D S H W C"], dims: Int[np.ndarray, " D"]
 ) -> plotting.Picture:
     """Returns a grid with a row per dimension: the image, the dimension changed by -3 to 3 stds, or its bit flipped."""
@@ -110,16 +112,16 @@ def traversal_grid(
     return plotting.labeled_grid(np.concatenate([originals, decoded], axis=1), headings, [f"z{dim}" for dim in dims])
 
 
-def traversal_figure(trained: TrainedModel, dataset: Dataset, split: Split) -> plotting.Picture:
+def draw_traversal(trained: TrainedModel, dataset: Dataset, split: Split) -> plotting.Picture:
     """Returns a traversal around the code of the first image: each row changes one dimension by up to 3 stds."""
     del dataset
     (image,), labels = select_examples(trained, split, slice(1))
-    dims = highest_variance_dims(trained, split)
+    dims = find_highest_variance_dims(trained, split)
     decoded = trained.traverse(image, STEPS, dims, std=traversal_scale(trained, split), label=labels)
-    return traversal_grid(image, decoded, dims)
+    return make_traversal_grid(image, decoded, dims)
 
 
-def sample_grid(trained: TrainedModel, dataset: Dataset, split: Split, side: int) -> plotting.Picture:
+def draw_samples(trained: TrainedModel, dataset: Dataset, split: Split, side: int) -> plotting.Picture:
     """Returns a grid of side × side decoded prior samples; labels cycle for conditional models."""
     del dataset, split
     return plotting.tile_images(trained.sample(side * side, cycle_labels(trained, side * side), seed=0), side)
@@ -144,23 +146,23 @@ def decode_prior_interpolations(
     )
 
 
-def prior_interpolation_figure(trained: TrainedModel, dataset: Dataset, split: Split) -> plotting.Picture:
+def draw_prior_interpolation(trained: TrainedModel, dataset: Dataset, split: Split) -> plotting.Picture:
     """Returns decoded interpolations between prior samples, one row per pair."""
     del dataset, split
-    return prior_interpolation_grid(decode_prior_interpolations(trained))
+    return make_prior_interpolation_grid(decode_prior_interpolations(trained))
 
 
-def prior_interpolation_grid(decoded: Float[np.ndarray, "N S H W C"]) -> plotting.Picture:
+def make_prior_interpolation_grid(decoded: Float[np.ndarray, "N S H W C"]) -> plotting.Picture:
     """Returns a grid with a row per path and the position on the path above each column."""
     steps = decoded.shape[1] - 1
     return plotting.labeled_grid(decoded, ["0", *(f"{step}/{steps}" for step in range(1, steps)), "1"])
 
 
 LATENT_FIGURES = {
-    "prior_interpolation": prior_interpolation_figure,
-    "interpolation": interpolation_figure,
-    "interpolation_spherical": partial(interpolation_figure, spherical=True),
-    "traversal": traversal_figure,
-    "samples_25": partial(sample_grid, side=5),
-    "samples_100": partial(sample_grid, side=10),
+    "prior_interpolation": draw_prior_interpolation,
+    "interpolation": draw_interpolation,
+    "interpolation_spherical": partial(draw_interpolation, spherical=True),
+    "traversal": draw_traversal,
+    "samples_25": partial(draw_samples, side=5),
+    "samples_100": partial(draw_samples, side=10),
 }

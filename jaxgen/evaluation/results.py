@@ -27,7 +27,7 @@ def write_results(
     results = compute_results(trained_models, dataset, config, seconds)
     if processes.is_primary():
         workdirs.write_json(workdir / "results.json", results)
-    scalars, std = sample_quality.scalar_metrics(results["metrics"]), results.get("std")
+    scalars, std = sample_quality.select_scalars(results["metrics"]), results.get("std")
     logger.log_metrics(results["step"], scalars, split=results["split"])
     cells = {name: f"{value:.4g} ± {std[name]:.2g}" if std else value for name, value in scalars.items()}
     suffix = f", mean ± std of {len(trained_models)} seeds" if std else ""
@@ -43,7 +43,7 @@ def compute_results(
     metrics, std = seeds.mean_over_seeds(per_seed), seeds.std_over_seeds(per_seed)
     protocol = {"binarization": config.data.binarization, **trained_models[0].model.evaluation_notes}
     if any("frechet" in name for name in metrics):
-        split = evaluators.evaluation_split(dataset, config)
+        split = evaluators.get_evaluation_split(dataset, config)
         protocol["features"] = sample_quality.describe_features(dataset, split, config.evaluation.classifier_steps)
     return {
         "config": config.to_dict(),

@@ -19,14 +19,14 @@ CHECKPOINT_METRICS = ("frechet_distance", "kernel_distance")  # lower is better;
 log = logging.getLogger("jaxgen")
 
 
-def sample_quality(trained: TrainedModel, dataset: Dataset, data: Split, config) -> EvaluationMetrics:
-    """Returns distances between generated images and a split, and the metrics of `precision_recall_diversity`.
+def measure_sample_quality(trained: TrainedModel, dataset: Dataset, data: Split, config) -> EvaluationMetrics:
+    """Returns distances between generated images and a split, and the metrics of `measure_precision_recall_diversity`.
 
     `frechet_distance` and `kernel_distance` are for codes from the prior; a suffix names another sampler.
     `frechet_distance_train_baseline` is the distance of equally many training images. No model can be expected to be
     better, because the Fréchet distance of finite sets is above 0. Conditional models use the labels of the split.
     """
-    classifier = dataset_classifier(dataset, config.evaluation.classifier_steps)
+    classifier = load_dataset_classifier(dataset, config.evaluation.classifier_steps)
     count = min(config.evaluation.num_samples, len(dataset.train.image))
     subset = epoch_permutation(config.seed, 0, len(dataset.train.image))[:count]  # a file may be sorted by class
     expected, baseline = (
@@ -34,26 +34,28 @@ def sample_quality(trained: TrainedModel, dataset: Dataset, data: Split, config)
     )
     metrics: dict[str, float | list[float]] = {"frechet_distance_train_baseline": frechet_distance(baseline, expected)}
     for name in config.evaluation.samplers if trained.model.has_encoder else (samplers.PRIOR,):
-        labels = labels_for_samples(trained, data, count)
+        labels = select_sample_labels(trained, data, count)
         generated = samplers.sample_images(trained, dataset.train, name, count, config.seed, labels)
         features, suffix = classifier.features(generated), "" if name == samplers.PRIOR else f"_{name}"
         metrics[f"frechet_distance{suffix}"] = frechet_distance(features, expected)
         metrics[f"kernel_distance{suffix}"] = polynomial_mmd(features, expected)
         if name == samplers.PRIOR:
-            metrics |= precision_recall_diversity(classifier, generated, features, expected, dataset.num_classes)
+            metrics |= measure_precision_recall_diversity(
+                classifier, generated, features, expected, dataset.num_classes
+            )
     return metrics
 
 
 def describe_features(dataset: Dataset, data: Split, steps: int) -> str:
     """Describes the feature extractor and its accuracy on a split, for `results.json`."""
     task = f"{dataset.num_classes} classes" if dataset.num_classes > 1 else "rotations by quarter turns"
-    accuracy = dataset_classifier(dataset, steps).accuracy(data)
+    accuracy = load_dataset_classifier(dataset, steps).accuracy(data)
     return f"classifier of {task}, {steps} steps on the training split, accuracy {accuracy:.1%} on this split"
 
 
-def reconstruction_quality(trained: TrainedModel, dataset: Dataset, data: Split, config) -> EvaluationMetrics:
+def measure_reconstruction_quality(trained: TrainedModel, dataset: Dataset, data: Split, config) -> EvaluationMetrics:
     """Returns the Fréchet and kernel distances between the images of a split and their reconstructions."""
-    classifier = dataset_classifier(dataset, config.evaluation.classifier_steps)
+    classifier = load_dataset_classifier(dataset, config.evaluation.classifier_steps)
     images, labels = to_float_images(data.image), None if trained.model.predicts_category else data.label
     features, expected = classifier.features(trained.reconstruct(images, labels)), classifier.features(images)
     return {
@@ -62,7 +64,7 @@ def reconstruction_quality(trained: TrainedModel, dataset: Dataset, data: Split,
     }
 
 
-def precision_recall_diversity(
+def measure_precision_recall_diversity(
     classify: Callable[[np.ndarray], np.ndarray],
     generated: np.ndarray,
     features: np.ndarray,
@@ -91,12 +93,12 @@ def precision_recall_diversity(
     return {**metrics, "min_class_fraction": float(fractions.min()), "class_fractions": fractions.tolist()}
 
 
-def scalar_metrics(metrics: EvaluationMetrics) -> dict[str, float]:
+def select_scalars(metrics: EvaluationMetrics) -> dict[str, float]:
     """Returns the metrics that are single numbers, which are logged and printed."""
     return {name: value for name, value in metrics.items() if not isinstance(value, list)}
 
 
-def labels_for_samples(trained: TrainedModel, data: Split, count: int) -> np.ndarray | None:
+def select_sample_labels(trained: TrainedModel, data: Split, count: int) -> np.ndarray | None:
     """Returns the labels of a split, or the predicted categories, repeated `count` times; None without conditioning."""
     if not trained.model.is_conditional:
         return None
@@ -104,7 +106,7 @@ def labels_for_samples(trained: TrainedModel, data: Split, count: int) -> np.nda
     return np.resize(labels, count)
 
 
-def dataset_classifier(dataset: Dataset, steps: int) -> FeatureClassifier:
+def load_dataset_classifier(dataset: Dataset, steps: int) -> FeatureClassifier:
     """Returns the independent classifier of the data set; the first call trains it on the training split."""
     key = f"{dataset.name}-{fingerprint(dataset.train)[:16]}"
     return load_or_train_classifier(dataset.train, dataset.num_classes, steps, key)

@@ -56,7 +56,7 @@ def load_snapshots(workdir: Path) -> Iterator[tuple[int, np.ndarray]]:
         yield int(path.stem), np.load(path, allow_pickle=False).astype(np.float32) / 255
 
 
-def snapshot_figure(config, examples: int, workdir: Path) -> plotting.Picture | None:
+def draw_snapshots(config, examples: int, workdir: Path) -> plotting.Picture | None:
     """Returns a figure with a row per epoch of `config.snapshot_epochs` and the last snapshot; None without snapshots.
 
     A snapshot is saved at the end of the dispatch that completes the epoch. The label of a row is the number of

@@ -62,7 +62,7 @@ def test_content_is_how_often_the_class_asked_for_is_drawn(dataset, config, monk
     def read(images):
         return np.minimum(images[:, 0, 0, 0], K - 2).astype(int)  # it takes the last class for the one before
 
-    monkeypatch.setattr(sample_quality, "dataset_classifier", lambda dataset, steps: read)
+    monkeypatch.setattr(sample_quality, "load_dataset_classifier", lambda dataset, steps: read)
     assert evaluators.EVALUATORS["content"](trained, dataset, config) == {"content_accuracy": 1 - 1 / K}
 
 
@@ -103,7 +103,7 @@ def read_pixels(monkeypatch):
             return np.zeros(len(images), int)
 
     judge = Judge()
-    monkeypatch.setattr(sample_quality, "dataset_classifier", lambda *_: judge)
+    monkeypatch.setattr(sample_quality, "load_dataset_classifier", lambda *_: judge)
 
 
 def test_sample_quality_of_the_held_out_images_themselves_is_0_and_of_grey_ones_is_not(dataset, config, monkeypatch):
@@ -188,7 +188,7 @@ def test_a_vaes_likelihood_is_reported_with_its_parts(config):
     data = data._replace(test=Split(data.test.image[:30], data.test.label[:30]))
     model = models.build_model(config, data.spec)
     state = model.init(jax.random.key(0))
-    found = evaluators.likelihood(TrainedModel(model, state.params, state.stats), data, config)
+    found = evaluators.evaluate_likelihood(TrainedModel(model, state.params, state.stats), data, config)
     assert found["elbo"] == pytest.approx(-found["distortion"] - found["kl"], rel=1e-6)
     assert found["nll"] < -found["elbo"]
     assert 0 <= found["active_units"] <= 3

@@ -41,7 +41,7 @@ def labeled_grids(monkeypatch):
 
 
 def test_a_row_of_clusters_is_its_head_then_its_members_then_white(labeled_grids):
-    figures.clusters(Flat(num_conditions=3, latent_size=2), DATASET, SPLIT, columns=4)
+    figures.draw_clusters(Flat(num_conditions=3, latent_size=2), DATASET, SPLIT, columns=4)
     ((rows, headings, marks),) = labeled_grids
     assert np.allclose(rows[..., 0, 0, 0], [[0, 0.2, 1, 1], [0.25, 1, 1, 1], [0.5, 0.2, 0.2, 0.2]])
     assert headings == ["head", "1", "2", "3"]
@@ -49,7 +49,7 @@ def test_a_row_of_clusters_is_its_head_then_its_members_then_white(labeled_grids
 
 
 def test_the_points_of_a_code_plane_stand_by_their_coordinates(labeled_grids):
-    figures.latent_manifold(Flat(matches_prior=True), DATASET, SPLIT, side=2)
+    figures.draw_latent_manifold(Flat(matches_prior=True), DATASET, SPLIT, side=2)
     ((images, across, up),) = labeled_grids
     assert across == ["0.10", "0.30"]
     assert up == ["0.88", "0.62"]  # upwards, as in a plane

@@ -170,7 +170,7 @@ def test_the_mean_code_of_a_stochastic_encoder_is_what_its_draws_lie_around(mode
 
 
 def test_pairs_are_of_one_class_where_the_decoder_needs_a_label(model, split):
-    first, second = latent_figures.interpolation_pairs(model, split, 6)
+    first, second = latent_figures.select_interpolation_pairs(model, split, 6)
     np.testing.assert_array_equal(first.labels, [0, 1, 2, 3, 0, 1])
     np.testing.assert_array_equal(second.labels, first.labels)
     np.testing.assert_allclose(first.images[1] * 255, split.image[1], atol=1e-4)
@@ -178,7 +178,7 @@ def test_pairs_are_of_one_class_where_the_decoder_needs_a_label(model, split):
 
 
 def test_pairs_are_neighbours_where_the_decoder_needs_none(split):
-    first, second = latent_figures.interpolation_pairs(plain(), split, 2)
+    first, second = latent_figures.select_interpolation_pairs(plain(), split, 2)
     np.testing.assert_allclose(first.images * 255, split.image[[0, 2]], atol=1e-4)
     np.testing.assert_allclose(second.images * 255, split.image[[1, 3]], atol=1e-4)
 
@@ -186,7 +186,7 @@ def test_pairs_are_neighbours_where_the_decoder_needs_none(split):
 def test_the_dimensions_that_vary_most_come_first():
     pixels = np.zeros((20, 1, Z + 1, 1), np.uint8)
     pixels[::2, 0, :Z, 0] = 10, 200, 50
-    found = latent_figures.highest_variance_dims(plain(), Split(pixels, np.zeros(20, np.int32)), most=2)
+    found = latent_figures.find_highest_variance_dims(plain(), Split(pixels, np.zeros(20, np.int32)), most=2)
     np.testing.assert_array_equal(found, [1, 2])
 
 
@@ -223,7 +223,7 @@ def test_a_path_with_fewer_than_no_images_between_is_refused(model):
 
 
 def test_the_end_of_a_path_is_not_drawn_twice(model, split):
-    first, second = latent_figures.interpolation_pairs(model, split, 2)
+    first, second = latent_figures.select_interpolation_pairs(model, split, 2)
     with mock.patch.object(model, "interpolate", wraps=model.interpolate) as calls:
         rows = latent_figures.decode_interpolations(model, first, second, spherical=False)
     assert calls.call_count == 2

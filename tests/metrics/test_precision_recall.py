@@ -86,9 +86,9 @@ def test_shares_of_classes_and_the_alarm(numbers, caplog):
     expected = numbers.normal(size=(100, 3))
     drawn = np.repeat([0, 1, 1, 1], 25)[:, None]
     with caplog.at_level(logging.WARNING, "jaxgen"):
-        found = sample_quality.precision_recall_diversity(FirstPixel(), drawn, expected, expected, 3)
+        found = sample_quality.measure_precision_recall_diversity(FirstPixel(), drawn, expected, expected, 3)
         assert not caplog.records
-        alarmed = sample_quality.precision_recall_diversity(FirstPixel(), drawn, 0.1 * expected, expected, 3)
+        alarmed = sample_quality.measure_precision_recall_diversity(FirstPixel(), drawn, 0.1 * expected, expected, 3)
     assert found["class_fractions"] == [0.25, 0.75, 0.0]
     assert (found["min_class_fraction"], found["mode_collapse"], found["diversity"]) == (0.0, 0.0, 1.0)
     assert alarmed["mode_collapse"] == 1.0
@@ -97,7 +97,7 @@ def test_shares_of_classes_and_the_alarm(numbers, caplog):
 
 def test_images_without_classes_have_no_shares(numbers):
     expected = numbers.normal(size=(100, 3))
-    assert "class_fractions" not in sample_quality.precision_recall_diversity(
+    assert "class_fractions" not in sample_quality.measure_precision_recall_diversity(
         FirstPixel(), expected, expected, expected, 1
     )
 
@@ -122,7 +122,7 @@ def test_the_recipes_of_the_digits_draw_the_same_codes_at_every_epoch_asked_for(
         if sample_snapshots.is_due(config, examples, stop - config.log_every, stop, evaluated):
             np.save(tmp_path / sample_snapshots.FOLDER / f"{stop:09d}.npy", np.zeros((10, 2, 2, 1), np.uint8))
     monkeypatch.setattr(sample_snapshots.plotting, "labeled_grid", lambda images, columns, rows: shown.extend(rows))
-    sample_snapshots.snapshot_figure(config, examples, tmp_path)
+    sample_snapshots.draw_snapshots(config, examples, tmp_path)
     last = config.steps * config.batch_size // examples
     assert shown == [f"epoch {epoch}" for epoch in (1, 15, 30, 50, 70, 100, last)]
 
@@ -130,14 +130,14 @@ def test_the_recipes_of_the_digits_draw_the_same_codes_at_every_epoch_asked_for(
 def test_snapshots_draw_the_same_codes_and_become_rows_and_a_moving_picture(tmp_path):
     config, trained = read_config("gan"), tiny_trained_model("gan")
     config.batch_size, config.snapshot_epochs = 10, (1, 3)
-    assert sample_snapshots.snapshot_figure(config, 95, tmp_path) is None
+    assert sample_snapshots.draw_snapshots(config, 95, tmp_path) is None
     for step in (10, 29):
         sample_snapshots.save_snapshot(trained, tmp_path, step)
     (first, images), (second, again) = sample_snapshots.load_snapshots(tmp_path)
     assert (first, second) == (10, 29)
     assert images.shape == (100, 8, 10, 1)
     np.testing.assert_array_equal(images, again)
-    assert sample_snapshots.snapshot_figure(config, 95, tmp_path) is not None
+    assert sample_snapshots.draw_snapshots(config, 95, tmp_path) is not None
     sample_snapshots.write_snapshot_gif(config, 95, tmp_path, tmp_path / "epochs.gif")
     with Image.open(tmp_path / "epochs.gif") as moving:
         assert moving.format == "GIF"
