@@ -18,7 +18,7 @@ NetworkParams = Mapping[str, Params]  # by network
 NetworkStats = Mapping[str, Stats]  # by network, plus entries of the model itself (an EMA of parameters, moments)
 Metrics = dict[str, jax.Array]  # scalars by name
 EvaluationMetrics = Mapping[str, float | list[float]]  # results of an evaluation; a list has one entry per class
-LossOutput = tuple[jax.Array, tuple[Metrics, NetworkStats]]  # scalar loss, (metrics, statistics after the step)
+LossOutput = tuple[jax.Array, tuple[Metrics, NetworkStats]]  # scalar loss, (metrics, statistics that it replaces)
 
 
 class Batch(NamedTuple):

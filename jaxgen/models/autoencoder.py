@@ -112,10 +112,10 @@ class Autoencoder(LatentVariableModel):
         mse = reconstruction.squared_error(self.output_to_pixels(logits), targets).mean()
         if self.pixel_loss == "bce":
             bce = reconstruction.bernoulli_nll(logits, targets).mean() / math.prod(self.info.image_shape)
-            return bce, ({"bce": bce, "mse": mse}, stats)
+            return bce, ({"bce": bce, "mse": mse}, {})
         # Errors in [-1, 1] are four times those in [0, 1], which matters relative to the weight decay.
         loss = 4 * mse if self.pixel_range == "-1_1" else mse
-        return loss, ({"mse": mse}, stats)
+        return loss, ({"mse": mse}, {})
 
     def corrupt(self, image: Float[Array, "B H W C"], rng: Array) -> Float[Array, "B H W C"]:
         """Corrupts images in [0, 1] by noise or masking, for the encoder's input in training."""

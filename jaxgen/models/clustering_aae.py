@@ -1,30 +1,33 @@
-"""The clustering adversarial autoencoder (Makhzani et al. 2016, section 5)."""
+"""Clustering adversarial autoencoder (Makhzani et al. 2016, section 5)."""
 
 import dataclasses
+from typing import Any
 
 import jax
+from jaxtyping import Array, Float
 
 from jaxgen.config import checks
 from jaxgen.losses import regularizers
-from jaxgen.models.categorical_aae import CategoricalAAE
-from jaxgen.types import DatasetSpec
+from jaxgen.models.categorical_aae import CategoricalAAE, Forward
+from jaxgen.types import Batch, DatasetSpec, LossOutput, NetworkParams, NetworkStats
 
-MARGINAL_ENTROPY_WEIGHT = 2.0  # what the loss counts unequal use of the categories for, beside doubt, in `information`
+MARGINAL_ENTROPY_WEIGHT = 2.0  # of the marginal KL, relative to the conditional entropy, in the mutual information term
 
 
 @dataclasses.dataclass(frozen=True)
 class ClusteringAAE(CategoricalAAE):
-    """Clustering: no label at all, and more categories than classes (section 5 of the paper).
+    """Clustering without labels, with more categories than classes (section 5 of the paper).
 
-    With `information`, smoothness also raises what the category tells of the image, I(x; y): regularised information
-    maximisation (Krause et al. 2010; Hu et al. 2017, arXiv 1702.08720, section 3). Both are one loss, of one optimiser
-    state: Adam would scale smoothness by itself to full steps however little is left to smooth, until all images share
-    one cluster. Neither is in the paper.
+    With a `mutual_information_weight`, vat also raises the mutual information I(x; y) of image and category:
+    regularized information maximization (Krause et al. 2010; Hu et al. 2017, arXiv 1702.08720, section 3). It is not in
+    the AAE paper. Both terms are one loss with one optimizer state. A separate Adam would scale vat's gradient to full
+    steps however small it is, until all images share one cluster.
 
     Attributes:
-      information: weight, beside smoothness, of what I(x; y) lacks to log K; 0: smoothness alone.
-      reconstruction_moves_category: whether reconstruction's gradient passes through q(y | x). Pixels tell thick from
-        thin before they tell 4 from 9.
+      mutual_information_weight: weight, relative to vat, of log K - I(x; y) with the marginal term doubled; 0 for vat
+        alone.
+      reconstruction_trains_category: whether the reconstruction's gradient passes through q(y | x). Pixels separate
+        thick from thin strokes before they separate 4 from 9.
     """
 
     mutual_information_weight: float
@@ -33,41 +36,49 @@ class ClusteringAAE(CategoricalAAE):
     evaluators = ("clustering", "reconstruction", "prior_mmd")
 
     @property
-    def figures(self):
-        return (
-            "clusters",
-            "reconstructions",
-            "codes_vs_prior",
-            *(("cluster_embedding",) if self.min_head_distance else ()),
-        )
+    def figures(self) -> tuple[str, ...]:
+        """Figures by name; the cluster embedding needs cluster heads."""
+        embedding = ("cluster_embedding",) if self.min_head_distance else ()
+        return ("clusters", "reconstructions", "codes_vs_prior", *embedding)
 
     @classmethod
-    def from_config(cls, config, info: DatasetSpec) -> "ClusteringAAE":
+    def from_config(cls, config: Any, info: DatasetSpec) -> "ClusteringAAE":
+        """Builds the networks and optimizers that a config describes.
+
+        Raises:
+          ValueError: no cluster, or mutual information without vat.
+        """
         if config.num_clusters < 1:
-            raise ValueError(f"heads={config.num_clusters} must be at least 1; try --config.num_clusters=16")
+            raise ValueError(f"num_clusters={config.num_clusters} must be at least 1; try --config.num_clusters=16")
         checks.require_nonnegative(config, "mutual_information_weight")
         if config.mutual_information_weight and not config.vat_epsilon:
             raise ValueError(
-                f"information={config.mutual_information_weight} is a part of smoothness, which perturbation={config.vat_epsilon} "
-                "switches off; try --config.vat_epsilon=1.25, or --config.mutual_information_weight=0"
+                f"mutual_information_weight={config.mutual_information_weight} must be 0 without the player vat, whose "
+                f"loss it is part of; got vat_epsilon={config.vat_epsilon}. Try --config.vat_epsilon=1.25, or "
+                "--config.mutual_information_weight=0"
             )
         options = {name: config[name] for name in ("mutual_information_weight", "reconstruction_trains_category")}
-        return cls(**cls.common_fields(config, info, config.num_clusters), **options)
+        return cls(**cls.fields_from_config(config, info, config.num_clusters), **options)
 
     @property
     def num_conditions(self) -> int:
+        """The number of clusters."""
         return self.categories
 
-    def vat_loss(self, params, stats, batch, rng):
-        loss, (metrics, stats) = super().vat_loss(params, stats, batch, rng)
-        if not self.mutual_information_weight:
-            return loss, (metrics, stats)
-        doubt, imbalance = regularizers.mutual_information_terms(
-            self.encode_with_noise(params, stats, batch, rng).heads[0]
-        )
-        metrics |= {"conditional_entropy": doubt, "marginal_kl": imbalance}
-        return loss + self.mutual_information_weight * (doubt + MARGINAL_ENTROPY_WEIGHT * imbalance), (metrics, stats)
+    def vat_loss(self, params: NetworkParams, stats: NetworkStats, batch: Batch, forward: Forward) -> LossOutput:
+        """Returns the vat loss plus weighted conditional entropy and marginal KL of q(y | x).
 
-    def decoder_category(self, logits):
-        shown = self.category_code(logits)
-        return shown if self.reconstruction_trains_category else jax.lax.stop_gradient(shown)
+        Regularized information maximization (Krause et al. 2010, section 2; Hu et al. 2017, section 3).
+        """
+        loss, (metrics, new_stats) = super().vat_loss(params, stats, batch, forward)
+        if not self.mutual_information_weight:
+            return loss, (metrics, new_stats)
+        entropy, marginal_kl = regularizers.mutual_information_terms(forward[0].logits)
+        metrics |= {"conditional_entropy": entropy, "marginal_kl": marginal_kl}
+        penalty = entropy + MARGINAL_ENTROPY_WEIGHT * marginal_kl
+        return loss + self.mutual_information_weight * penalty, (metrics, new_stats)
+
+    def decoder_category(self, logits: Float[Array, "B K"]) -> Float[Array, "B K"]:
+        """Returns the category that the decoder receives in training, without gradient if so configured."""
+        category = self.category_code(logits)
+        return category if self.reconstruction_trains_category else jax.lax.stop_gradient(category)

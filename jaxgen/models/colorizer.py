@@ -111,7 +111,7 @@ class Colorizer(GenerativeModel):
         color = self.apply_network("colorizer", params, stats, noisy, rng=dropout_rng)
         color_mse = reconstruction.squared_error(color, batch.image).mean()
         gray_mse = reconstruction.squared_error(transforms.rgb_to_grayscale(color), gray).mean()
-        return color_mse + gray_mse, ({"mse": color_mse + gray_mse, "color_mse": color_mse}, stats)
+        return color_mse + gray_mse, ({"mse": color_mse + gray_mse, "color_mse": color_mse}, {})
 
     def grayscale_inputs(self, batch: Batch, rng: Array | None = None) -> Float[Array, "B H W 1"]:
         """Returns the network's inputs in [0, 1]; a VAE's code is a posterior sample with `rng`, the mean without."""

@@ -181,7 +181,7 @@ class GAN(LatentVariableModel):
         if self.wgan_gp_weight:
             metrics["wgan_gp"] = regularizers.wgan_gp_penalty(score, real, outputs.fake_images, rng).mean()
             loss = loss + self.wgan_gp_weight * metrics["wgan_gp"]
-        return loss, (metrics, {**stats, "critic": after["critic"]})
+        return loss, (metrics, {"critic": after["critic"]})
 
     def generator_loss(
         self, params: NetworkParams, stats: NetworkStats, batch: Batch, forward: tuple[GANForward, ForwardAux]
@@ -192,7 +192,7 @@ class GAN(LatentVariableModel):
         """
         del batch
         outputs, aux = forward
-        after = {**stats, "generator": aux.stats["generator"]}
+        after = {"generator": aux.stats["generator"]}
         if self.ema_decay:
             after[EMA] = optax.incremental_update(params["generator"], stats[EMA], 1 - self.ema_decay)
         return outputs.generator_loss, ({"loss": outputs.generator_loss}, after)

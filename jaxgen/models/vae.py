@@ -153,7 +153,7 @@ class VAE(LatentVariableModel):
         distortion, (metrics, _) = self.distortion_loss(params, stats, batch, forward)
         kl, (kl_metrics, _) = self.kl_loss(params, stats, batch, forward)
         negative_elbo = distortion + kl_metrics["kl"]
-        return distortion + kl, ({"negative_elbo": negative_elbo, **metrics, **kl_metrics}, stats)
+        return distortion + kl, ({"negative_elbo": negative_elbo, **metrics, **kl_metrics}, {})
 
     def distortion_loss(
         self, params: NetworkParams, stats: NetworkStats, batch: Batch, forward: tuple[VAEForward, Array]
@@ -162,15 +162,15 @@ class VAE(LatentVariableModel):
         (_, code), decoder_rng = forward
         output = self.decoder_output(params, stats, code, batch.label, decoder_rng)
         distortion = self.pixel_nll(params, stats, output, batch.image).mean()
-        return distortion, ({"distortion": distortion}, stats)
+        return distortion, ({"distortion": distortion}, {})
 
     def kl_loss(
         self, params: NetworkParams, stats: NetworkStats, batch: Batch, forward: tuple[VAEForward, Array]
     ) -> LossOutput:
         """Returns beta KL(q(z | x) || p(z)), the second term of the ELBO (Kingma & Welling 2014, eq. 3)."""
-        del params, batch
+        del params, stats, batch
         kl_per_dim = forward[0].posterior.kl_per_dim()
-        return self.beta * self.kl_with_free_bits(kl_per_dim), ({"kl": kl_per_dim.sum(-1).mean()}, stats)
+        return self.beta * self.kl_with_free_bits(kl_per_dim), ({"kl": kl_per_dim.sum(-1).mean()}, {})
 
     def iwae_loss(self, params: NetworkParams, stats: NetworkStats, batch: Batch, rng: Array) -> LossOutput:
         """Returns minus the importance-weighted bound (Burda et al. 2016, eq. 8), as a surrogate.
@@ -187,7 +187,7 @@ class VAE(LatentVariableModel):
         weight = jax.lax.stop_gradient(jax.nn.softmax(log_weight, axis=0))
         bound = (jax.nn.logsumexp(log_weight, axis=0) - jnp.log(self.num_importance_samples)).mean()
         surrogate = (weight * log_weight).sum(0).mean() + (weight * tap).sum()
-        return -surrogate, ({"negative_bound": -bound, "negative_elbo": -log_weight.mean()}, stats)
+        return -surrogate, ({"negative_bound": -bound, "negative_elbo": -log_weight.mean()}, {})
 
     def kl_with_free_bits(self, kl_per_dim: Float[Array, "B Z"]) -> Float[Array, ""]:
         """Returns the batch mean of the KL, at least `free_bits` nats per dimension (Kingma et al. 2016, eq. 15)."""

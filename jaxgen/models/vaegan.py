@@ -163,14 +163,14 @@ class VAEGAN(LatentVariableModel):
         self, params: NetworkParams, stats: NetworkStats, batch: Batch, forward: tuple[VAEGANForward, ForwardAux]
     ) -> LossOutput:
         """Returns L_prior + L_llike of the features (Larsen et al. 2016, eqs. 4 and 7), plus the DIP-VAE penalty."""
-        del params, batch
+        del params, stats, batch
         outputs, aux = forward
         loss = (self.beta * outputs.kl + outputs.feature_nll).mean() + self.dip_vae_weight * outputs.covariance_penalty
         after = {name: aux.stats[name] for name in ("encoder", LATENT_MOMENTS) if name in aux.stats}
         metrics = {"kl": outputs.kl.mean(), "feature_mse": outputs.feature_mse}
         if self.dip_vae_weight:
             metrics["covariance_penalty"] = outputs.covariance_penalty
-        return loss, (metrics, {**stats, **after})
+        return loss, (metrics, after)
 
     def decoder_loss(
         self, params: NetworkParams, stats: NetworkStats, batch: Batch, forward: tuple[VAEGANForward, ForwardAux]
@@ -184,7 +184,7 @@ class VAEGAN(LatentVariableModel):
         generator = GAN_LOSSES[self.gan_loss].generator
         adversarial_loss = (generator(outputs.reconstruction_logits) + generator(outputs.sample_logits)).mean()
         _, active = self.update_gates(outputs)
-        after = {**stats, "decoder": aux.stats["decoder"]}
+        after = {"decoder": aux.stats["decoder"]}
         if self.ema_decay:
             after[EMA] = optax.incremental_update(self.ema_networks(params), stats[EMA], 1 - self.ema_decay)
         loss = active * (self.gamma * outputs.feature_nll.mean() + adversarial_loss)
@@ -214,7 +214,7 @@ class VAEGAN(LatentVariableModel):
             metrics["r1"] = regularizers.r1_penalty(score, self.critic_input(2 * batch.image - 1)).mean()
             loss = loss + self.r1_weight * metrics["r1"]
         after = {name: aux.stats[name] for name in ("features", "critic")}
-        return active * loss, (metrics, {**stats, **after})
+        return active * loss, (metrics, after)
 
     def update_gates(self, outputs: VAEGANForward) -> tuple[Float[Array, ""], Float[Array, ""]]:
         """Returns 1 or 0 for the critic, and for the decoder: whether each is updated in this step; see `margin`."""

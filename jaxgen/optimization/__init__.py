@@ -1,1 +1,1 @@
-"""TODO: jaxgen.optimization."""
+"""Optimizers, learning rates, players with their update, and training several seeds under vmap."""

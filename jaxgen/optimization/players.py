@@ -1,149 +1,196 @@
-"""Players and the update that they make together: the only place that takes a gradient.
+"""Players and the update step that they share. No other module takes gradients of a training loss.
 
-A player is one loss, the networks that it moves and one optax optimiser with its own state. What a player must not
-move is an argument that no gradient is taken for, so routing is exact without any `stop_gradient`.
+A player is one loss, the networks that it trains and one optax optimizer with its own state. The gradient is taken with
+respect to the player's own networks, so the routing of gradients is exact without `stop_gradient`.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import optax
+from jax.custom_derivatives import SymbolicZero
+from jax.interpreters import ad
+from jaxtyping import Array
 
 from jaxgen.kernels import random
-from jaxgen.types import Batch, LossFn, Metrics, Params, Stats, TrainState
+from jaxgen.types import Batch, LossFn, Metrics, NetworkParams, NetworkStats, Params, TrainState
 
-UPDATE_ORDERS = ("alternating", "simultaneous", "accumulating")
-Update = Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Metrics]]
+ForwardFn = Callable[[NetworkParams, NetworkStats, Batch, Array], tuple[Any, Any]]
+Update = Callable[[TrainState, Batch, Array], tuple[TrainState, Metrics]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Player:
-    """One optimiser, the networks that it moves and the loss that it descends.
+    """One loss, the networks that it trains and one optimizer.
 
-    `loss(params, stats, batch, rng)` sees every network and returns (scalar, (metrics, new stats)).
-
-    Players that need the same forward pass have the same `look(params, stats, batch, rng)`. It returns a pair, which
-    their losses get in the rng's place: what the networks make, through which the losses are differentiated, and what
-    else there is to hand on.
+    Attributes:
+      name: names the player's metrics and optimizer state.
+      networks: the networks that it trains.
+      tx: the optimizer.
+      loss: maps (params, stats, batch, rng) to (loss, (metrics, replaced statistics)); see `types.LossFn`. With a
+        `shared_forward`, its output (outputs, aux) takes the place of rng.
+      shared_forward: maps (params, stats, batch, rng) to (outputs, aux): arrays that the loss is differentiated
+        through, and constants. Players with the same function share one forward pass where they update from the same
+        parameters.
     """
 
     name: str
     networks: tuple[str, ...]
     tx: optax.GradientTransformation
     loss: LossFn
-    shared_forward: Callable[..., tuple[Any, Any]] | None = None
+    shared_forward: ForwardFn | None = None
 
 
-def init_opt_states(players: tuple[Player, ...], params: dict[str, Params]) -> dict[str, optax.OptState]:
-    """The optimiser state of each player, over its own networks alone."""
+Players = tuple[Player, ...]
+UpdateOrder = Callable[[Players, TrainState, Batch, Array, str | None], tuple[TrainState, Metrics]]
+
+
+def init_opt_states(players: Players, params: NetworkParams) -> dict[str, optax.OptState]:
+    """Returns the initial optimizer state of each player, for its own networks."""
     return {player.name: player.tx.init(subset(params, player.networks)) for player in players}
 
 
-def make_update(players: tuple[Player, ...], schedule: str = "alternating", axis_name: str | None = None) -> Update:
-    """Builds `update(state, batch, rng) -> (state, metrics)`, one move of every player.
-
-    Schedules:
-      alternating: players move in turn, each seeing the moves before.
-      simultaneous: every gradient is taken at the same point, with the same rng, and then all move. Players that
-        need the same forward pass share it: one `look` is taken once. Where there is none, the compiler merges passes
-        of the same network, input and rng, as long as that comes of `prng`: jax derives keys in loops on a CPU, which
-        are never merged.
-      accumulating: alternating, but every loss is differentiated for every network and gradients add up over the
-        players of a step, as in a PyTorch loop that calls zero_grad once a step. A mistake, kept to be measured.
+def make_update(
+    players: Players, update_order: str | UpdateOrder = "alternating", axis_name: str | None = None
+) -> Update:
+    """Builds `update(state, batch, rng) -> (state, metrics)`, one step of every player.
 
     Args:
-      players: who moves, in order.
-      schedule: one of SCHEDULES.
-      axis_name: the mapped axis over which gradients, metrics and statistics are averaged, under pmap.
+      players: the players, in the order of their updates.
+      update_order: a name in UPDATE_ORDERS, or a function like `update_alternating`.
+      axis_name: mapped axis under pmap, over which gradients, metrics and statistics are averaged.
 
     Raises:
-      ValueError: the schedule is unknown.
+      ValueError: the update order is unknown.
     """
-    validate_update_order(schedule)
-    turn = {
-        "alternating": update_alternating,
-        "simultaneous": update_simultaneous,
-        "accumulating": update_accumulating,
-    }[schedule]
+    if isinstance(update_order, str):
+        validate_update_order(update_order)
+        update_order = UPDATE_ORDERS[update_order]
 
-    def update(state: TrainState, batch: Batch, rng: jax.Array) -> tuple[TrainState, Metrics]:
-        rng = step_rng(rng, state, axis_name)
-        state, metrics = turn(players, state, batch, rng, axis_name)
+    def update(state: TrainState, batch: Batch, rng: Array) -> tuple[TrainState, Metrics]:
+        state, metrics = update_order(players, state, batch, step_rng(rng, state, axis_name), axis_name)
         return state.replace(step=state.step + 1), metrics
 
     return update
 
 
-def step_rng(rng: jax.Array, state: TrainState, axis_name: str | None) -> jax.Array:
-    """The key of this step, on this device: the step alone says which noise comes, so there is nothing to save."""
+def step_rng(rng: Array, state: TrainState, axis_name: str | None) -> Array:
+    """Returns the key of this step on this device, a function of the step number: a checkpoint needs no key."""
     rng = random.fold_in(rng, state.step)
     return rng if axis_name is None else random.fold_in(rng, jax.lax.axis_index(axis_name))
 
 
-def validate_update_order(schedule: str) -> None:
-    """Raises a ValueError where the schedule is unknown."""
-    if schedule not in UPDATE_ORDERS:
-        raise ValueError(f'schedule="{schedule}" is unknown; choose one of {", ".join(UPDATE_ORDERS)}')
-
-
-def update_alternating(players, state, batch, rng, axis_name):
-    metrics = {}
+def update_alternating(
+    players: Players, state: TrainState, batch: Batch, rng: Array, axis_name: str | None
+) -> tuple[TrainState, Metrics]:
+    """Updates the players one after another; each sees the updates before it and has a key of its own."""
+    all_metrics = {}
     for player, player_rng in zip(players, random.split(rng, len(players)), strict=True):
-        gradient, its_metrics, stats = player_gradient(player, player.networks, state, batch, player_rng, axis_name)
-        state = apply_optimizer(player, gradient, state, state.params).replace(stats=stats)
-        metrics |= its_metrics
-    return state, metrics
+        forward = run_forward(player, state, batch, player_rng)
+        gradient, metrics, stats = player_gradient(player, player.networks, state, batch, forward, axis_name)
+        state = apply_optimizer(player, gradient, state, state.params)
+        state = state.replace(stats={**state.stats, **stats})
+        all_metrics |= metrics
+    return state, all_metrics
 
 
-def update_simultaneous(players, state, batch, rng, axis_name):
-    before, metrics, sights = state, {}, {}
+def update_simultaneous(
+    players: Players, state: TrainState, batch: Batch, rng: Array, axis_name: str | None
+) -> tuple[TrainState, Metrics]:
+    """Takes every player's gradient at the same parameters with the same key, then updates all.
+
+    Players with the same `shared_forward` share one pass: each player adds only a backward pass.
+    """
+    before, all_metrics, shared = state, {}, {}
     for player in players:
-        if player.shared_forward is None:
-            found = player_gradient(player, player.networks, before, batch, rng, axis_name)
-        else:
-            if id(player.shared_forward) not in sights:
-                sights[id(player.shared_forward)] = SharedForward.run(player.shared_forward, before, batch, rng)
-            found = gradient_through_shared_forward(player, sights[id(player.shared_forward)], before, batch, axis_name)
-        gradient, its_metrics, stats = found
+        if player.shared_forward not in shared:
+            shared[player.shared_forward] = run_forward(player, before, batch, rng)
+        forward = shared[player.shared_forward]
+        gradient, metrics, stats = player_gradient(player, player.networks, before, batch, forward, axis_name)
         state = apply_optimizer(player, gradient, state, before.params)
-        state = state.replace(stats={**state.stats, **updated_stats(before.stats, stats)})
-        metrics |= its_metrics
-    return state, metrics
+        state = state.replace(stats={**state.stats, **stats})
+        all_metrics |= metrics
+    return state, all_metrics
 
 
-def updated_stats(before: dict[str, Stats], after: dict[str, Stats]) -> dict[str, Stats]:
-    """Those statistics that a loss has put others in the place of. Its trees are rebuilt on the way; arrays are not."""
-
-    def same(name: str) -> bool:
-        pairs = zip(jax.tree.leaves(before[name]), jax.tree.leaves(after[name]), strict=True)
-        return all(old is new for old, new in pairs)
-
-    return {name: new for name, new in after.items() if not same(name)}
+UPDATE_ORDERS: Mapping[str, UpdateOrder] = {"alternating": update_alternating, "simultaneous": update_simultaneous}
 
 
-def update_accumulating(players, state, batch, rng, axis_name):
-    metrics, accumulated = {}, jax.tree.map(jax.numpy.zeros_like, state.params)
-    for player, player_rng in zip(players, random.split(rng, len(players)), strict=True):
-        names = tuple(state.params)
-        gradient, its_metrics, stats = player_gradient(player, names, state, batch, player_rng, axis_name)
-        accumulated = jax.tree.map(jax.numpy.add, accumulated, gradient)
-        state = apply_optimizer(player, subset(accumulated, player.networks), state, state.params).replace(stats=stats)
-        metrics |= its_metrics
-    return state, metrics
+def validate_update_order(update_order: str) -> None:
+    """Raises a ValueError if the update order is unknown."""
+    if update_order not in UPDATE_ORDERS:
+        raise ValueError(f'update_order="{update_order}" is unknown; choose one of {", ".join(UPDATE_ORDERS)}')
+
+
+class SharedForward(NamedTuple):
+    """A forward pass that several losses are differentiated through; see `run_forward`.
+
+    Attributes:
+      replay: maps the parameters to the recorded outputs, whose gradients use the recorded backward pass.
+      aux: the forward pass's constants.
+    """
+
+    replay: Callable[[NetworkParams], Any]
+    aux: Any
+
+    def __call__(self, params: NetworkParams) -> tuple[Any, Any]:
+        """Returns (outputs, aux), as the player's `shared_forward` at the recorded parameters."""
+        return self.replay(params), self.aux
+
+
+def run_forward(player: Player, state: TrainState, batch: Batch, rng: Array) -> Callable[[NetworkParams], Any]:
+    """Runs a player's forward pass and returns a function of the parameters to its result.
+
+    Losses are differentiated through that function. The backward pass skips outputs that a loss does not use, as
+    `jax.grad` of one whole function would. Without a `shared_forward` the result is the key.
+    """
+    if player.shared_forward is None:
+        return lambda _: rng
+
+    def forward(params):
+        return player.shared_forward(params, state.stats, batch, rng)
+
+    outputs, vjp, aux = jax.vjp(forward, state.params, has_aux=True)
+
+    @jax.custom_vjp
+    def replay(_):
+        return outputs
+
+    def backward(_, cotangents):
+        def keep_zero(leaf):
+            return ad.Zero(leaf.aval) if isinstance(leaf, SymbolicZero) else leaf
+
+        return vjp(jax.tree.map(keep_zero, cotangents, is_leaf=lambda leaf: isinstance(leaf, SymbolicZero)))
+
+    replay.defvjp(lambda _: (outputs, None), backward, symbolic_zeros=True)
+    return SharedForward(replay, aux)
 
 
 def player_gradient(
-    player: Player, networks: tuple[str, ...], state: TrainState, batch: Batch, rng: jax.Array, axis_name: str | None
-) -> tuple[dict[str, Params], Metrics, dict[str, Stats]]:
-    """The gradient of the player's loss with respect to `networks`, its metrics by "player/name", the new stats."""
+    player: Player,
+    networks: tuple[str, ...],
+    state: TrainState,
+    batch: Batch,
+    forward: Callable[[NetworkParams], Any],
+    axis_name: str | None,
+) -> tuple[dict[str, Params], Metrics, NetworkStats]:
+    """Returns the gradient of a player's loss, its metrics as "player/name" and the statistics that it replaces.
 
-    def loss_of(mine):
-        params = {**state.params, **mine}
-        seen = player.shared_forward(params, state.stats, batch, rng) if player.shared_forward else rng
-        loss, (metrics, stats) = player.loss(params, state.stats, batch, seen)
-        # Averaged inside as well as outside: right under pmap and under either check of shard_map.
+    Args:
+      player: the player.
+      networks: the networks that the gradient is taken with respect to.
+      state: parameters and statistics.
+      batch: the examples.
+      forward: the result of `run_forward` at the same state.
+      axis_name: mapped axis to average over, if any.
+    """
+
+    def loss_of(own_params):
+        params = {**state.params, **own_params}
+        loss, (metrics, stats) = player.loss(params, state.stats, batch, forward(params))
+        # Averaged here and below: correct under pmap and under shard_map with either setting of its check.
         return pmean(loss, axis_name), (metrics, stats)
 
     gradient, (metrics, stats) = jax.grad(loss_of, has_aux=True)(subset(state.params, networks))
@@ -151,50 +198,21 @@ def player_gradient(
     return gradient, {f"{player.name}/{key}": value for key, value in metrics.items()}, stats
 
 
-class SharedForward(NamedTuple):
-    """A forward pass that has been made, for every player that looks at it."""
-
-    outputs: Any  # by the networks
-    aux: Any  # what else was handed on
-    vjp: Callable[[Any], tuple[dict[str, Params]]]  # gradients by what was made, to gradients by the parameters
-
-    @classmethod
-    def run(cls, look: Callable, state: TrainState, batch: Batch, rng: jax.Array) -> "SharedForward":
-        made, pull, beside = jax.vjp(lambda params: look(params, state.stats, batch, rng), state.params, has_aux=True)
-        return cls(made, beside, pull)
-
-
-def gradient_through_shared_forward(
-    player: Player, sight: SharedForward, state: TrainState, batch: Batch, axis_name: str | None
-) -> tuple[dict[str, Params], Metrics, dict[str, Stats]]:
-    """As `gradient_of`, by a pass that is there: the player's share is only the way back. Unused parts fall away."""
-
-    def loss_of(params, made):
-        loss, (metrics, stats) = player.loss(params, state.stats, batch, (made, sight.aux))
-        return pmean(loss, axis_name), (metrics, stats)
-
-    (direct, by_made), (metrics, stats) = jax.grad(loss_of, (0, 1), has_aux=True)(state.params, sight.outputs)
-    (through,) = sight.vjp(by_made)
-    gradient = jax.tree.map(jax.numpy.add, subset(direct, player.networks), subset(through, player.networks))
-    gradient, metrics = pmean((gradient, metrics), axis_name)
-    return gradient, {f"{player.name}/{key}": value for key, value in metrics.items()}, stats
-
-
-def apply_optimizer(
-    player: Player, gradient: dict[str, Params], state: TrainState, at: dict[str, Params]
-) -> TrainState:
-    """Applies the player's optimiser to a gradient taken at the parameters `at`; no other array changes."""
-    mine = subset(state.params, player.networks)
+def apply_optimizer(player: Player, gradient: dict[str, Params], state: TrainState, at: NetworkParams) -> TrainState:
+    """Applies a player's optimizer to a gradient that was taken at the parameters `at`."""
+    own_params = subset(state.params, player.networks)
     updates, opt_state = player.tx.update(gradient, state.opt_states[player.name], subset(at, player.networks))
     return state.replace(
-        params={**state.params, **optax.apply_updates(mine, updates)},
+        params={**state.params, **optax.apply_updates(own_params, updates)},
         opt_states={**state.opt_states, player.name: opt_state},
     )
 
 
-def subset(tree: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+def subset(tree: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """Returns the entries of those names."""
     return {name: tree[name] for name in names}
 
 
-def pmean(tree, axis_name: str | None):
+def pmean(tree: Any, axis_name: str | None) -> Any:
+    """Averages arrays over a mapped axis, if there is one."""
     return tree if axis_name is None else jax.lax.pmean(tree, axis_name)
