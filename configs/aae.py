@@ -26,7 +26,6 @@ def get_config(tokens: str = ""):
     config.critic_hidden_sizes = (500, 500)
     config.dropout_rate = 0.0
     config.critic_dropout_rate = 0.0
-    config.decoder_linear_layers = ()  # hidden layers of the decoder that leave out the ReLU
     config.kernel_init = "he_normal"
     config.encoder_negative_slope = 0.0  # the slope of the encoder's hidden units below 0
     config.conditional_critic = False
@@ -47,8 +46,6 @@ def get_config(tokens: str = ""):
     }
     config.b1 = {"reconstruction": 0.9, "critic": 0.5, "adversarial": 0.9, "kl": 0.9, "vat": 0.9}
     config.lr_schedule = "cosine"
-    config.average_pixel_nll = False
-    config.log_sigmoid_eps = 0.0
     config.vat_epsilon = 0.0
 
     presets = {name: partial(prior, name=name) for name in ("uniform", "mixture", "swiss_roll")}
@@ -109,5 +106,7 @@ def tutorial(config):
     config.learning_rates.update({"reconstruction": 1e-3, "critic": 1e-3, "adversarial": 1e-3})
     config.b1.update({"critic": 0.9})
     config.lr_schedule = "constant"
+    config.model = "tutorial_aae.TutorialAAE"
     config.average_pixel_nll = True
     config.log_sigmoid_eps = 1e-15
+    config.decoder_linear_layers, config.accumulate_gradients = (), False

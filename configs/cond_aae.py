@@ -27,7 +27,6 @@ def get_config(tokens: str = ""):
     config.critic_hidden_sizes = (500, 500)
     config.dropout_rate = 0.0
     config.critic_dropout_rate = 0.0
-    config.decoder_linear_layers = ()  # hidden layers of the decoder that leave out the ReLU
     config.kernel_init = "he_normal"
     config.encoder_negative_slope = 0.0  # the slope of the encoder's hidden units below 0
     config.conditional_critic = True
@@ -50,8 +49,6 @@ def get_config(tokens: str = ""):
     # the reconstruction dearly: .9 averages it away where the customary .5 does not.
     config.b1 = {"reconstruction": 0.9, "critic": 0.5, "adversarial": 0.9, "kl": 0.9, "vat": 0.9}
     config.lr_schedule = "cosine"
-    config.average_pixel_nll = False
-    config.log_sigmoid_eps = 0.0
     config.vat_epsilon = 0.0
 
     return apply_presets(
@@ -88,19 +85,21 @@ def tutorial(config):
     config.prior_std = 5.0
     config.critic_hidden_sizes = (500, 500)
     config.dropout_rate, config.critic_dropout_rate = 0.25, 0.2
-    config.decoder_linear_layers = (1,)
     config.kernel_init = "torch"
     config.encoder_negative_slope = 0.0
     config.conditional_critic, config.bilinear_label_networks = False, ()
     config.decoder_film = False
     config.gaussian_posterior, config.kl_weight = False, 0.0
     config.r1_r2_weight = 0.0
-    config.update_order = "accumulating"
+    config.update_order = "alternating"
     config.learning_rates.update({"reconstruction": 1e-4, "critic": 5e-5, "adversarial": 5e-5})
     config.b1.update({"critic": 0.9, "adversarial": 0.9})
     config.lr_schedule = "constant"
-    config.average_pixel_nll = True
-    config.log_sigmoid_eps = 1e-15
+    config.model = "tutorial_aae.LiteralTutorialAAE"
+    config.accumulate_gradients = True  # gradients add up over the players of a step, instead of update_order
+    config.decoder_linear_layers = (1,)  # hidden layers of the decoder without a ReLU
+    config.average_pixel_nll = True  # reconstruction loss in nats per pixel
+    config.log_sigmoid_eps = 1e-15  # losses from log(sigmoid(x) + eps)
 
 
 def separate_kl(config):
