@@ -1,4 +1,4 @@
-"""The pictures, by pixel where that can be said, by shape and content where it cannot."""
+"""Grids and plots: pixels if they are known exactly, otherwise shapes and content."""
 
 import os
 
@@ -19,12 +19,12 @@ def rng():
 
 
 def dark(picture):
-    """Where text or a dark image stands on the white ground."""
+    """Returns where text or a dark image covers the white background."""
     return (picture < 128).any(axis=-1)
 
 
 @pytest.mark.parametrize("scale", [1, 3])
-def test_grid_puts_image_r_c_where_its_docstring_says(rng, scale):
+def test_grid_places_images_as_documented(rng, scale):
     images = rng.integers(0, 256, (R, K, H, W, 3)) / 255.0
     picture = plotting.image_grid(images, padding=PADDING, scale=scale)
     assert picture.dtype == np.uint8
@@ -35,7 +35,7 @@ def test_grid_puts_image_r_c_where_its_docstring_says(rng, scale):
         np.testing.assert_array_equal(cell, np.round(255 * images[row, column]))
 
 
-def test_grid_separates_black_images_by_white_lines_and_repeats_grey():
+def test_grid_separates_black_images_by_white_lines_and_repeats_gray():
     picture = plotting.image_grid(np.zeros((R, K, H, W, 1)), padding=PADDING)
     assert (picture[:2] == 255).all()
     assert (picture[-2:] == 255).all()
@@ -44,7 +44,7 @@ def test_grid_separates_black_images_by_white_lines_and_repeats_grey():
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.5, np.nan, np.inf, 255])
-def test_images_out_of_range_are_refused(value):
+def test_images_out_of_range_are_rejected(value):
     images = np.zeros((R, K, H, W, 1))
     images[1, 2, 3, 4] = value
     with pytest.raises(ValueError, match=r"images has values in \[.*must lie in \[0, 1\]"):
@@ -52,17 +52,17 @@ def test_images_out_of_range_are_refused(value):
 
 
 @pytest.mark.parametrize("shape", [(R, H, W, 1), (R, K, H, W), (R, K, H, W, 2), (0, K, H, W, 1)])
-def test_images_of_a_wrong_shape_are_refused(shape):
+def test_images_of_a_wrong_shape_are_rejected(shape):
     with pytest.raises(ValueError, match=r"images of shape .* must be \[R, Cc, H, W, C\]"):
         plotting.image_grid(np.zeros(shape))
 
 
-def test_rounding_beyond_the_range_is_forgiven():
+def test_rounding_errors_beyond_the_range_are_accepted():
     assert plotting.image_grid(np.full((1, 1, H, W, 1), 1.000001)).max() == 255
 
 
 def test_style_grid_has_a_heading_above_each_column():
-    picture = plotting.style_grid(np.ones((R, K, 28, 28, 1)))  # white images: all that is dark is a heading
+    picture = plotting.style_grid(np.ones((R, K, 28, 28, 1)))  # white images: only headings are dark
     body = R * (2 * 28 + 2) + 2
     assert dark(picture[:-body]).any(axis=0).sum() > 0
     assert not dark(picture[-body:]).any()
@@ -70,10 +70,10 @@ def test_style_grid_has_a_heading_above_each_column():
         left = 2 + column * 58
         inked = np.flatnonzero(dark(picture[:-body, left : left + 56]).any(axis=0))
         assert inked.size
-        assert abs(inked.mean() - 28) < 4  # centred
+        assert abs(inked.mean() - 28) < 4  # centered
 
 
-def test_style_grid_headings_differ_and_repeat_nothing_cut_off():
+def test_style_grid_headings_differ_and_are_not_cut_off():
     picture = plotting.style_grid(np.ones((1, K, 28, 28, 1)))
     strip = dark(picture[: -(58 + 2)])
     cells = [strip[:, 2 + 58 * k : 58 + 58 * k] for k in range(K)]
@@ -82,7 +82,7 @@ def test_style_grid_headings_differ_and_repeat_nothing_cut_off():
     assert not strip[-1].any()
 
 
-def test_a_title_stands_above_the_picture_and_pictures_keep_one_shape():
+def test_a_title_is_above_the_picture_and_does_not_change_its_shape():
     body = plotting.tile_images(np.zeros((4, 28, 28, 1)), 2)
     short, long = (plotting.add_title(body, title) for title in ("epoch 1", "epoch 100"))
     assert short.shape == long.shape
@@ -91,7 +91,7 @@ def test_a_title_stands_above_the_picture_and_pictures_keep_one_shape():
     assert dark(long[:strip]).sum() > dark(short[:strip]).sum() > 0
 
 
-def test_originals_stand_first_under_their_heading_and_apart(rng):
+def test_originals_are_the_first_column_with_a_heading_and_a_gap(rng):
     images, originals = rng.random((R, K, 28, 28, 1)), np.zeros((R, 28, 28, 1))
     alone, beside = plotting.style_grid(images), plotting.style_grid(images, originals)
     np.testing.assert_array_equal(beside[:, -alone.shape[1] :], alone)
@@ -113,7 +113,7 @@ def test_the_heading_original_fits_images_of_any_size(size):
     assert not any(edge.any() for edge in edges)
 
 
-def test_reconstructions_stand_below_their_inputs_and_the_last_row_is_filled_with_white():
+def test_reconstructions_are_below_their_inputs_and_the_last_row_is_padded_with_white():
     count, columns, cell = 7, 4, 2 * 28 + 2
     values = np.arange(1, count + 1) / 20
     images = np.broadcast_to(values[:, None, None, None], (count, 28, 28, 1))
@@ -126,19 +126,19 @@ def test_reconstructions_stand_below_their_inputs_and_the_last_row_is_filled_wit
         assert second[20, x, 0] == round(255 * value)
         assert second[20 + cell, x, 0] == round(255 * (value + 0.5))
     assert (second[:, 3 * cell + 2 :] == 255).all()
-    marks = dark(picture[:, :margin])
-    assert marks[: cell + 2].any()  # "in"
-    assert marks[cell + 2 : strip].any()  # "out"
-    assert not marks[:, 0].any()
+    row_labels = dark(picture[:, :margin])
+    assert row_labels[: cell + 2].any()  # "in"
+    assert row_labels[cell + 2 : strip].any()  # "out"
+    assert not row_labels[:, 0].any()
 
 
-def test_reconstructions_of_another_shape_are_refused():
+def test_reconstructions_of_another_shape_are_rejected():
     with pytest.raises(ValueError, match=r"reconstructions of shape \(6, 8, 10, 1\)"):
         plotting.reconstruction_pairs(np.zeros((5, H, W, 1)), np.zeros((6, H, W, 1)))
 
 
 @pytest.mark.parametrize(("size", "classes"), [(1, 3), (5, 4), (40, 12)])
-def test_codes_against_prior_draws_any_number_of_dimensions_and_labels(rng, size, classes):
+def test_codes_and_prior_are_plotted_for_any_number_of_dimensions_and_labels(rng, size, classes):
     labels = rng.integers(-1, classes, 60)
     picture = plotting.plot_codes_vs_prior(rng.normal(size=(60, size)), rng.normal(size=(90, size)), labels)
     assert picture.dtype == np.uint8
@@ -162,7 +162,7 @@ def test_each_dimension_has_a_density_panel_of_its_own_all_on_one_scale():
     assert not empty.axison
 
 
-def test_codes_that_do_not_fit_the_prior_or_diverged_are_refused(rng):
+def test_codes_of_another_size_than_the_prior_or_not_finite_are_rejected(rng):
     codes, labels = rng.normal(size=(6, 5)), np.zeros(6, int)
     with pytest.raises(ValueError, match=r"prior_codes \(6, 4\)"):
         plotting.plot_codes_vs_prior(codes, codes[:, :4], labels)
@@ -173,14 +173,14 @@ def test_codes_that_do_not_fit_the_prior_or_diverged_are_refused(rng):
 
 
 def panels_of(monkeypatch, history):
-    """The axes behind the picture that `curves` returns."""
+    """Returns the axes of the picture from `training_curves`."""
     kept, render = [], plotting.render_figure
     monkeypatch.setattr(plotting.plots, "render_figure", lambda figure: kept.append(figure) or render(figure))
     assert plotting.training_curves(history).dtype == np.uint8
     return [axes for axes in kept[0].axes if axes.lines]
 
 
-def test_curves_give_each_group_a_panel_whatever_the_split(monkeypatch):
+def test_curves_have_one_panel_per_group_for_all_splits(monkeypatch):
     line = [(1, 0.5), (2, float("nan")), (3, 0.7)]
     names = ["train/critic/loss", "train/critic/accuracy", "validation/critic/loss", "validation/mse", "encoder/loss"]
     panels = panels_of(monkeypatch, dict.fromkeys(names, line))
@@ -192,7 +192,7 @@ def test_curves_give_each_group_a_panel_whatever_the_split(monkeypatch):
     assert train.get_label() == "loss (train)"
 
 
-def test_curves_are_logarithmic_only_where_positive_and_over_a_range_of_100(monkeypatch):
+def test_curves_are_logarithmic_only_if_positive_over_a_range_of_100(monkeypatch):
     history = {
         "wide": [(0, 1000.0), (1, float("inf")), (2, 1.0)],
         "narrow": [(0, 90.0), (2, 1.0)],
@@ -202,11 +202,11 @@ def test_curves_are_logarithmic_only_where_positive_and_over_a_range_of_100(monk
     assert [panel.get_yscale() for panel in panels_of(monkeypatch, history)] == ["log", "linear", "linear", "linear"]
 
 
-def test_curves_of_nothing_are_still_a_picture():
+def test_curves_of_an_empty_history_are_a_picture():
     assert dark(plotting.training_curves({})).any()
 
 
-def test_a_png_is_read_back_as_written_and_a_failed_write_leaves_the_old_one(tmp_path, rng, monkeypatch):
+def test_a_png_is_read_as_written_and_a_failed_write_keeps_the_old_file(tmp_path, rng, monkeypatch):
     image, path = rng.integers(0, 256, (H, W, 3), np.uint8), tmp_path / "figures" / "a.png"
     write_bytes_atomic(path, plotting.encode_png(image))
     np.testing.assert_array_equal(np.array(Image.open(path)), image)
@@ -220,35 +220,35 @@ def test_a_png_is_read_back_as_written_and_a_failed_write_leaves_the_old_one(tmp
     np.testing.assert_array_equal(np.array(Image.open(path)), image)
 
 
-def test_rows_are_marked_and_where_one_is_in_colour_so_are_all():
-    grey, colour = np.full((3, 8, 10, 1), 0.5), np.zeros((3, 8, 10, 3))
-    colour[..., 0] = 1.0
-    picture = plotting.labeled_rows({"grey": grey, "coloured": colour}, columns=2, scale=1)
+def test_rows_are_labeled_and_all_in_color_if_one_is():
+    gray, color = np.full((3, 8, 10, 1), 0.5), np.zeros((3, 8, 10, 3))
+    color[..., 0] = 1.0
+    picture = plotting.labeled_rows({"gray": gray, "colored": color}, columns=2, scale=1)
     assert {tuple(pixel) for pixel in picture.reshape(-1, 3)} >= {(128, 128, 128), (255, 0, 0)}
-    body = picture[:, -(2 * 10 + 3 * 2) :]  # beside the marks, whose letters have grey edges
+    body = picture[:, -(2 * 10 + 3 * 2) :]  # without the row labels; their letters have gray edges
     red, half = ((body == pixel).all(-1).sum() for pixel in ((255, 0, 0), (128, 128, 128)))
     assert red == half == 3 * 8 * 10
-    with pytest.raises(ValueError, match=r"coloured of shape \(2, 8, 10\) must have the shape of grey, \(3, 8, 10\)"):
-        plotting.labeled_rows({"grey": grey, "coloured": colour[:2]})
+    with pytest.raises(ValueError, match=r"colored of shape \(2, 8, 10\) must have the shape of gray, \(3, 8, 10\)"):
+        plotting.labeled_rows({"gray": gray, "colored": color[:2]})
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5])
-def test_codes_are_scattered_in_the_plane_or_in_space(size):
+def test_codes_are_plotted_in_two_or_three_dimensions(size):
     codes = np.random.default_rng(0).normal(size=(50, size))
     picture = plotting.plot_codes_by_label(codes, np.arange(50) % 4)
     assert picture.dtype == np.uint8
     assert picture.ndim == 3
-    colours = {tuple(pixel) for pixel in picture.reshape(-1, 3)[::3]}
-    assert len(colours) > 20
+    colors = {tuple(pixel) for pixel in picture.reshape(-1, 3)[::3]}
+    assert len(colors) > 20
     with pytest.raises(ValueError, match="codes must be finite"):
         plotting.plot_codes_by_label(codes * np.nan, np.arange(50) % 4)
 
 
 @pytest.mark.parametrize(
-    ("name", "shown"), [("5$ to 10$", r"5\$ to 10\$"), ("_hidden", " _hidden"), ("$\\foo$", r"\$\foo\$")]
+    ("name", "escaped"), [("5$ to 10$", r"5\$ to 10\$"), ("_hidden", " _hidden"), ("$\\foo$", r"\$\foo\$")]
 )
-def test_a_name_is_shown_letter_by_letter(name, shown, rng):
-    assert plotting.plots.escape_legend_text(name) == shown
+def test_a_class_name_is_shown_unchanged(name, escaped, rng):
+    assert plotting.plots.escape_legend_text(name) == escaped
     codes, labels = rng.normal(size=(50, 2)), np.arange(50) % 2
     assert not np.array_equal(
         plotting.plot_codes_by_label(codes, labels, ("a", name)), plotting.plot_codes_by_label(codes, labels, ("a", ""))
@@ -256,9 +256,22 @@ def test_a_name_is_shown_letter_by_letter(name, shown, rng):
 
 
 @pytest.mark.parametrize(
-    "named", [plotting.plot_codes_by_label, lambda c, *told: plotting.plot_codes_vs_prior(c, c, *told)]
+    "plot", [plotting.plot_codes_by_label, lambda codes, *args: plotting.plot_codes_vs_prior(codes, codes, *args)]
 )
-def test_classes_are_called_by_their_names_and_a_lone_one_by_none(rng, named):
+def test_classes_are_labeled_by_name_and_a_single_class_is_unlabeled(rng, plot):
     codes, labels, names = rng.normal(size=(50, 2)), np.arange(50) % 2, ("circle", "square")
-    assert not np.array_equal(named(codes, labels, names), named(codes, labels))
-    np.testing.assert_array_equal(named(codes, 0 * labels, names), named(codes, 0 * labels))
+    assert not np.array_equal(plot(codes, labels, names), plot(codes, labels))
+    np.testing.assert_array_equal(plot(codes, 0 * labels, names), plot(codes, 0 * labels))
+
+
+def test_headings_and_row_labels_surround_an_unchanged_grid():
+    images = np.random.default_rng(0).random((2, 3, 30, 40, 1))
+    grid = plotting.image_grid(images, scale=2)
+    found = plotting.labeled_grid(images, ["a", "b", "c"], ["one", "two"], scale=2)
+    height, width, _ = grid.shape
+    np.testing.assert_array_equal(found[-height:, -width:], grid)
+    assert (found[:-height, -width:] < 128).any()  # headings
+    assert (found[-height:, :-width] < 128).any()  # row labels
+    assert (found[:-height, :-width] == 255).all()
+    with pytest.raises(ValueError, match="2 headings must be 3"):
+        plotting.labeled_grid(images, ["a", "b"])
