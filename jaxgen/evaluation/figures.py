@@ -119,7 +119,7 @@ def draw_colorized(trained: TrainedModel, dataset: Dataset, split: Split, count:
     """Returns rows of the gray inputs, of the colorized images, and of the originals."""
     del dataset
     originals = to_float_images(split.image[:count])
-    batch = Batch(jnp.asarray(originals), split.label[:count], np.ones(len(originals), np.float32))
+    batch = Batch(jnp.asarray(originals), jnp.asarray(split.label[:count]), jnp.ones(len(originals)))
     grey = np.asarray(trained.model.grayscale_inputs(batch))
     seen = "grey" if trained.model.base_model is None else "the VAE's"
     return plotting.labeled_rows({seen: grey, "colorized": trained.colorize(grey), "original": originals})

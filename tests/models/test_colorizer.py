@@ -123,7 +123,7 @@ def test_a_colorizer_has_no_codes():
 def test_the_figure_shows_inputs_colorized_images_and_originals():
     model, state = started()
     split = Split(*jax.device_get(tiny_data(B, channels=3)))
-    rows = figures.colorized(
+    rows = figures.draw_colorized(
         TrainedModel(model, state.params, state.stats), Dataset("tiny", split, split, split, K), split
     )
     chroma = np.ptp(rows.astype(int), axis=-1).max(axis=1)  # of each line of pixels
@@ -174,7 +174,7 @@ def test_colorizing_twice_compiles_once():
 def test_a_missing_base_model_is_rejected_before_the_run_folder_is_made(tmp_path):
     config = read_config("colorizer", "digits,smoke")
     config.base_model_workdir = str(tmp_path / "nowhere")
-    expected = r"Colorizer cannot open the model .*nowhere is not a run: .* train that one first, .*--workdir=.*nowhere"
+    expected = r"Colorizer cannot load its base model: .*nowhere is not a run: .* train the base model first, .*nowhere"
     with pytest.raises(ValueError, match=expected):
         loop.train_and_evaluate(config, tmp_path / "run")
     assert not list(tmp_path.iterdir())
