@@ -85,9 +85,9 @@ MISTAKES = [
     ((COND_AAE, "--config.update_order=altrnating"), 'update_order="altrnating" is unknown'),
     ((COND_AAE, "--config.kernel_init=he"), 'kernel_init="he" is unknown; choose one of he_normal'),
     ((COND_AAE, "--config.model=aae.Nothing"), 'model="aae.Nothing" is unknown'),
-    ((COND_AAE, "--mode=evaluate"), "is no run"),
-    ((COND_AAE, "--mode=sample"), "is no run"),
-    *(((COND_AAE, f"--mode={mode}"), "is no run") for mode in (*MODE_FILES, "attributes")),
+    ((COND_AAE, "--mode=evaluate"), "is not a run"),
+    ((COND_AAE, "--mode=sample"), "is not a run"),
+    *(((COND_AAE, f"--mode={mode}"), "is not a run") for mode in (*MODE_FILES, "attributes")),
     ((COND_AAE, "--mode=sample", "--sampler=mixtrue"), "mixtrue"),
     ((COND_AAE, "--mode=sample", "--count=0"), "count"),
     ((COND_AAE, "--sampler=mixture"), "--sampler is for --mode=sample or latent_walk, not for --mode=train"),
@@ -290,7 +290,7 @@ def test_a_gan_is_explored_by_sampled_codes_and_refuses_modes_that_need_an_encod
     for refused in (("--mode=traverse",), ("--mode=sample", "--sampler=mixture")):
         run = launch_here(*flags, *refused, cwd=tmp_path)
         assert run.returncode == 2
-        assert "GAN encodes no images" in run.stderr
+        assert "GAN has no encoder" in run.stderr
         assert "Traceback" not in run.stderr
 
 

@@ -78,8 +78,8 @@ def test_the_second_vae_learns_a_ring_that_no_gaussian_is():
 def test_a_stored_sampler_draws_the_same_bit_for_bit(name, two_stage, tmp_path):
     sampler = two_stage if name == "two_stage" else samplers.fit_sampler(name, correlated(300))
     path = tmp_path / "samplers" / "x-20.npz"
-    samplers.save_sampler(sampler, path, of="a")
-    again = samplers.load_sampler(path, of="a")
+    samplers.save_sampler(sampler, path, fitted_to="a")
+    again = samplers.load_sampler(path, fitted_to="a")
     assert type(again) is type(sampler)
     assert again.arrays.keys() == sampler.arrays.keys()
     np.testing.assert_array_equal(again.sample(50, seed=3), sampler.sample(50, seed=3))
@@ -91,10 +91,10 @@ def test_a_stored_sampler_draws_the_same_bit_for_bit(name, two_stage, tmp_path):
 def test_a_sampler_of_something_else_a_damaged_or_a_missing_one_is_not_read(tmp_path):
     path = tmp_path / "mixture-20.npz"
     assert samplers.load_sampler(path) is None
-    samplers.save_sampler(samplers.fit_sampler("mixture", correlated(300)), path, of="a")
-    assert samplers.load_sampler(path, of="b") is None
+    samplers.save_sampler(samplers.fit_sampler("mixture", correlated(300)), path, fitted_to="a")
+    assert samplers.load_sampler(path, fitted_to="b") is None
     path.write_bytes(path.read_bytes()[:400])
-    assert samplers.load_sampler(path, of="a") is None
+    assert samplers.load_sampler(path, fitted_to="a") is None
 
 
 def test_codes_of_bits_are_drawn_as_bits_with_their_frequencies():
@@ -123,7 +123,7 @@ def test_few_codes_and_codes_that_do_not_vary_are_no_failure(name, monkeypatch):
     ("name", "codes", "message"),
     [
         ("mixtrue", np.zeros((9, 2)), 'sampler="mixtrue" is unknown or needs no fit; choose one of mixture, two_stage'),
-        ("mixture", np.zeros((1, 2)), "at least 2 codes, all finite; here are 1"),
+        ("mixture", np.zeros((1, 2)), "at least 2 codes, all finite; got 1"),
         ("mixture", np.full((9, 2), np.nan), "all finite"),
     ],
 )

@@ -137,7 +137,7 @@ def test_a_straight_through_category_is_one_hot_and_has_the_gradient_of_the_soft
 
 def test_a_family_that_reads_no_category_says_so():
     model, state = start("cond_aae")
-    with pytest.raises(ValueError, match="ConditionalAAE reads no category"):
+    with pytest.raises(ValueError, match="ConditionalAAE predicts no category"):
         TrainedModel(model, state.params, state.stats).predict_category(np.asarray(tiny_batch().image))
 
 
