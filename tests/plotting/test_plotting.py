@@ -273,5 +273,5 @@ def test_headings_and_row_labels_surround_an_unchanged_grid():
     assert (found[:-height, -width:] < 128).any()  # headings
     assert (found[-height:, :-width] < 128).any()  # row labels
     assert (found[:-height, :-width] == 255).all()
-    with pytest.raises(ValueError, match="2 headings must be 3"):
+    with pytest.raises(ValueError, match="the number of headings is 2 and must be 3"):
         plotting.labeled_grid(images, ["a", "b"])
