@@ -120,9 +120,9 @@ def evaluate_likelihood(trained: TrainedModel, dataset: Dataset, config) -> dict
     `nll` is the negative importance-weighted bound with `config.evaluation.importance_samples` samples.
     """
     data, model = get_evaluation_split(dataset, config), trained.model
-    batches, draws = padded_batches(data, IMAGES_AT_ONCE), config.evaluation.importance_samples
+    batches, num_samples = padded_batches(data, IMAGES_AT_ONCE), config.evaluation.importance_samples
     bounds = likelihood_bounds(
-        model.sample_log_importance_weights, trained.params, trained.stats, batches, draws, seed=config.seed
+        model.sample_log_importance_weights, trained.params, trained.stats, batches, num_samples, seed=config.seed
     )
     metrics = mean_metrics(compile_metric_sums(model), trained.params, trained.stats, data)
     elbo = float(bounds.elbo.mean())

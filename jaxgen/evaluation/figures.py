@@ -120,16 +120,16 @@ def draw_colorized(trained: TrainedModel, dataset: Dataset, split: Split, count:
     del dataset
     originals = to_float_images(split.image[:count])
     batch = Batch(jnp.asarray(originals), jnp.asarray(split.label[:count]), jnp.ones(len(originals)))
-    grey = np.asarray(trained.model.grayscale_inputs(batch))
-    seen = "grey" if trained.model.base_model is None else "the VAE's"
-    return plotting.labeled_rows({seen: grey, "colorized": trained.colorize(grey), "original": originals})
+    gray = np.asarray(trained.model.grayscale_inputs(batch))
+    label = "gray" if trained.model.base_model is None else "VAE output"
+    return plotting.labeled_rows({label: gray, "colorized": trained.colorize(gray), "original": originals})
 
 
 def draw_colorized_samples(trained: TrainedModel, dataset: Dataset, split: Split, count: int = 40) -> np.ndarray:
     """Returns rows of gray samples of the VAE, and of the colorized samples."""
     del dataset, split
-    grey = trained.model.base_model.sample(count, seed=0)
-    return plotting.labeled_rows({"grey": grey, "colorized": trained.colorize(grey)})
+    gray = trained.model.base_model.sample(count, seed=0)
+    return plotting.labeled_rows({"gray": gray, "colorized": trained.colorize(gray)})
 
 
 def draw_colorized_traversal(trained: TrainedModel, dataset: Dataset, split: Split) -> np.ndarray:
@@ -178,6 +178,5 @@ def decode_all_labels(trained: TrainedModel, codes: np.ndarray, num_classes: int
 def cycle_classes(split: Split, count: int) -> np.ndarray:
     """Returns the indices of up to `count` examples whose classes cycle; fewer if a class has too few examples."""
     by_class = [np.flatnonzero(split.label == label) for label in np.unique(split.label)]
-    turns = min(len(members) for members in by_class)
-    in_turn = np.concatenate([[members[turn] for members in by_class] for turn in range(turns)])
-    return in_turn[:count]
+    rounds = min(len(members) for members in by_class)
+    return np.concatenate([[members[i] for members in by_class] for i in range(rounds)])[:count]

@@ -168,7 +168,7 @@ def _to_rgb_bytes(images: Float[np.ndarray, "*N H W C"]) -> UInt8[np.ndarray, "*
 
 
 def _load_font(cell: int) -> Any:
-    """Returns a font for labels of cells of so many pixels."""
+    """Returns a font for the labels of cells of `cell` pixels."""
     from PIL import ImageFont
 
     return ImageFont.load_default(size=int(np.clip(cell / 3.2, 10, 28)))

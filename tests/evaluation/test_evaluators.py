@@ -1,4 +1,4 @@
-"""Evaluations by name, of models whose numbers are known beforehand."""
+"""Evaluators, on models without networks and with known results."""
 
 from types import SimpleNamespace
 
@@ -35,38 +35,40 @@ def dataset():
 
 
 class Stub(TrainedModel):
-    """A model that says what it is told to, without any network."""
+    """A TrainedModel without networks; each test sets the methods that it needs."""
 
-    def __init__(self, needs_label=False, reads_category=False):
-        self.model = SimpleNamespace(is_conditional=needs_label, predicts_category=reads_category, has_encoder=True)
+    def __init__(self, is_conditional=False, predicts_category=False):
+        self.model = SimpleNamespace(
+            is_conditional=is_conditional, predicts_category=predicts_category, has_encoder=True
+        )
 
 
-def by_label(dataset, values):
-    """A model whose code is the one-hot class of an image, in the two values given."""
-    known = {image.tobytes(): label for split in dataset[1:4] for image, label in zip(*split, strict=True)}
+def label_encoder(dataset, values):
+    """Returns a model that encodes an image as its one-hot class, with the two given values for 0 and 1."""
+    labels_by_image = {image.tobytes(): label for split in dataset[1:4] for image, label in zip(*split, strict=True)}
     trained = Stub()
 
     def encode(images):
-        labels = [known[np.rint(255 * image).astype(np.uint8).tobytes()] for image in images]
+        labels = [labels_by_image[np.rint(255 * image).astype(np.uint8).tobytes()] for image in images]
         return np.array(values, np.float32)[np.eye(Z, dtype=int)[labels]]
 
     trained.encode = encode
     return trained
 
 
-def test_content_is_how_often_the_class_asked_for_is_drawn(dataset, config, monkeypatch):
-    trained = Stub(needs_label=True)
+def test_content_accuracy_is_the_fraction_of_images_of_the_requested_class(dataset, config, monkeypatch):
+    trained = Stub(is_conditional=True)
     trained.sample_prior = lambda count, seed: np.zeros((count, Z), np.float32)
     trained.decode = lambda codes, labels: np.asarray(labels, np.float32)[:, None, None, None]
 
-    def read(images):
-        return np.minimum(images[:, 0, 0, 0], K - 2).astype(int)  # it takes the last class for the one before
+    def classify(images):
+        return np.minimum(images[:, 0, 0, 0], K - 2).astype(int)  # confuses the last class with the one before
 
-    monkeypatch.setattr(sample_quality, "load_dataset_classifier", lambda dataset, steps: read)
+    monkeypatch.setattr(sample_quality, "load_dataset_classifier", lambda dataset, steps: classify)
     assert evaluators.EVALUATORS["content"](trained, dataset, config) == {"content_accuracy": 1 - 1 / K}
 
 
-def test_image_quality_of_a_model_that_is_a_tenth_off_is_20_db(dataset, config):
+def test_image_quality_of_an_error_of_a_tenth_is_20_db(dataset, config):
     trained = Stub()
     dim = Split((dataset.test.image // 2).astype(np.uint8), dataset.test.label)
     trained.reconstruct = lambda images, labels: images + np.float32(0.1)
@@ -76,53 +78,55 @@ def test_image_quality_of_a_model_that_is_a_tenth_off_is_20_db(dataset, config):
 
 
 @pytest.mark.parametrize("values", [(0, 1), (-1, 1)])
-def test_retrieval_by_codes_that_hold_the_class_is_perfect_and_by_noise_is_not(dataset, config, values):
-    measured = evaluators.EVALUATORS["retrieval"](by_label(dataset, values), dataset, config)
+def test_retrieval_by_codes_of_the_class_is_perfect_and_by_noise_is_not(dataset, config, values):
+    measured = evaluators.EVALUATORS["retrieval"](label_encoder(dataset, values), dataset, config)
     assert measured["retrieval_map"] == 1.0
-    assert measured["retrieval_map_pca_sign"] < 0.6  # the pixels are noise: 1/4, and more as 30 images are few
+    assert (
+        measured["retrieval_map_pca_sign"] < 0.6
+    )  # the pixels are noise: 1/4 is expected, and more for only 30 images
     assert measured["retrieval_map_pixels"] < 0.6
 
 
-def test_retrieval_searches_the_first_training_images_alone(dataset, config):
+def test_retrieval_searches_only_the_first_training_images(dataset, config):
     config.evaluation.retrieval_database_size = 7
-    seen, trained = [], by_label(dataset, (0, 1))
+    encoded_counts, trained = [], label_encoder(dataset, (0, 1))
     encode = trained.encode
-    trained.encode = lambda images: seen.append(len(images)) or encode(images)
+    trained.encode = lambda images: encoded_counts.append(len(images)) or encode(images)
     evaluators.EVALUATORS["retrieval"](trained, dataset, config)
-    assert seen == [14, 7]
+    assert encoded_counts == [14, 7]
 
 
-def read_pixels(monkeypatch):
-    """Stands in for the classifier: features are the first pixels of an image."""
+def use_pixel_features(monkeypatch):
+    """Replaces the classifier by one with the first pixels of an image as features."""
 
-    class Judge:
+    class PixelClassifier:
         def features(self, images):
             return images.reshape(len(images), -1)[:, :3]
 
         def __call__(self, images):
             return np.zeros(len(images), int)
 
-    judge = Judge()
-    monkeypatch.setattr(sample_quality, "load_dataset_classifier", lambda *_: judge)
+    classifier = PixelClassifier()
+    monkeypatch.setattr(sample_quality, "load_dataset_classifier", lambda *_: classifier)
 
 
-def test_sample_quality_of_the_held_out_images_themselves_is_0_and_of_grey_ones_is_not(dataset, config, monkeypatch):
-    read_pixels(monkeypatch)
-    config.evaluation.samplers, (perfect, grey) = ("prior",), (Stub(), Stub())
+def test_frechet_distance_is_near_0_for_the_held_out_images_and_larger_for_gray_ones(dataset, config, monkeypatch):
+    use_pixel_features(monkeypatch)
+    config.evaluation.samplers, (perfect, gray) = ("prior",), (Stub(), Stub())
     images = evaluators.to_float_images(dataset.test.image)
     perfect.sample = lambda count, labels, seed, sampler: np.concatenate([images] * 2)
-    grey.sample = lambda count, labels, seed, sampler: np.full((count, H, W, C), 0.5, np.float32)
-    near, far = (evaluators.EVALUATORS["sample_quality"](trained, dataset, config) for trained in (perfect, grey))
+    gray.sample = lambda count, labels, seed, sampler: np.full((count, H, W, C), 0.5, np.float32)
+    near, far = (evaluators.EVALUATORS["sample_quality"](trained, dataset, config) for trained in (perfect, gray))
     assert near["frechet_distance"] < 0.01 < far["frechet_distance"]
     assert near["kernel_distance"] < far["kernel_distance"]
     assert near["frechet_distance_train_baseline"] == far["frechet_distance_train_baseline"] > 0
 
 
-def test_each_sampler_is_judged_under_its_name_and_the_prior_without(dataset, config, monkeypatch):
-    read_pixels(monkeypatch)
-    images, grey = evaluators.to_float_images(dataset.test.image), np.full((28, H, W, C), 0.5, np.float32)
-    drawn = {"prior": grey, "mixture": np.concatenate([images] * 2)}
-    monkeypatch.setattr(sample_quality.samplers, "sample_images", lambda trained, train, name, *_: drawn[name])
+def test_metrics_of_a_sampler_have_its_name_as_suffix_and_metrics_of_the_prior_have_none(dataset, config, monkeypatch):
+    use_pixel_features(monkeypatch)
+    images, gray = evaluators.to_float_images(dataset.test.image), np.full((28, H, W, C), 0.5, np.float32)
+    generated = {"prior": gray, "mixture": np.concatenate([images] * 2)}
+    monkeypatch.setattr(sample_quality.samplers, "sample_images", lambda trained, train, name, *_: generated[name])
     config.evaluation.samplers = ("prior", "mixture")
     found = evaluators.EVALUATORS["sample_quality"](Stub(), dataset, config)
     assert found["frechet_distance_mixture"] < 0.01 < found["frechet_distance"]
@@ -130,27 +134,27 @@ def test_each_sampler_is_judged_under_its_name_and_the_prior_without(dataset, co
 
 
 @pytest.mark.parametrize(
-    ("needs_label", "reads_category", "expected"),
+    ("is_conditional", "predicts_category", "expected"),
     [(False, False, None), (True, False, [0, 1, 2, 3, 0, 1]), (True, True, [9, 8, 9, 8, 9, 8])],
 )
-def test_as_many_images_are_drawn_as_asked_under_the_splits_labels(
-    dataset, config, monkeypatch, needs_label, reads_category, expected
+def test_num_samples_images_are_generated_with_the_labels_of_the_split(
+    dataset, config, monkeypatch, is_conditional, predicts_category, expected
 ):
-    read_pixels(monkeypatch)
-    config.evaluation.num_samples, config.evaluation.samplers, asked = 6, ("prior",), []
-    trained = Stub(needs_label, reads_category)
+    use_pixel_features(monkeypatch)
+    config.evaluation.num_samples, config.evaluation.samplers, calls = 6, ("prior",), []
+    trained = Stub(is_conditional, predicts_category)
     trained.predict_category = lambda images: np.resize([9, 8], len(images))
     trained.sample = lambda count, labels, seed, sampler: (
-        asked.append((count, labels)) or np.zeros((count, H, W, C), np.float32)
+        calls.append((count, labels)) or np.zeros((count, H, W, C), np.float32)
     )
     evaluators.EVALUATORS["sample_quality"](trained, dataset, config)
-    (count, labels), *_ = asked
+    (count, labels), *_ = calls
     assert count == 6
     assert labels is None if expected is None else list(labels) == expected
 
 
 @pytest.mark.parametrize(
-    ("key", "least"),
+    ("key", "minimum"),
     [
         ("num_samples", NUM_NEIGHBORS + 1),
         ("retrieval_database_size", 1),
@@ -161,27 +165,29 @@ def test_as_many_images_are_drawn_as_asked_under_the_splits_labels(
         ("probe_epochs", 1),
     ],
 )
-def test_too_few_images_to_measure_by_are_refused_before_training(config, key, least):
-    config.evaluation[key] = least
+def test_too_few_images_for_a_metric_are_rejected_before_training(config, key, minimum):
+    config.evaluation[key] = minimum
     validate_config(config)
-    config.evaluation[key] = least - 1
-    with pytest.raises(ValueError, match=rf"evaluation\.{key}={least - 1} must be at least {least}; try --config\."):
+    config.evaluation[key] = minimum - 1
+    with pytest.raises(
+        ValueError, match=rf"evaluation\.{key}={minimum - 1} must be at least {minimum}; try --config\."
+    ):
         validate_config(config)
 
 
-def test_the_gain_of_denoising_is_in_db_over_the_clipped_noisy_image(dataset, config):
+def test_the_psnr_gain_of_denoising_is_relative_to_the_clipped_noisy_image(dataset, config):
     clean = evaluators.to_float_images(dataset.test.image)
     trained = Stub()
     trained.model.input_noise_std = 0.3
-    off = np.where(clean > 0.5, -0.01, 0.01).astype(np.float32)
-    trained.reconstruct = lambda images: clean + off
+    error = np.where(clean > 0.5, -0.01, 0.01).astype(np.float32)
+    trained.reconstruct = lambda images: clean + error
     measured = evaluators.EVALUATORS["denoising"](trained, dataset, config)
-    assert measured["psnr_denoised"] == pytest.approx(40, abs=1e-3)  # 10 log10(1 / .01²)
-    assert 10.5 < measured["psnr_noisy"] < 13.5  # 10.46 of noise that is not clipped
+    assert measured["psnr_denoised"] == pytest.approx(40, abs=1e-3)  # 10 log10(1 / 0.01²)
+    assert 10.5 < measured["psnr_noisy"] < 13.5  # 10.46 without clipping
     assert measured["psnr_gain"] == pytest.approx(measured["psnr_denoised"] - measured["psnr_noisy"])
 
 
-def test_a_vaes_likelihood_is_reported_with_its_parts(config):
+def test_the_likelihood_of_a_vae_includes_the_elbo_terms(config):
     config = read_config("vae", "smoke")
     config.hidden_sizes, config.latent_size, config.evaluation.importance_samples = (16,), 3, 120
     data = load_dataset(config.data)

@@ -10,27 +10,27 @@ from jaxgen.inference.trained_model import TrainedModel
 
 Z = 3
 COVARIANCE = np.array([[2.0, 1.5, 0.0], [1.5, 2.0, -0.6], [0.0, -0.6, 0.5]])
-CENTRE = np.array([3.0, -1.0, 0.5])
+CENTER = np.array([3.0, -1.0, 0.5])
 
 
-def correlated(count, seed=0):
-    return np.random.default_rng(seed).multivariate_normal(CENTRE, COVARIANCE, count).astype(np.float32)
+def correlated_codes(count, seed=0):
+    return np.random.default_rng(seed).multivariate_normal(CENTER, COVARIANCE, count).astype(np.float32)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def narrow():
-    """Full length, but narrower: the bounds below need the steps, not the width."""
+def narrow_networks():
+    """Makes the networks of the two-stage VAE narrower; the bounds below need all of its steps."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(samplers.TwoStageVAESampler, "HIDDEN", (32, 48))
         yield
 
 
 @pytest.fixture(scope="module")
-def two_stage(narrow):
-    return samplers.fit_sampler("two_stage", correlated(4000))
+def two_stage(narrow_networks):
+    return samplers.fit_sampler("two_stage", correlated_codes(4000))
 
 
-def test_a_mixture_finds_two_gaussians_with_their_shares(monkeypatch):
+def test_a_mixture_fits_two_gaussians_with_their_weights(monkeypatch):
     monkeypatch.setattr(samplers.GaussianMixtureSampler, "COMPONENTS", 2)
     rng = np.random.default_rng(0)
     codes = np.concatenate([rng.normal(4, 0.5, (3000, 2)), rng.normal(-4, 1.0, (1000, 2))]).astype(np.float32)
@@ -42,41 +42,43 @@ def test_a_mixture_finds_two_gaussians_with_their_shares(monkeypatch):
     np.testing.assert_allclose(std, [[1, 1], [0.5, 0.5]], rtol=0.06)
 
 
-def test_draws_of_a_mixture_have_its_means_covariances_and_shares():
+def test_samples_of_a_mixture_have_its_means_covariances_and_weights():
     cholesky = np.linalg.cholesky(np.stack([COVARIANCE, np.eye(3)]))
-    arrays = {"weights": np.array([0.8, 0.2]), "means": np.array([CENTRE, CENTRE + 50]), "cholesky": cholesky}
-    drawn = samplers.GaussianMixtureSampler(arrays).sample(20_000, seed=1)
-    near = drawn[:, 0] < 25
+    arrays = {"weights": np.array([0.8, 0.2]), "means": np.array([CENTER, CENTER + 50]), "cholesky": cholesky}
+    samples = samplers.GaussianMixtureSampler(arrays).sample(20_000, seed=1)
+    near = samples[:, 0] < 25
     assert near.mean() == pytest.approx(0.8, abs=0.01)
-    np.testing.assert_allclose(drawn[near].mean(0), CENTRE, atol=0.05)
-    np.testing.assert_allclose(np.cov(drawn[near].T), COVARIANCE, atol=0.1)  # its transpose's would be 0.5 off
-    np.testing.assert_allclose(np.cov(drawn[~near].T), np.eye(3), atol=0.1)
+    np.testing.assert_allclose(samples[near].mean(0), CENTER, atol=0.05)
+    np.testing.assert_allclose(
+        np.cov(samples[near].T), COVARIANCE, atol=0.1
+    )  # a transposed factor would be wrong by 0.5
+    np.testing.assert_allclose(np.cov(samples[~near].T), np.eye(3), atol=0.1)
 
 
 @pytest.mark.slow
-def test_the_second_vae_meets_mean_and_covariance_of_a_correlated_gaussian(two_stage):
-    drawn = two_stage.sample(20_000, seed=1)
+def test_the_second_vae_reproduces_mean_and_covariance_of_a_correlated_gaussian(two_stage):
+    samples = two_stage.sample(20_000, seed=1)
     std = np.sqrt(np.diag(COVARIANCE))
-    np.testing.assert_allclose((drawn.mean(0) - CENTRE) / std, 0, atol=0.1)
-    correlation = COVARIANCE / np.outer(std, std)  # up to .75, where N(0, I) has 0
-    np.testing.assert_allclose(np.corrcoef(drawn.T), correlation, atol=0.1)
-    np.testing.assert_allclose(drawn.std(0) / std, 1, atol=0.1)
+    np.testing.assert_allclose((samples.mean(0) - CENTER) / std, 0, atol=0.1)
+    correlation = COVARIANCE / np.outer(std, std)  # up to 0.75; N(0, I) has 0
+    np.testing.assert_allclose(np.corrcoef(samples.T), correlation, atol=0.1)
+    np.testing.assert_allclose(samples.std(0) / std, 1, atol=0.1)
 
 
 @pytest.mark.slow
-def test_the_second_vae_learns_a_ring_that_no_gaussian_is():
+def test_the_second_vae_learns_a_ring():
     angle = np.random.default_rng(0).uniform(0, 2 * np.pi, 3000)
     ring = np.stack([np.cos(angle), np.sin(angle)], axis=1).astype(np.float32)
     radius = np.linalg.norm(samplers.fit_sampler("two_stage", ring).sample(4000), axis=1)
     inside = (radius < 0.5).mean()
-    of_gaussian = 1 - np.exp(-(0.5**2) / (2 * 0.5))  # Rayleigh's law for a variance of ½ a coordinate: 22%
-    assert inside < of_gaussian / 4
+    inside_gaussian = 1 - np.exp(-(0.5**2) / (2 * 0.5))  # Rayleigh distribution, variance 1/2 per coordinate: 22%
+    assert inside < inside_gaussian / 4
     assert np.median(radius) == pytest.approx(1, abs=0.1)
 
 
 @pytest.mark.parametrize("name", ["mixture", "two_stage"])
-def test_a_stored_sampler_draws_the_same_bit_for_bit(name, two_stage, tmp_path):
-    sampler = two_stage if name == "two_stage" else samplers.fit_sampler(name, correlated(300))
+def test_a_loaded_sampler_returns_bit_identical_samples(name, two_stage, tmp_path):
+    sampler = two_stage if name == "two_stage" else samplers.fit_sampler(name, correlated_codes(300))
     path = tmp_path / "samplers" / "x-20.npz"
     samplers.save_sampler(sampler, path, fitted_to="a")
     again = samplers.load_sampler(path, fitted_to="a")
@@ -88,35 +90,37 @@ def test_a_stored_sampler_draws_the_same_bit_for_bit(name, two_stage, tmp_path):
         assert all(file[key].dtype != object for key in file)
 
 
-def test_a_sampler_of_something_else_a_damaged_or_a_missing_one_is_not_read(tmp_path):
+def test_a_missing_or_damaged_file_or_one_of_another_fingerprint_is_not_loaded(tmp_path):
     path = tmp_path / "mixture-20.npz"
     assert samplers.load_sampler(path) is None
-    samplers.save_sampler(samplers.fit_sampler("mixture", correlated(300)), path, fitted_to="a")
+    samplers.save_sampler(samplers.fit_sampler("mixture", correlated_codes(300)), path, fitted_to="a")
     assert samplers.load_sampler(path, fitted_to="b") is None
     path.write_bytes(path.read_bytes()[:400])
     assert samplers.load_sampler(path, fitted_to="a") is None
 
 
-def test_codes_of_bits_are_drawn_as_bits_with_their_frequencies():
+def test_samples_of_binary_codes_are_bits_with_the_same_frequencies():
     rng = np.random.default_rng(0)
-    bits = (rng.random((2000, 1)) < 0.3) * np.array([[1, 1, 0]]) + np.array([[0, 0, 1]])  # 0 and 1 equal, 2 always on
-    drawn = samplers.fit_sampler("mixture", bits.astype(np.float32), binary=True).sample(5000)
-    assert set(np.unique(drawn)) == {0, 1}
-    assert (drawn[:, 0] == drawn[:, 1]).mean() > 0.99
-    assert drawn[:, 2].all()
-    assert drawn[:, 0].mean() == pytest.approx(0.3, abs=0.04)
+    bits = (rng.random((2000, 1)) < 0.3) * np.array([[1, 1, 0]]) + np.array(
+        [[0, 0, 1]]
+    )  # bits 0 and 1 are equal, bit 2 is always 1
+    samples = samplers.fit_sampler("mixture", bits.astype(np.float32), binary=True).sample(5000)
+    assert set(np.unique(samples)) == {0, 1}
+    assert (samples[:, 0] == samples[:, 1]).mean() > 0.99
+    assert samples[:, 2].all()
+    assert samples[:, 0].mean() == pytest.approx(0.3, abs=0.04)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["mixture", "two_stage"])
-def test_few_codes_and_codes_that_do_not_vary_are_no_failure(name, monkeypatch):
+def test_few_codes_and_a_constant_dimension_can_be_fitted(name, monkeypatch):
     monkeypatch.setattr(samplers.TwoStageVAESampler, "STEPS", 20)
-    codes = correlated(7)
+    codes = correlated_codes(7)
     codes[:, 1] = 2.5
-    drawn = samplers.fit_sampler(name, codes, num_classes=10).sample(11)
-    assert drawn.shape == (11, Z)
-    assert np.isfinite(drawn).all()
-    np.testing.assert_allclose(drawn[:, 1], 2.5, atol=0.05)
+    samples = samplers.fit_sampler(name, codes, num_classes=10).sample(11)
+    assert samples.shape == (11, Z)
+    assert np.isfinite(samples).all()
+    np.testing.assert_allclose(samples[:, 1], 2.5, atol=0.05)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +131,7 @@ def test_few_codes_and_codes_that_do_not_vary_are_no_failure(name, monkeypatch):
         ("mixture", np.full((9, 2), np.nan), "all finite"),
     ],
 )
-def test_what_no_sampler_can_be_fitted_to_is_refused(name, codes, message):
+def test_unknown_samplers_and_unsuitable_codes_are_rejected(name, codes, message):
     with pytest.raises(ValueError, match=message):
         samplers.fit_sampler(name, codes)
 
@@ -144,7 +148,7 @@ def train():
     return jax.device_get(tiny_data(200))
 
 
-def test_a_fitted_sampler_is_found_again_and_not_by_another_step_or_model(trained, train, tmp_path, monkeypatch):
+def test_a_saved_sampler_is_loaded_only_for_the_same_step_and_model(trained, train, tmp_path, monkeypatch):
     first = samplers.load_or_fit_sampler(trained, train, "mixture", tmp_path)
     assert (tmp_path / "samplers" / "mixture-20.npz").exists()
     fits = []
@@ -153,23 +157,22 @@ def test_a_fitted_sampler_is_found_again_and_not_by_another_step_or_model(traine
     np.testing.assert_array_equal(again.sample(5), first.sample(5))
     assert not fits
     other = jax.jit(trained.model.init)(jax.random.key(1))
-    samplers.load_or_fit_sampler(
-        TrainedModel(trained.model, other.params, other.stats, step=20), train, "mixture", tmp_path
-    )
+    other_model = TrainedModel(trained.model, other.params, other.stats, step=20)
+    samplers.load_or_fit_sampler(other_model, train, "mixture", tmp_path)
     trained.step = 40
     samplers.load_or_fit_sampler(trained, train, "mixture", tmp_path)
     assert len(fits) == 2
 
 
-def test_a_fitted_sampler_is_nearer_to_the_codes_than_the_prior(trained, train):
+def test_a_fitted_sampler_matches_the_codes_better_than_the_prior(trained, train):
     codes = trained.encode(train.image / np.float32(255), train.label)
     sampler = samplers.load_or_fit_sampler(trained, train, "mixture")
-    drawn, prior = sampler.sample(2000), trained.sample_prior(2000)
-    distance = [np.abs(np.cov(x.T) - np.cov(codes.T)).max() for x in (drawn, prior)]
+    samples, prior = sampler.sample(2000), trained.sample_prior(2000)
+    distance = [np.abs(np.cov(x.T) - np.cov(codes.T)).max() for x in (samples, prior)]
     assert distance[0] < distance[1] / 2
 
 
-def test_draws_are_decoded_under_their_labels(trained, train):
+def test_samples_are_decoded_with_their_labels(trained, train):
     labels = np.arange(9) % K
     found = samplers.sample_images(trained, train, "mixture", 9, seed=2, labels=labels)
     codes = samplers.load_or_fit_sampler(trained, train, "mixture").sample(9, seed=2)

@@ -15,10 +15,10 @@ def numbers():
     return np.random.default_rng(0)
 
 
-def of_one_order(relevant):
-    """Average precision of a list without ties: the mean precision at each relevant place."""
-    places = np.flatnonzero(relevant)
-    return np.mean([(i + 1) / (place + 1) for i, place in enumerate(places)])
+def average_precision(relevant):
+    """Returns the average precision of a ranking without ties: the mean precision at each relevant rank."""
+    ranks = np.flatnonzero(relevant)
+    return np.mean([(i + 1) / (rank + 1) for i, rank in enumerate(ranks)])
 
 
 def test_average_precision_by_hand():
@@ -27,10 +27,10 @@ def test_average_precision_by_hand():
     assert found == pytest.approx((1 / 1 + 2 / 3) / 2)
 
 
-def test_without_ties_it_is_that_of_scikit_learn(numbers):
+def test_without_ties_the_result_equals_scikit_learn(numbers):
     from sklearn.metrics import average_precision_score
 
-    count = CHUNK + 3  # the last chunk is another size
+    count = CHUNK + 3  # the last chunk has another size
     query, base = numbers.normal(size=(count, 6)), numbers.normal(size=(40, 6))
     query_labels, base_labels = numbers.integers(0, K, count), numbers.integers(0, K, 40)
     expected = [
@@ -42,37 +42,37 @@ def test_without_ties_it_is_that_of_scikit_learn(numbers):
 
 
 @pytest.mark.parametrize("groups", [[[1, 0, 0]], [[0, 1], [1, 1, 0], [1]], [[0, 0], [1, 0, 1, 0]], [[1, 1], [0]]])
-def test_ties_are_worth_the_mean_over_all_their_orders(groups):
+def test_ties_contribute_the_mean_over_all_orders(groups):
     orders = itertools.product(*(itertools.permutations(group) for group in groups))
-    expected = np.mean([of_one_order(np.concatenate(order)) for order in orders])
+    expected = np.mean([average_precision(np.concatenate(order)) for order in orders])
     count, relevant = np.array([[len(g) for g in groups]]), np.array([[sum(g) for g in groups]])
     np.testing.assert_allclose(expected_average_precision(count, relevant), [expected], rtol=1e-12)
 
 
-def test_an_empty_distance_between_others_changes_nothing():
+def test_empty_groups_change_nothing():
     count, relevant = np.array([[0, 3, 0, 4]]), np.array([[0, 1, 0, 2]])
     expected = expected_average_precision(count[:, 1::2], relevant[:, 1::2])
     np.testing.assert_allclose(expected_average_precision(count, relevant), expected, rtol=1e-12)
 
 
-def test_hamming_ranks_bits_as_euclid_does_ties_included(numbers):
+def test_hamming_and_euclidean_distance_rank_bits_equally_including_ties(numbers):
     query, base = numbers.integers(0, 2, (CHUNK + 7, BITS)), numbers.integers(0, 2, (60, BITS))
     labels, base_labels = numbers.integers(0, K, CHUNK + 7), numbers.integers(0, K, 60)
     hamming = mean_average_precision(query, labels, base, base_labels, "hamming")
     assert hamming == pytest.approx(mean_average_precision(query, labels, base, base_labels, "euclidean"), abs=1e-9)
 
 
-def test_the_order_of_the_base_does_not_count_even_where_all_is_tied(numbers):
+def test_the_order_of_the_database_does_not_matter_if_all_distances_are_equal(numbers):
     labels = np.sort(numbers.integers(0, K, 30))
     same = np.zeros((30, BITS))
     forwards = mean_average_precision(same[:1], labels[:1], same, labels, "hamming")
     assert mean_average_precision(same[:1], labels[:1], same, labels[::-1], "hamming") == forwards
 
 
-def test_codes_of_the_class_find_all_and_a_query_of_no_known_class_is_left_out():
+def test_codes_of_the_class_are_perfect_and_queries_of_an_unknown_class_are_left_out():
     labels = np.arange(12) % K
     codes = np.eye(K, BITS)[labels]
-    query_labels = np.append(labels, K)  # nothing in the base is of class K
+    query_labels = np.append(labels, K)  # the database has no class K
     assert mean_average_precision(np.append(codes, codes[:1], 0), query_labels, codes, labels, "hamming") == 1.0
 
 
@@ -84,15 +84,15 @@ def test_codes_of_the_class_find_all_and_a_query_of_no_known_class_is_left_out()
         (np.zeros((2, BITS)), [5, 6], "hamming", "none of the 2 queries has a label that occurs in the database"),
     ],
 )
-def test_what_cannot_be_ranked_is_refused(codes, labels, distance, message):
+def test_invalid_codes_labels_and_distances_are_rejected(codes, labels, distance, message):
     with pytest.raises(ValueError, match=message):
         mean_average_precision(codes, np.array(labels), np.zeros((3, BITS)), np.array([0, 1, 1]), distance)
 
 
-def test_pca_signs_say_the_side_of_the_mean_along_each_component(numbers):
+def test_pca_signs_are_the_side_of_the_mean_along_each_component(numbers):
     axes = np.array([[3.0, 4.0, 0.0], [-4.0, 3.0, 0.0]]) / 5  # orthonormal
-    along = numbers.normal(size=(400, 2)) * [5.0, 1.0]
-    train = (along @ axes + [10.0, 20.0, 30.0]).reshape(400, 3, 1, 1)
+    scores = numbers.normal(size=(400, 2)) * [5.0, 1.0]
+    train = (scores @ axes + [10.0, 20.0, 30.0]).reshape(400, 3, 1, 1)
     side = np.array([[1, 1], [1, -1], [-1, 1]])
     images = (side * 4 @ axes + [10.0, 20.0, 30.0]).reshape(3, 3, 1, 1)
     codes = pca_sign_codes(train, images, 2)
@@ -100,6 +100,6 @@ def test_pca_signs_say_the_side_of_the_mean_along_each_component(numbers):
         assert list(codes[:, bit]) in (list(side[:, bit] > 0), list(side[:, bit] < 0))
 
 
-def test_more_bits_than_components_are_refused():
+def test_more_bits_than_components_are_rejected():
     with pytest.raises(ValueError, match="bits=7 must be at most 6, the number of components"):
         pca_sign_codes(np.zeros((9, 6)), np.zeros((2, 6)), 7)

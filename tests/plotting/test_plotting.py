@@ -153,7 +153,7 @@ def test_each_dimension_has_a_density_panel_of_its_own_all_on_one_scale():
     figure = plotting.new_figure(6.0, 5.0)
     plots._plot_densities(figure, codes, codes, rows=2, columns=2)
     *panels, empty = figure.axes
-    outlines = [panel.patches[1].get_data() for panel in panels]  # the codes, drawn after the prior
+    outlines = [panel.patches[1].get_data() for panel in panels]  # patch 0 is the prior, patch 1 the codes
     heights = [outline.values.max() for outline in outlines]
     np.testing.assert_allclose([heights[1] / heights[0], heights[2] / heights[1]], 2, rtol=0.1)
     assert all(np.array_equal(outline.edges, outlines[0].edges) for outline in outlines)
