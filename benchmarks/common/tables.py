@@ -84,7 +84,7 @@ def run(
       format_row: returns a row with its values as they are printed.
 
     Returns:
-      The exit status: 0; 2 after a user's mistake; that of the first run that fails.
+      The exit status: 0; 2 after a user's mistake; the status of the first run that fails.
     """
     try:
         options = parse()

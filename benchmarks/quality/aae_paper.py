@@ -100,7 +100,7 @@ def with_width(line: Row, options: argparse.Namespace) -> Row:
 
 
 def published_widths(line: Row) -> dict[str, str]:
-    """Returns hidden layers of the published width, as many as the recipe has."""
+    """Returns the recipe's number of hidden layers, each of the published width."""
     recipe = records.recipe(*line.config.partition(":")[::2])
     layers = {name: (PAPER_WIDTH,) * len(recipe[name]) for name in ("hidden_sizes", "critic_hidden_sizes")}
     return {name: str(widths).replace(" ", "") for name, widths in layers.items()}

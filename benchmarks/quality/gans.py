@@ -35,7 +35,7 @@ TABLES = {
         row("gan, tutorial", TUTORIAL, "frechet_distance"),
         row("conv_gan, dcgan", CONV, "frechet_distance", "below gan's"),
         row("training images", GAN, "frechet_distance_train_baseline", "the least to expect"),
-        row("gan, rarest digit's share", GAN, "min_class_fraction", "≥ .05"),
+        row("gan, rarest digit's share", GAN, "min_class_fraction", "≥ 0.05"),
         row("gan, tutorial, rarest digit's share", TUTORIAL, "min_class_fraction"),
         row("conv_gan, dcgan, rarest digit's share", CONV, "min_class_fraction"),
         row("cgan, digits drawn as asked", CGAN, "content_accuracy"),

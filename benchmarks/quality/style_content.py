@@ -40,7 +40,7 @@ COLUMNS = {name: name for name in ("presets", "overrides", "split", "seeds", "st
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns the exit status: 2 after a user's mistake, that of the first run that fails."""
+    """Runs the command line; returns the exit status: 2 after a mistake, else the failed run's status."""
     options = parse(argv)
     if options.draw:
         return draw(options)

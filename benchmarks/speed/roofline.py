@@ -82,7 +82,7 @@ def run(options: argparse.Namespace) -> list[dict]:
         )
     processes.set_up_jax(simulate=None)
     cases = [
-        Case(config, step_throughput.default_presets(config, presets), "jit", 1, None, options.steps, options.repeats)
+        Case(config, step_throughput.presets_of(config, presets), "jit", 1, None, options.steps, options.repeats)
         for config in options.configs or records.recipes()
         for presets in options.presets
     ]

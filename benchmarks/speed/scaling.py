@@ -129,7 +129,7 @@ def read_config(name: str, cases: Sequence[Case], options: argparse.Namespace) -
     Raises:
       ValueError: the config is unknown, or the devices of a case do not divide its batch.
     """
-    config = records.recipe(name, step_throughput.default_presets(name, options.presets))
+    config = records.recipe(name, step_throughput.presets_of(name, options.presets))
     config.batch_size = options.batch_size or config.batch_size
     for case in cases:
         devices.validate_parallelism(images_per_step(config, case), case.way, make_mesh(case))

@@ -119,7 +119,7 @@ def run(options: argparse.Namespace) -> list[dict]:
     processes.set_up_jax(options.simulate)
     settings = (options.devices, options.batch_size, options.steps, options.repeats)
     cases = [
-        Case(config, default_presets(config, presets), parallel, *settings)
+        Case(config, presets_of(config, presets), parallel, *settings)
         for config in options.configs or records.recipes()
         for presets in options.presets
         for parallel in options.parallel
@@ -127,7 +127,7 @@ def run(options: argparse.Namespace) -> list[dict]:
     return processes.measure_in_new_processes(measure_row, validate_cases, cases, options.out)
 
 
-def default_presets(config: str, presets: str) -> str:
+def presets_of(config: str, presets: str) -> str:
     """Returns presets as after the colon of --config: "digits", without presets, for a config that reads a folder."""
     if not presets and records.recipe(config).data.source == "folder":
         return "digits"

@@ -192,9 +192,9 @@ def test_a_file_that_cannot_be_written_is_refused(tmp_path):
 
 
 def test_configs_of_image_folders_are_measured_on_the_digits_without_presets():
-    assert step_throughput.default_presets("anime_vae", "") == "digits"
-    assert step_throughput.default_presets("anime_vae", "anime_faces+conv") == "anime_faces,conv"
-    assert step_throughput.default_presets("cond_aae", "") == ""
+    assert step_throughput.presets_of("anime_vae", "") == "digits"
+    assert step_throughput.presets_of("anime_vae", "anime_faces+conv") == "anime_faces,conv"
+    assert step_throughput.presets_of("cond_aae", "") == ""
 
 
 def test_a_processors_name_has_its_family_and_model_if_the_system_reports_them():

@@ -79,7 +79,7 @@ def make_step(model, params: Mapping, config, images: np.ndarray, labels: np.nda
 
 
 class Losses:
-    """The players' losses; dropout is on in the networks that a player trains."""
+    """The players' losses. Dropout is on, except in the encoder of the critic's loss."""
 
     def __init__(self, networks: Mapping[str, nn.Module], log_sigmoid_eps: float):
         self.encoder, self.decoder, self.critic = (networks[name] for name in NETWORKS)
