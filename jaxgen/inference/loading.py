@@ -72,7 +72,7 @@ class NetworkState(NamedTuple):
 
 
 def load_initial_networks(config, model: GenerativeModel) -> NetworkState | None:
-    """Returns the networks of the run `config.init_from` for each seed of this run; None without such a run.
+    """Returns the networks of the run `config.init_from` for each seed of this run; None if `init_from` is empty.
 
     Raises:
       ValueError: the run cannot be loaded, lacks a seed of this run, or has different networks.

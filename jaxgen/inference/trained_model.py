@@ -165,9 +165,8 @@ class TrainedModel:
         """Decodes a closed path through `anchors` samples of the prior, or of a sampler, for an animation in a loop."""
         self.require_latent()
         path = latent_paths.bit_interpolation if self.model.has_binary_latent else latent_paths.slerp
-        return self.decode(
-            latent_paths.closed_latent_walk(self.sample_codes(anchors, seed, sampler), between, path), label
-        )
+        codes = latent_paths.closed_latent_walk(self.sample_codes(anchors, seed, sampler), between, path)
+        return self.decode(codes, label)
 
     def attribute_vector(self, images: ArrayLike, has_it: ArrayLike, labels: Labels = None) -> Float[np.ndarray, " Z"]:
         """Returns the mean code of images with an attribute minus the mean code of images without it."""
@@ -197,9 +196,8 @@ class TrainedModel:
         if not self.model.predicts_category:
             raise ValueError(f"{type(self.model).__name__} predicts no category")
         images = self._check_images(images)
-        return self._apply_in_chunks(
-            lambda *args: self._predict_category(*args[:3]), images, self._check_labels(None, len(images))
-        )
+        unknown = self._check_labels(None, len(images))
+        return self._apply_in_chunks(lambda *args: self._predict_category(*args[:3]), images, unknown)
 
     def sample_prior(self, count: int, seed: int = 0) -> Float[np.ndarray, "{count} Z"]:
         """Returns samples of the prior."""

@@ -63,9 +63,8 @@ def expected_average_precision(
     return (relevant / np.maximum(count, 1) * inner).sum(-1) / relevant.sum(-1)
 
 
-Precisions = Callable[
-    [int, Bool[np.ndarray, "C M"]], Float[np.ndarray, " C"]
-]  # (first query, relevant) -> precision of C queries
+# (first query, relevant) -> average precision of C queries
+Precisions = Callable[[int, Bool[np.ndarray, "C M"]], Float[np.ndarray, " C"]]
 
 
 def _hamming_precisions(query: Values, base: Values) -> Precisions:

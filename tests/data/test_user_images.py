@@ -33,7 +33,7 @@ def test_user_images_are_decoded_like_those_of_a_training_folder(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 3  # upside down
     rotated.save(tmp_path / "b.png", exif=exif)
-    options = image_files.DecodeOptions(size=0, fit="stretch", channels=1)
+    options = image_files.DecodeOptions(size=0, resize="stretch", channels=1)
     found = read_user_images(str(tmp_path), (6, 12, 1))
     for image, name in zip(found, ("a.png", "b.png"), strict=True):
         np.testing.assert_allclose(image, image_files.decode(tmp_path / name, options) / 255, atol=1e-6)
@@ -43,7 +43,9 @@ def test_user_images_are_decoded_like_those_of_a_training_folder(tmp_path):
 
 def test_user_images_of_16_bits_per_channel_are_rejected(tmp_path):
     Image.fromarray(np.full((6, 12), 40_000, np.uint16)).save(tmp_path / "a.png")
-    with pytest.raises(ValueError, match=r"a.png can't be used: of mode I;16, not of 8 bits a channel; leave it out"):
+    with pytest.raises(
+        ValueError, match=r"a.png cannot be used: mode I;16 instead of 8 bits per channel; leave it out"
+    ):
         read_user_images(str(tmp_path), (6, 12, 1))
 
 
@@ -51,8 +53,8 @@ def test_user_images_of_16_bits_per_channel_are_rejected(tmp_path):
     ("name", "message"),
     [
         ("none.png", "none.png does not exist; name one folder"),
-        ("folder,", "folder is a folder among files; name one folder"),
-        ("a.png", "no PNG, JPEG, WebP, BMP, GIF or TIFF image"),
+        ("folder,", "folder is a folder in a list of files; name one folder"),
+        ("a.png", "not a PNG, JPEG, WebP, BMP, GIF or TIFF image"),
         ("cut.png", "truncated or damaged"),
         ("", "no image file"),
     ],

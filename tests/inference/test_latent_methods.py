@@ -9,7 +9,13 @@ from pixel_codes import WithoutCodes, Z, pixel_image, pixel_model
 
 from jaxgen.inference.trained_model import TrainedModel
 
-FIRST, SECOND = pixel_pixel_image(0.2, 0.4, 0.4), pixel_pixel_image(0.6, 0.0, 0.4)
+FIRST, SECOND = pixel_image(0.2, 0.4, 0.4), pixel_image(0.6, 0.0, 0.4)
+
+
+def test_interpolation_decodes_the_straight_line_between_mean_codes():
+    found = pixel_model().interpolate(FIRST, SECOND, interior=3)
+    by_hand = [(0.2, 0.4, 0.4), (0.3, 0.3, 0.4), (0.4, 0.2, 0.4), (0.5, 0.1, 0.4), (0.6, 0.0, 0.4)]
+    np.testing.assert_allclose(found[:, 0, :Z, 0], by_hand, atol=1e-6)
 
 
 def test_spherical_interpolation_changes_the_norm_linearly():
@@ -54,9 +60,8 @@ def test_a_latent_walk_passes_the_codes_of_its_sampler_and_is_closed():
 
 def test_a_direction_is_added_to_codes_at_each_strength():
     model = pixel_model(is_conditional=True)
-    images = np.stack(
-        [pixel_image(0.5, 0.1, 0), pixel_image(0.7, 0.1, 0), pixel_image(0.2, 0.1, 0.1), pixel_image(0.2, 0.3, 0.1)]
-    )
+    pixels = [(0.5, 0.1, 0), (0.7, 0.1, 0), (0.2, 0.1, 0.1), (0.2, 0.3, 0.1)]
+    images = np.stack([pixel_image(*values) for values in pixels])
     direction = model.attribute_vector(images, [True, True, False, False])
     np.testing.assert_allclose(direction, [0.4, -0.1, -0.1], atol=1e-6)
     found = model.apply_direction(images[:2], direction, (-1, 0, 0.5), labels=[2, 3])[..., 0, :, 0]
@@ -65,9 +70,8 @@ def test_a_direction_is_added_to_codes_at_each_strength():
 
 
 def test_a_direction_of_binary_codes_is_rounded_to_bits():
-    found = pixel_model(has_binary_latent=True).apply_direction(
-        pixel_image(0, 1, 0)[None], np.array([0.4, -0.6, 0.6]), [1.0]
-    )
+    model, direction = pixel_model(has_binary_latent=True), np.array([0.4, -0.6, 0.6])
+    found = model.apply_direction(pixel_image(0, 1, 0)[None], direction, [1.0])
     np.testing.assert_array_equal(found[0, 0, 0, :Z, 0], [0, 0, 1])
 
 
@@ -89,12 +93,6 @@ def test_a_model_without_codes_has_no_latent_methods(use):
 @pytest.fixture(scope="module")
 def conditional_model():
     return tiny_trained_model("cond_aae")
-
-
-def test_interpolation_decodes_the_straight_line_between_mean_codes():
-    found = pixel_model().interpolate(FIRST, SECOND, interior=3)
-    by_hand = [(0.2, 0.4, 0.4), (0.3, 0.3, 0.4), (0.4, 0.2, 0.4), (0.5, 0.1, 0.4), (0.6, 0.0, 0.4)]
-    np.testing.assert_allclose(found[:, 0, :Z, 0], by_hand, atol=1e-6)
 
 
 def test_codes_of_a_stochastic_encoder_scatter_around_the_mean_code(conditional_model):
