@@ -1,4 +1,4 @@
-"""Data sets and the way their examples reach a step."""
+"""Data sets: where their examples come from, how they are split, and in which batches training receives them."""
 
 from jaxgen.data.augmentation import Augmentation
 from jaxgen.data.batching import (

@@ -1,4 +1,4 @@
-"""What training does to a batch of images before a model sees it: random draws inside jit, by the config's keys."""
+"""Random changes of training batches, sampled inside jit and selected by the config's keys."""
 
 from typing import NamedTuple
 
@@ -11,13 +11,13 @@ from jaxgen.types import Batch
 
 
 class Augmentation(NamedTuple):
-    """Which changes, in this order.
+    """The changes that are applied to each training batch, in the order of the attributes.
 
     Attributes:
-      mirror: each image is mirrored left to right by a fair coin.
-      shift: it is moved by up to so many pixels either way.
-      repeat_edge: what comes in then is the edge again, not black.
-      binarise: every pixel becomes 0 or 1, the latter with the probability that it was.
+      random_flip: whether each image is mirrored left to right with probability 1/2.
+      random_shift: maximum shift of each image, in pixels, in each direction.
+      shift_pad_mode: pixels that a shift brings in: "zeros" for black, "edge" for copies of the edge.
+      resample_binarization: whether each pixel becomes 1 with its own value as probability, and 0 otherwise.
     """
 
     random_flip: bool = False
@@ -27,18 +27,18 @@ class Augmentation(NamedTuple):
 
     @classmethod
     def from_config(cls, config) -> "Augmentation":
-        """The changes that a config asks for."""
+        """Returns the changes that a config selects."""
         dynamic = config.data.binarization == "dynamic"
         return cls(config.random_flip, config.random_shift, config.shift_pad_mode, dynamic)
 
     def __call__(self, batch: Batch, rng: Array) -> Batch:
-        """The batch, changed."""
-        mirror_rng, binarise_rng = (random.fold_in(rng, number) for number in range(2))
+        """Returns the changed batch."""
+        flip_rng, binarization_rng = (random.fold_in(rng, number) for number in range(2))
         image = batch.image
         if self.random_flip:
-            image = random_flip_left_right(image, mirror_rng)
+            image = random_flip_left_right(image, flip_rng)
         if self.random_shift:
             image = random_shift(image, rng, self.random_shift, self.shift_pad_mode)
         if self.resample_binarization:
-            image = random.bernoulli(binarise_rng, image).astype(jnp.float32)
+            image = random.bernoulli(binarization_rng, image).astype(jnp.float32)
         return batch._replace(image=image)

@@ -1,4 +1,7 @@
-"""Images of black and white pixels alone, which likelihoods of MNIST are told of; the draw is a part of them."""
+"""Binarized images, as used for likelihoods of MNIST.
+
+A reported likelihood depends on the random binarization, so the random sample is fixed.
+"""
 
 from typing import Any
 
@@ -7,32 +10,32 @@ import numpy as np
 from jaxgen.types import Split
 
 SEED = 1797
-DRAWN_AT_ONCE = 5000  # images
+IMAGES_PER_SAMPLE = 5000  # images that are binarized at a time; the sampled pixels depend on it
 
 
 def binarize_dataset(dataset: Any, how: str) -> Any:
-    """A `Dataset` whose pixels are 0 or 255, the latter with the probability that a pixel's grey is of white.
+    """Returns a data set whose pixels are 0 or 255; a pixel is 255 with probability value / 255.
 
     Args:
-      dataset: with the splits `train`, `validation` and `test`, and a `name`, which gets the way added.
-      how: "static": one fixed draw of every image. "dynamic": of the two held-out splits alone, as training draws its
-        own anew at every step. "none": as it is.
+      dataset: a `Dataset`; the kind of binarization is appended to its `name`.
+      how: "static" samples every image once. "dynamic" samples the validation and test images once; training samples
+        its images again at every step. "none" returns the data set unchanged.
     """
     if how == "none":
         return dataset
-    splits = ("validation", "test", *(("train",) if how == "static" else ()))
-    drawn = {split: binarize_split(getattr(dataset, split), number) for number, split in enumerate(splits)}
-    return dataset._replace(name=f"{dataset.name}, {how} binarisation", **drawn)
+    names = ("validation", "test", *(("train",) if how == "static" else ()))
+    splits = {name: binarize_split(getattr(dataset, name), number) for number, name in enumerate(names)}
+    return dataset._replace(name=f"{dataset.name}, {how} binarization", **splits)
 
 
 def binarize_split(data: Split, number: int) -> Split:
-    """One fixed draw of every pixel; each `number` has its own.
+    """Samples every pixel of a split once; each `number` has its own random sample.
 
-    Larochelle & Murray (2011) made one draw for all who compare likelihoods on MNIST, which this one is not.
+    The sample differs from that of Larochelle & Murray (2011), which many papers on MNIST share.
     """
-    drawn = np.empty_like(data.image)
-    for start in range(0, len(drawn), DRAWN_AT_ONCE):
-        image = data.image[start : start + DRAWN_AT_ONCE]
+    pixels = np.empty_like(data.image)
+    for start in range(0, len(pixels), IMAGES_PER_SAMPLE):
+        image = data.image[start : start + IMAGES_PER_SAMPLE]
         words = np.random.Philox(np.random.SeedSequence([SEED, number, start])).random_raw(image.size)
-        drawn[start : start + DRAWN_AT_ONCE] = np.where(words.reshape(image.shape) % 255 < image, 255, 0)
-    return Split(drawn, data.label)
+        pixels[start : start + IMAGES_PER_SAMPLE] = np.where(words.reshape(image.shape) % 255 < image, 255, 0)
+    return Split(pixels, data.label)

@@ -1,4 +1,4 @@
-"""A data set in memory: three disjoint splits, the class names and, for a streamed set, the training stream."""
+"""The `Dataset` tuple: three disjoint splits in memory and, for a streamed data set, the stream of training images."""
 
 from typing import NamedTuple
 
@@ -9,12 +9,19 @@ from jaxgen.types import DatasetSpec, Split
 
 
 class Dataset(NamedTuple):
-    """A data set in memory: three disjoint splits of uint8 images [N, H, W, C] and int32 labels [N].
+    """A data set with three disjoint splits of uint8 images [N, H, W, C] and int32 labels [N].
 
-    `class_names` are by label; of data that have none, as digits, labels stand for themselves.
+    A data set that is larger than the memory budget is streamed: each split in memory is then a random subset, used
+    for measurements, and `stream` is the whole training split, whose images are an `ImageStream`.
 
-    Of a set that memory should not hold, each split is a random part of it, which serves to measure, and `stream` is
-    the whole training split, with a `Stream` for images.
+    Attributes:
+      name: name of the data set.
+      train: training examples.
+      validation: examples that select checkpoints and recipes.
+      test: examples of the final evaluation.
+      num_classes: K, the number of classes.
+      class_names: names by label; empty if a label is its own name, as for digits.
+      stream: the whole training split of a streamed data set, or None.
     """
 
     name: str
@@ -27,14 +34,14 @@ class Dataset(NamedTuple):
 
     @property
     def train_source(self) -> Split:
-        """What is trained on."""
+        """The split that training uses: the stream if there is one, or `train`."""
         return self.stream or self.train
 
     @property
     def content_id(self) -> str:
-        """What tells what is trained on from other images: of a set in memory by its pixels, of a stream by its files.
+        """Identifies the training images: a hash of the pixels in memory, or of the files of a stream.
 
-        Of one set the two are no match: `is_other` tells nothing of them.
+        The two kinds cannot be compared with each other; see `is_different_dataset`.
         """
         return f"files {self.stream.image.key}" if self.stream else f"pixels {fingerprint(self.train)}"
 
@@ -44,15 +51,15 @@ class Dataset(NamedTuple):
         return self.train.image.shape[1:]
 
     def class_name(self, label: int | np.integer) -> str:
-        """What a class is called."""
+        """Returns the name of a class."""
         return self.class_names[label] if self.class_names else str(label)
 
     @property
     def spec(self) -> DatasetSpec:
-        """What an algorithm has to know of the set."""
+        """The properties that a model's networks depend on."""
         return DatasetSpec(self.name, self.image_shape, self.num_classes)
 
 
 def is_different_dataset(one: str, other: str) -> bool:
-    """Whether two identities are surely of different images."""
+    """Returns whether two content ids are of the same kind and identify different images."""
     return one != other and one.partition(" ")[0] == other.partition(" ")[0]

@@ -1,4 +1,4 @@
-"""One image file as an array of pixels, or the reason why it can't be one."""
+"""Decodes image files to pixels, or reports why a file cannot be used."""
 
 import contextlib
 import warnings
@@ -9,27 +9,35 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-FORMATS = ("PNG", "JPEG", "WebP")  # Pillow's, of a folder to train on
-FITS = ("crop", "pad", "stretch")
-MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")  # Pillow's, of 8 bits a channel or fewer
-VERSION = 1  # of what `decode` does, for what is kept of it
+FORMATS = ("PNG", "JPEG", "WebP")  # Pillow's names of the formats in a folder of training images
+RESIZE_MODES = ("crop", "pad", "stretch")
+MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")  # Pillow's modes of at most 8 bits per channel
+VERSION = 1  # of the result of `decode`; part of the cache's key
+USER_FORMATS = (*FORMATS, "BMP", "GIF", "TIFF")
+USER_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 
 
 class DecodeOptions(NamedTuple):
-    """What becomes of a file's pixels; see `config.data`."""
+    """How the pixels of a file are converted; see `config.data`.
+
+    Attributes:
+      size: side of the square images, in pixels; 0 keeps the size of the files.
+      resize: one of `RESIZE_MODES`.
+      channels: 1 for gray, 3 for RGB, 0 for the channels of the file.
+    """
 
     size: int
-    fit: str
+    resize: str
     channels: int
 
 
 class BadImageError(Exception):
-    """A file can't be used; says why."""
+    """A file cannot be used; the message is the reason."""
 
 
 @contextlib.contextmanager
 def strict_pillow() -> Iterator[None]:
-    """Without Pillow's remarks on odd files, but that on a file which would fill the memory: it becomes an error."""
+    """Hides Pillow's warnings about unusual files, and makes its warning about huge images an error."""
     from PIL import Image
 
     with warnings.catch_warnings():
@@ -39,7 +47,7 @@ def strict_pillow() -> Iterator[None]:
 
 
 def try_decode(path: Path, options: DecodeOptions) -> tuple[np.ndarray | None, str]:
-    """A file's pixels, uint8 [H, W, 1 or 3], and ""; or None, and why it can't be used."""
+    """Returns the pixels of a file, uint8 [H, W, 1 or 3], and ""; or None and the reason why it cannot be used."""
     try:
         return decode(path, options), ""
     except BadImageError as error:
@@ -47,26 +55,30 @@ def try_decode(path: Path, options: DecodeOptions) -> tuple[np.ndarray | None, s
 
 
 def decode(path: Path, options: DecodeOptions) -> np.ndarray:
-    """A file's pixels, uint8 [H, W, 1 or 3]: grey as .30 R + .59 G + .11 B.
+    """Returns the pixels of a file, uint8 [H, W, 1 or 3]; gray is 0.30 R + 0.59 G + 0.11 B.
 
     Raises:
-      BadImageError: it can't be used.
+      BadImageError: the file cannot be used.
     """
     with open_image(path, FORMATS) as image:
-        # A phone's JPEG may hold a second, smaller picture (MPO), which is no animation.
+        # A phone's JPEG can contain a second, smaller picture (MPO) and is not an animation.
         if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
             raise BadImageError("animated")
         if options.size:
-            image.draft(None, (2 * options.size, 2 * options.size))  # a JPEG need not be decoded at full size
+            image.draft(None, (2 * options.size, 2 * options.size))  # decodes a large JPEG at a reduced size
         return np.atleast_3d(np.asarray(resize_to_square(to_gray_or_rgb(image, options.channels), options)))
 
 
 @contextlib.contextmanager
 def open_image(path: Path, formats: Sequence[str]) -> Iterator:
-    """Pillow's image of a file, of 8 bits a channel, to be decoded within.
+    """Opens a file as a Pillow image of at most 8 bits per channel, to be decoded within the block.
+
+    Args:
+      path: the file.
+      formats: Pillow's names of the accepted formats.
 
     Raises:
-      BadImageError: it can't be used, or what is done within finds out that it can't.
+      BadImageError: the file cannot be used, or decoding it within the block fails.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -75,50 +87,56 @@ def open_image(path: Path, formats: Sequence[str]) -> Iterator:
             raise BadImageError("empty")
         with Image.open(path, formats=formats) as image:
             if image.mode not in MODES:
-                raise BadImageError(f"of mode {image.mode}, not of 8 bits a channel")
+                raise BadImageError(f"mode {image.mode} instead of 8 bits per channel")
             yield image
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise BadImageError(f"of more than {Image.MAX_IMAGE_PIXELS:,} pixels") from None
+        raise BadImageError(f"more than {Image.MAX_IMAGE_PIXELS:,} pixels") from None
     except UnidentifiedImageError:
         *others, last = formats
-        raise BadImageError(f"no {', '.join(others)} or {last} image") from None
+        raise BadImageError(f"not a {', '.join(others)} or {last} image") from None
     except (BadImageError, MemoryError):
         raise
-    except (PermissionError, FileNotFoundError):  # the latter a link to nothing
-        raise BadImageError("not to be read") from None
-    except Exception as error:  # each of Pillow's decoders raises what it likes
+    except (PermissionError, FileNotFoundError):  # FileNotFoundError: a link without a target
+        raise BadImageError("not readable") from None
+    except Exception as error:  # each of Pillow's decoders raises its own exceptions
         if isinstance(error, OSError) and error.errno:
-            raise  # the disk's trouble, or the system's: not the file's
+            raise  # a problem of the disk or the system, which says nothing about the file
         raise BadImageError("truncated or damaged") from error
 
 
 def shape_from_header(path: Path, options: DecodeOptions) -> tuple[int, int, int] | None:
-    """H, W, C that `decode` would give, or nearly, without the pixels; None where the file can't be read."""
+    """Estimates the shape H, W, C of a decoded file from its header; None if the file cannot be read."""
     try:
         with open_image(path, FORMATS) as image:
-            wide, high = (options.size,) * 2 if options.size else image.size
-            return high, wide, options.channels or (1 if image.mode in ("1", "L", "LA") else 3)
+            width, height = (options.size,) * 2 if options.size else image.size
+            return height, width, options.channels or (1 if image.mode in ("1", "L", "LA") else 3)
     except BadImageError:
         return None
 
 
 def to_gray_or_rgb(image, channels: int):
-    """A Pillow image upright, on black where it is transparent, in mode "L" or "RGB"; see `config.data.channels`."""
+    """Converts a Pillow image to mode "L" or "RGB", upright, with transparent pixels on black.
+
+    Args:
+      image: a Pillow image.
+      channels: see `DecodeOptions`.
+    """
     from PIL import Image, ImageOps
 
-    grey = channels == 1 or (channels == 0 and is_grayscale(image))
+    is_gray = channels == 1 or (channels == 0 and is_grayscale(image))
     image = ImageOps.exif_transpose(image)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), image)
-    # By way of RGB: of some modes "L" would be made otherwise, of a palette with an index that is transparent too.
-    return image.convert("RGB").convert("L") if grey else image.convert("RGB")
+    # Converted to RGB first: Pillow converts some modes to "L" differently, such as palettes with a transparent index.
+    return image.convert("RGB").convert("L") if is_gray else image.convert("RGB")
 
 
 def is_grayscale(image) -> bool:
-    """Whether a Pillow image is stored without colour; a palette and WebP, which has no grey, are told by the pixels.
+    """Returns whether a Pillow image is stored without color.
 
-    Those of other images aren't looked at: a set of colour photos is not to change its shape by what they show.
+    Palettes, and WebP, which has no gray mode, are judged by their pixels. The pixels of other images are ignored: a
+    data set of color photographs must not change its shape because of their content.
     """
     if image.mode in ("1", "L", "LA"):
         return True
@@ -129,50 +147,50 @@ def is_grayscale(image) -> bool:
 
 
 def resize_to_square(image, options: DecodeOptions):
-    """The Pillow image as a square of the size that is asked for."""
+    """Returns the Pillow image as a square of side `options.size`; unchanged if the size is 0."""
     from PIL import Image, ImageOps
 
-    square, filtered = (options.size, options.size), Image.Resampling.LANCZOS
+    square, resampling = (options.size, options.size), Image.Resampling.LANCZOS
     if not options.size or image.size == square:
         return image
-    if options.fit == "crop":
-        return ImageOps.fit(image, square, filtered)
-    return ImageOps.pad(image, square, filtered) if options.fit == "pad" else image.resize(square, filtered)
-
-
-ALL_FORMATS = (*FORMATS, "BMP", "GIF", "TIFF")
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+    if options.resize == "crop":
+        return ImageOps.fit(image, square, resampling)
+    return ImageOps.pad(image, square, resampling) if options.resize == "pad" else image.resize(square, resampling)
 
 
 def read_user_images(where: str, image_shape: tuple[int, int, int]) -> Float[np.ndarray, "N H W C"]:
-    """Reads a folder's image files in the order of their names, or files named with commas between, in [0, 1].
+    """Reads image files as float32 in [0, 1].
 
-    Each is turned upright, put on black where it is transparent and made grey or RGB, as a folder's that is trained
-    on, and is resized to H × W, whatever its own proportions.
+    Each image is converted like a training image: upright, with transparent pixels on black, in gray or RGB. It is
+    then stretched to H × W.
+
+    Args:
+      where: a folder, whose files are sorted by name, or files separated by commas.
+      image_shape: H, W, C.
 
     Raises:
-      ValueError: a file does not exist, a folder holds none, or one can't be used.
+      ValueError: a file does not exist or cannot be used, or the folder contains no image.
     """
     folder = Path(where)
     if folder.is_dir():
-        paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+        paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in USER_SUFFIXES)
     else:
         paths = [Path(name) for name in where.split(",") if name]
     if not paths:
-        raise ValueError(f"images={where} holds no image file ({', '.join(SUFFIXES)}); name a folder, or files")
-    return np.stack([_read(path, image_shape) for path in paths])
+        raise ValueError(f"images={where} contains no image file ({', '.join(USER_SUFFIXES)}); name a folder, or files")
+    return np.stack([_read_user_image(path, image_shape) for path in paths])
 
 
-def _read(path: Path, image_shape: tuple[int, int, int]) -> Float[np.ndarray, "H W C"]:
+def _read_user_image(path: Path, image_shape: tuple[int, int, int]) -> Float[np.ndarray, "H W C"]:
     from PIL import Image
 
     height, width, channels = image_shape
     if not path.is_file():
-        what = "is a folder among files" if path.is_dir() else "does not exist"
-        raise ValueError(f"images={path} {what}; name one folder, or files with commas between")
+        problem = "is a folder in a list of files" if path.is_dir() else "does not exist"
+        raise ValueError(f"images={path} {problem}; name one folder, or files separated by commas")
     try:
-        with strict_pillow(), open_image(path, ALL_FORMATS) as file:
+        with strict_pillow(), open_image(path, USER_FORMATS) as file:
             image = to_gray_or_rgb(file, channels).resize((width, height), Image.Resampling.BILINEAR)
     except BadImageError as error:
-        raise ValueError(f"images={path} can't be used: {error}; leave it out") from error
+        raise ValueError(f"images={path} cannot be used: {error}; leave it out") from error
     return (np.asarray(image, np.float32) / 255).reshape(height, width, channels)

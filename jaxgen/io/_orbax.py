@@ -1,4 +1,4 @@
-"""Orbax, imported when it is first needed, and what it prints held back where we tell it in one line of our own."""
+"""Imports Orbax on first use and silences the output that repeats an error raised elsewhere. Private to checkpoints."""
 
 import contextlib
 import functools
@@ -11,19 +11,23 @@ from collections.abc import Iterator
 
 @functools.cache
 def import_orbax():
-    """Orbax, imported when it is first needed (0.3 s), its log held back: what goes wrong is raised where we wait."""
+    """Imports Orbax (0.3 s) and hides its log; its errors are raised by the call that waits for a save or a read.
+
+    Returns:
+      The module `orbax.checkpoint`.
+    """
     import orbax.checkpoint as ocp
 
     logging.getLogger("absl").addFilter(lambda record: f"{os.sep}orbax{os.sep}" not in record.pathname)
-    _hold_back_late_errors()
+    _hide_late_errors()
     return ocp
 
 
-def _hold_back_late_errors() -> None:
-    """Silences what a checkpoint's other arrays report after the first has failed and its error was raised.
+def _hide_late_errors() -> None:
+    """Hides the errors that a checkpoint's remaining arrays report after the first error was raised.
 
-    Orbax reads or writes all arrays at once and closes its event loop at the first error; those still under way
-    then print a traceback or a warning each, at any later time, from tensorstore's threads and from asyncio.
+    Orbax reads or writes all arrays at once and closes its event loop at the first error. Each remaining array then
+    prints a traceback or a warning at a later time, from a thread of tensorstore or from asyncio.
     """
 
     def report(unraisable, report_others=sys.unraisablehook) -> None:
@@ -39,10 +43,10 @@ def _hold_back_late_errors() -> None:
 
 @contextlib.contextmanager
 def silence_orbax() -> Iterator[None]:
-    """Holds back Orbax's errors too, where they are caught and told in one line of ours."""
+    """Also hides the errors that Orbax logs, for calls whose caller reports the error itself."""
     logger = logging.getLogger("absl")
-    before, logger.disabled = logger.disabled, True
+    was_disabled, logger.disabled = logger.disabled, True
     try:
         yield
     finally:
-        logger.disabled = before
+        logger.disabled = was_disabled

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and the place of caches. Knows nothing of what is in them."""
+"""Atomic writes, which leave either a complete file or the previous one, and the location of the user's cache."""
 
 import contextlib
 import os
@@ -8,23 +8,23 @@ from typing import BinaryIO
 
 import numpy as np
 
-TEMPORARY = ".*.tmp"  # what a file is called while it is written
+TEMPORARY = ".*.tmp"  # pattern of a file's name while it is being written
 
 
 def write_bytes_atomic(path: str | os.PathLike, content: bytes) -> None:
-    """Writes a file in one move, made durable first: a reader finds the old one or the new one, never half of one."""
-    with _in_one_move(path) as file:
+    """Writes a file by renaming a synced temporary file: a reader finds the old content or the new, never a part."""
+    with _open_atomic(path) as file:
         file.write(content)
 
 
 def write_npz_atomic(path: str | os.PathLike, **arrays: np.ndarray) -> None:
-    """Writes an npz file in one move."""
-    with _in_one_move(path) as file:
+    """Writes arrays to an npz file, as atomically as `write_bytes_atomic`."""
+    with _open_atomic(path) as file:
         np.savez(file, **arrays)
 
 
 @contextlib.contextmanager
-def _in_one_move(path: str | os.PathLike) -> Iterator[BinaryIO]:
+def _open_atomic(path: str | os.PathLike) -> Iterator[BinaryIO]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -39,5 +39,5 @@ def _in_one_move(path: str | os.PathLike) -> Iterator[BinaryIO]:
 
 
 def cache_dir(*parts: str) -> Path:
-    """A folder below $XDG_CACHE_HOME/jaxgen, by default ~/.cache/jaxgen; it may not exist yet."""
+    """Returns a folder below $XDG_CACHE_HOME/jaxgen, by default ~/.cache/jaxgen; it may not exist yet."""
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "jaxgen" / Path(*parts)

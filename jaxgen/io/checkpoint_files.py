@@ -1,4 +1,4 @@
-"""The folder that checkpoints lie in, as far as names and JSON tell: no array is read, and no Orbax needed."""
+"""The folder of checkpoints: listing, metadata and quarantine. Reads no array and imports no Orbax."""
 
 import json
 import os
@@ -6,21 +6,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-DAMAGED = "damaged"  # the folder that damaged checkpoints are moved to
+DAMAGED = "damaged"  # folder that damaged checkpoints are moved to
 
 
 def list_checkpoints(directory: str | os.PathLike) -> list[int]:
-    """The steps of the checkpoints in a folder in ascending order, good or not; [] if there is no such folder."""
+    """Returns the steps of all checkpoints, damaged ones included, in ascending order; [] without the folder."""
     path = Path(directory)
     names = [child.name for child in path.iterdir() if child.is_dir()] if path.is_dir() else []
     return sorted(int(name) for name in names if name.isdecimal() and str(int(name)) == name)
 
 
 def read_latest_metadata(directory: str | os.PathLike) -> dict[str, Any] | None:
-    """The meta of the newest checkpoint that has one, its arrays unread; None if there is no checkpoint.
+    """Reads the metadata of the newest checkpoint whose metadata is readable; None if there is no checkpoint.
 
     Raises:
-      ValueError: there are checkpoints, and none has a meta that can be read.
+      ValueError: there are checkpoints, and the metadata of each is damaged.
     """
     steps = list_checkpoints(directory)
     for step in reversed(steps):
@@ -28,14 +28,14 @@ def read_latest_metadata(directory: str | os.PathLike) -> dict[str, Any] | None:
             return meta
     if steps:
         raise ValueError(
-            f"every checkpoint in {directory} is damaged: no meta can be read; steps: {format_steps(steps)}; "
-            "remove that folder to start anew, or choose another --workdir"
+            f"every checkpoint in {directory} is damaged: no metadata can be read; steps: {format_steps(steps)}; "
+            "remove that folder to start from step 0, or choose another --workdir"
         )
     return None
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
-    """Meta as it lies on the disk; {} if it cannot be read."""
+    """Reads the metadata of the checkpoint in a folder; {} if it cannot be read."""
     try:
         meta = json.loads((path / "meta" / "metadata").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -44,7 +44,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
 
 
 def quarantine_checkpoint(path: Path) -> None:
-    """Moves checkpoints/STEP to checkpoints/damaged/STEP, or STEP-1, … where that is taken."""
+    """Moves checkpoints/STEP to checkpoints/damaged/STEP, or to the first free name STEP-1, STEP-2 and so on."""
     folder = path.parent / DAMAGED
     folder.mkdir(exist_ok=True)
     taken = {child.name for child in folder.iterdir()}
@@ -53,5 +53,5 @@ def quarantine_checkpoint(path: Path) -> None:
 
 
 def format_steps(steps: Sequence[int]) -> str:
-    """As a line has them."""
+    """Returns the steps as text, such as "100, 200"."""
     return ", ".join(map(str, steps))

@@ -1,7 +1,7 @@
-"""Checkpoints of a TrainState (Orbax, asynchronous): saved, pruned, checked as they are read. No loop lives here.
+"""Saves, prunes, restores and verifies checkpoints of a TrainState, asynchronously and with Orbax.
 
-A folder `checkpoints/STEP/` holds the arrays (`state`) and, beside them, JSON (`meta`): what the caller gives, the
-step, the metrics, and a checksum over all of it, as Orbax does not notice a flipped bit. Reading writes nothing.
+A folder `checkpoints/STEP/` holds the arrays (`state`) and JSON (`meta`): the caller's metadata, the step, the metrics,
+and a checksum over everything, because Orbax does not detect a flipped bit. Restoring never writes to the disk.
 """
 
 import contextlib
@@ -10,9 +10,8 @@ import math
 import os
 import re
 import shutil
-import textwrap
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +22,9 @@ from flax.traverse_util import unflatten_dict
 from jaxgen.distributed import processes
 from jaxgen.io._orbax import import_orbax, silence_orbax
 from jaxgen.io.checkpoint_files import format_steps, list_checkpoints, quarantine_checkpoint, read_metadata
-from jaxgen.io.pytrees import checksum, first_mismatch, flatten_with_paths, put_like, to_json_types, zero_memory_array
+from jaxgen.io.errors import describe_error, first_line
+from jaxgen.io.json_types import to_json_types
+from jaxgen.io.pytrees import checksum, first_mismatch, flatten_with_paths, put_like, zero_memory_array
 from jaxgen.types import TrainState
 
 LOGGER = logging.getLogger("jaxgen")
@@ -31,7 +32,7 @@ ITEMS = ("state", "meta")
 
 
 class RestoredCheckpoint(NamedTuple):
-    """What a checkpoint held."""
+    """The contents of one checkpoint."""
 
     state: Any
     meta: dict[str, Any]
@@ -39,22 +40,23 @@ class RestoredCheckpoint(NamedTuple):
 
 
 class CheckpointWriteError(OSError):
-    """A checkpoint could not be written; those before it are kept."""
+    """A checkpoint could not be written; earlier checkpoints are kept."""
 
 
 class _CorruptCheckpointError(Exception):
-    """A checkpoint cannot be trusted; the message says why."""
+    """A checkpoint is damaged; the message completes a sentence that starts with "step N"."""
 
 
 class CheckpointManager:
-    """Saves and restores a TrainState: the newest `keep` are kept, and the best by a validation metric.
+    """Saves and restores checkpoints in one folder; keeps the newest ones and the best one by a validation metric.
 
-    With several processes all of them call every method, and the state is replicated.
+    In a run of several processes, every process calls every method, and the state is replicated.
 
     Args:
-      directory: where the checkpoints lie; made by the first save.
-      keep: how many of the newest to keep, at least 1.
-      best: a metric's name and "min" or "max", such as ("validation/nll", "min"): the best checkpoint is kept too.
+      directory: folder of the checkpoints; created by the first save.
+      keep: number of newest checkpoints that are kept, at least 1.
+      best: name and mode of a metric, such as ("validation/nll", "min") or ("accuracy", "max"): the best checkpoint by
+        this metric is kept too. None keeps only the newest ones.
     """
 
     def __init__(self, directory: str | os.PathLike, keep: int = 2, best: tuple[str, str] | None = None):
@@ -65,21 +67,26 @@ class CheckpointManager:
         self._directory = Path(os.path.abspath(directory))
         self._keep, self._best = keep, best
         self._scores: dict[int, float | None] = {}
-        self._damaged: set[int] = set()  # found by restore, moved aside by the next save
-        self._tidied = False
+        self._damaged: set[int] = set()  # steps that restore found damaged; the next save quarantines them
+        self._is_prepared = False
         self._manager = self._open()
 
     def save(self, state: TrainState, meta: dict[str, Any], metrics: Mapping[str, Any]) -> None:
-        """Saves the state under its own step, in the background; the caller may donate it at once.
+        """Saves the state under its own step, in the background; the caller may donate the state immediately.
 
-        A step that is saved already stays as it is. A metric that is not finite never makes a checkpoint the best.
+        A step that is already saved is not written again. A checkpoint whose metric is not finite is never the best.
+
+        Args:
+          state: the state to save.
+          meta: metadata of the caller, of types that JSON has.
+          metrics: validation metrics by name.
 
         Raises:
-          UnwrittenError: this one, or the one before it, could not be written.
+          CheckpointWriteError: this checkpoint, or the one before it, could not be written.
         """
         ocp = import_orbax()
-        self._tidy()
-        step = int(np.ravel(state.step)[0])  # several copies step together
+        self._prepare_folder()
+        step = int(np.ravel(state.step)[0])  # all seeds are at the same step
         if step in self._manager.all_steps():
             return
         metrics = {name: float(value) for name, value in metrics.items()}
@@ -89,23 +96,28 @@ class CheckpointManager:
         self._scores[step] = self._score(meta)
         tree = unflatten_dict(leaves, sep="/")
         args = ocp.args.Composite(state=ocp.args.StandardSave(tree), meta=ocp.args.JsonSave(meta))
-        with self._writing():
-            self._manager.save(step, args=args, force=True)  # else a step before the latest is refused without a word
+        with self._report_write_errors():
+            # Without force, Orbax silently skips a step that is below the latest one.
+            self._manager.save(step, args=args, force=True)
 
     def restore(self, target: Any, step: int | np.integer | str | None = None) -> RestoredCheckpoint | None:
-        """Reads the newest good checkpoint into the shapes and shardings of `target`; None if there is none at all.
+        """Restores a checkpoint into the tree and the shardings of `target`.
 
-        A damaged one is reported and the next is read instead; the next save moves it to `damaged/`.
+        A damaged checkpoint is reported and the next candidate is read; the next save moves it to `damaged/`.
 
         Args:
-          target: a TrainState of arrays or of `jax.ShapeDtypeStruct`s; arrays are placed by its shardings.
-          step: None for the newest good one, "best" for the best good one by the metric, an int for exactly this one.
+          target: a TrainState of arrays or of `jax.ShapeDtypeStruct`s with the expected shapes, dtypes and shardings.
+          step: None for the newest undamaged checkpoint, "best" for the best one by the metric, or the exact step.
+
+        Returns:
+          The checkpoint, or None if there is no checkpoint.
 
         Raises:
-          ValueError: the step asked for is absent or damaged, all are damaged, or a good one is of another model.
+          ValueError: the given step is absent or damaged, every candidate is damaged, or the checkpoint belongs to
+            another model.
         """
         self.wait_until_finished()
-        self._reopen()  # another process may have saved or pruned
+        self._reopen()  # another process may have saved or pruned since
         damage: list[str] = []
         for candidate in self._candidates(step):
             try:
@@ -114,61 +126,73 @@ class CheckpointManager:
                 self._damaged.add(candidate)
                 damage.append(f"step {candidate} {error}")
                 continue
-            for each in damage:
-                LOGGER.warning("checkpoint in %s damaged: %s; using step %d instead", self._directory, each, candidate)
+            for text in damage:
+                LOGGER.warning("checkpoint in %s damaged: %s; using step %d instead", self._directory, text, candidate)
             self._damaged.discard(candidate)
-            return RestoredCheckpoint(self._fit(leaves, target, candidate), meta, candidate)
+            return RestoredCheckpoint(self._place_leaves(leaves, target, candidate), meta, candidate)
         if not damage:
             return None
         if isinstance(step, int | np.integer):
-            raise ValueError(f"checkpoint in {self._directory} damaged: {damage[0]}; steps at hand: {self._at_hand()}")
+            raise ValueError(
+                f"checkpoint in {self._directory} damaged: {damage[0]}; available steps: {self._format_available()}"
+            )
         raise ValueError(
             f"every checkpoint in {self._directory} is damaged: {'; '.join(damage)}; "
-            "remove that folder to start anew, or choose another --workdir"
+            "remove that folder to start from step 0, or choose another --workdir"
         )
 
     def all_steps(self) -> list[int]:
-        """The steps at hand in ascending order, one that is being written included, those found damaged not."""
+        """Returns the steps in ascending order: with a step that is still being written, without damaged ones."""
         return sorted(set(self._manager.all_steps()) - self._damaged)
 
     def wait_until_finished(self) -> None:
-        """Blocks until the last save is on the disk; raises an `UnwrittenError` where it did not come there."""
-        with self._writing():
+        """Blocks until the last save is on the disk.
+
+        Raises:
+          CheckpointWriteError: the last save could not be written.
+        """
+        with self._report_write_errors():
             self._manager.wait_until_finished()
 
     def close(self) -> None:
-        """Waits and lets the background threads go; `UnwrittenError`: the last save did not come to the disk."""
-        with self._writing():
+        """Waits for the last save and ends the background threads.
+
+        Raises:
+          CheckpointWriteError: the last save could not be written.
+        """
+        with self._report_write_errors():
             self._manager.close()
 
     def __enter__(self) -> "CheckpointManager":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        # What is under way already says what went wrong.
+        # An error of the block already explains the failure.
         with contextlib.suppress(CheckpointWriteError) if kind else contextlib.nullcontext():
             self.close()
 
     @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
-        """Says in one line what a save ends in: a full disk, one that has become read-only."""
+    def _report_write_errors(self) -> Iterator[None]:
+        """Raises a CheckpointWriteError of one line for a failed save, such as on a full or read-only disk."""
         try:
             yield
         except (OSError, ValueError) as error:
-            warnings.filterwarnings("ignore", "coroutine '.*' was never awaited", RuntimeWarning)  # Orbax's, given up
+            # Orbax abandons the coroutines of a failed save.
+            warnings.filterwarnings("ignore", "coroutine '.*' was never awaited", RuntimeWarning)
             raise CheckpointWriteError(
-                f"a checkpoint could not be written in {self._directory} ({_reason(error)}); those before it are kept: "
-                "see that it has room and can be written, and the same command resumes"
+                f"a checkpoint could not be written in {self._directory} ({_write_error_reason(error)}); "
+                "earlier checkpoints are kept. Check that the disk is writable and has free space; then the same "
+                "command resumes"
             ) from error
 
     def _open(self):
         ocp = import_orbax()
         policies = ocp.checkpoint_managers
-        kept = [policies.LatestN(self._keep), _Best(self._by_merit)]
+        preserved = [policies.LatestN(self._keep), _KeepBest(self._sort_by_metric)]
         options = ocp.CheckpointManagerOptions(
-            preservation_policy=policies.AnyPreservationPolicy(kept),
+            preservation_policy=policies.AnyPreservationPolicy(preserved),
             create=False,
-            lightweight_initialize=True,  # else one broken metadata file makes all of them unreadable
+            lightweight_initialize=True,  # otherwise one broken metadata file makes every checkpoint unreadable
         )
         handlers = {"state": ocp.StandardCheckpointHandler(), "meta": ocp.JsonCheckpointHandler()}
         return ocp.CheckpointManager(self._directory, options=options, item_handlers=handlers)
@@ -177,9 +201,9 @@ class CheckpointManager:
         self.close()
         self._manager = self._open()
 
-    def _tidy(self) -> None:
-        """Makes the folder ready for a save: what a killed save left is removed, damaged checkpoints moved aside."""
-        if self._tidied and not self._damaged:
+    def _prepare_folder(self) -> None:
+        """Prepares the folder for a save: removes the files of killed saves and quarantines damaged checkpoints."""
+        if self._is_prepared and not self._damaged:
             return
         self.wait_until_finished()
         if processes.is_primary():
@@ -191,35 +215,38 @@ class CheckpointManager:
         if processes.is_multiprocess():
             from jax.experimental import multihost_utils
 
-            multihost_utils.sync_global_devices("jaxgen: checkpoints tidied")
+            multihost_utils.sync_global_devices("jaxgen: checkpoint folder prepared")
         self._damaged.clear()
-        self._tidied = True
+        self._is_prepared = True
         self._reopen()
 
     def _candidates(self, step: int | np.integer | str | None) -> list[int]:
-        """The steps to try in turn."""
+        """Returns the steps to try, in order of preference."""
         steps = sorted(self._manager.all_steps(), reverse=True)
         if step is None or (step == "best" and not steps):
             return steps
         if step == "best":
             if self._best is None:
-                raise ValueError('step="best" needs the metric that decides: Checkpoints(..., best=(name, "min"))')
-            if ranked := self._by_merit(steps):
+                raise ValueError('step="best" needs a metric: CheckpointManager(..., best=(name, "min"))')
+            if ranked := self._sort_by_metric(steps):
                 return ranked
             raise ValueError(
-                f"no checkpoint in {self._directory} has a finite {self._best[0]}; steps at hand: {self._at_hand()}"
+                f"no checkpoint in {self._directory} has a finite {self._best[0]}; "
+                f"available steps: {self._format_available()}"
             )
         if not isinstance(step, int | np.integer):
             raise ValueError(f"step={step!r} must be a number, 'best' or None for the newest")
         if step not in steps:
-            raise ValueError(f"no checkpoint at step {step} in {self._directory}; steps at hand: {self._at_hand()}")
+            raise ValueError(
+                f"no checkpoint at step {step} in {self._directory}; available steps: {self._format_available()}"
+            )
         return [int(step)]
 
-    def _at_hand(self) -> str:
+    def _format_available(self) -> str:
         return format_steps(self.all_steps()) or "none"
 
-    def _by_merit(self, steps: Sequence[int]) -> list[int]:
-        """The steps with a finite metric, the best first; of equals the later first."""
+    def _sort_by_metric(self, steps: Sequence[int]) -> list[int]:
+        """Returns the steps with a finite metric, the best first; among equal metrics the later step first."""
         if self._best is None:
             return []
         for step in steps:
@@ -230,14 +257,17 @@ class CheckpointManager:
         return sorted(scored, key=lambda step: (sign * self._scores[step], -step))
 
     def _score(self, meta: dict[str, Any]) -> float | None:
-        """The metric that decides which is best; None if it is absent or not finite."""
+        """Returns the metric that ranks checkpoints; None if it is absent or not finite."""
         value = meta.get("metrics", {}).get(self._best[0]) if self._best else None
         return value if isinstance(value, float) and math.isfinite(value) else None
 
     def _read(self, step: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """The arrays by path, on the host, and the meta of one checkpoint, found good.
+        """Reads one checkpoint: its arrays by path, on the host, and its metadata.
 
-        All of it is read whatever model it belongs to, so that a damaged checkpoint and another model's are told apart.
+        It is read in the shapes that it was saved in, to distinguish a damaged checkpoint from another model's.
+
+        Raises:
+          _CorruptCheckpointError: the checkpoint is damaged.
         """
         ocp = import_orbax()
         for item in ITEMS:
@@ -248,53 +278,48 @@ class CheckpointManager:
                 saved = self._manager.item_metadata(step)["state"].tree
                 target = jax.tree.map(zero_memory_array, saved)
                 args = ocp.args.Composite(state=ocp.args.StandardRestore(target), meta=ocp.args.JsonRestore())
-                found = self._manager.restore(step, args=args)
-            leaves, meta = flatten_with_paths(found["state"]), dict(found["meta"])
+                restored = self._manager.restore(step, args=args)
+            leaves, meta = flatten_with_paths(restored["state"]), dict(restored["meta"])
         except (MemoryError, PermissionError, jax.errors.JaxRuntimeError):
-            raise  # trouble of this machine, not of the checkpoint
-        except Exception as error:  # a broken file may make Orbax raise anything
-            raise _CorruptCheckpointError(f"cannot be read ({type(error).__name__}: {_shortened(error)})") from error
+            raise  # a problem of this machine, which does not damage the checkpoint
+        except Exception as error:  # a broken file can make Orbax raise anything
+            raise _CorruptCheckpointError(f"cannot be read ({describe_error(error)})") from error
         if meta.get("step") != step:
-            raise _CorruptCheckpointError(f"says that it is step {meta.get('step')}")
+            raise _CorruptCheckpointError(f"has metadata of step {meta.get('step')}")
         if (computed := checksum(leaves, meta)) != meta.get("checksum"):
-            raise _CorruptCheckpointError(f"has the checksum {computed}, {meta.get('checksum')} was recorded")
+            raise _CorruptCheckpointError(f"has the checksum {computed}; its metadata has {meta.get('checksum')}")
         return leaves, meta
 
-    def _fit(self, leaves: dict[str, np.ndarray], target: Any, step: int) -> Any:
-        """The leaves in the target's tree, on the target's devices."""
-        wanted = flatten_with_paths(target)
-        if differs := first_mismatch(leaves, wanted):
+    def _place_leaves(self, leaves: dict[str, np.ndarray], target: Any, step: int) -> Any:
+        """Returns the leaves in the target's tree and on the target's devices."""
+        expected = flatten_with_paths(target)
+        if mismatch := first_mismatch(leaves, expected):
             raise ValueError(
-                f"checkpoint at step {step} in {self._directory} belongs to another model: {differs}; "
+                f"checkpoint at step {step} in {self._directory} belongs to another model: {mismatch}; "
                 "choose another --workdir, or the config that it was made with"
             )
-        placed = [put_like(leaves[path], leaf) for path, leaf in wanted.items()]
+        placed = [put_like(leaves[path], leaf) for path, leaf in expected.items()]
         return jax.tree.unflatten(jax.tree.structure(target), placed)
 
 
-class _Best:
+class _KeepBest:
     """An Orbax preservation policy that keeps the best step.
 
-    Orbax's own BestN ranks NaN as a number and reads its metrics from files whose damage stops the manager's start.
+    Orbax's own BestN ranks NaN like a number, and it reads metrics from files whose damage stops the manager's start.
     """
 
-    def __init__(self, by_merit):
-        self._by_merit = by_merit
+    def __init__(self, sort_by_metric: Callable[[Sequence[int]], list[int]]):
+        self._sort_by_metric = sort_by_metric
 
     def should_preserve(self, checkpoints, *, context) -> list[bool]:
-        """True for the best one."""
+        """Returns True for the best checkpoint and False for the others."""
         del context
-        best = self._by_merit([info.step for info in checkpoints])[:1]
+        best = self._sort_by_metric([info.step for info in checkpoints])[:1]
         return [info.step in best for info in checkpoints]
 
 
-def _reason(error: OSError | ValueError) -> str:
-    """What the system said of a save; Orbax's own errors have its number somewhere among paths and settings."""
+def _write_error_reason(error: OSError | ValueError) -> str:
+    """Returns the system's reason of a failed save; Orbax's errors contain its number among paths and settings."""
     if number := re.search(r"os_error_code='?(\d+)", str(error)):
         return os.strerror(int(number[1]))
-    return getattr(error, "strerror", None) or _shortened(error)
-
-
-def _shortened(error: Exception) -> str:
-    """An error's text in one line, of whole words; Orbax's fill a page."""
-    return textwrap.shorten(str(error), 160, placeholder=" …")
+    return getattr(error, "strerror", None) or first_line(error)

@@ -1,4 +1,4 @@
-"""Trees of arrays as they are written and read: leaves by path, a checksum, placement on devices, plain JSON."""
+"""Trees of arrays as checkpoints store them: leaves by path, their checksum, and their placement on devices."""
 
 import json
 import zlib
@@ -10,16 +10,19 @@ import numpy as np
 
 
 def flatten_with_paths(tree: Any) -> dict[str, Any]:
-    """Leaves by path in tree order. A path is the same whether a node is a dict, a tuple or a dataclass."""
+    """Returns the leaves by path, in tree order; a path does not depend on whether a node is a dict or a dataclass."""
     return {
         jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in jax.tree.leaves_with_path(tree)
     }
 
 
 def checksum(leaves: dict[str, np.ndarray], meta: dict[str, Any]) -> str:
-    """CRC-32 over meta and over path, dtype, shape and bytes of every leaf, sorted by path."""
-    rest = {key: value for key, value in meta.items() if key != "checksum"}
-    crc = zlib.crc32(json.dumps(rest, sort_keys=True).encode())
+    """Returns the CRC-32 over the metadata and over every leaf's path, dtype, shape and bytes, sorted by path.
+
+    The entry "checksum" of the metadata is excluded.
+    """
+    hashed = {key: value for key, value in meta.items() if key != "checksum"}
+    crc = zlib.crc32(json.dumps(hashed, sort_keys=True).encode())
     for path, leaf in sorted(leaves.items()):
         crc = zlib.crc32(f"{path} {dtype_and_shape(leaf)}".encode(), crc)
         crc = zlib.crc32(np.asarray(leaf).tobytes(), crc)
@@ -27,32 +30,32 @@ def checksum(leaves: dict[str, np.ndarray], meta: dict[str, Any]) -> str:
 
 
 def dtype_and_shape(leaf: Any) -> str:
-    """An array's dtype and shape, such as "float32[2, 3]"; "absent" for None."""
+    """Returns an array's dtype and shape, such as "float32[2, 3]"; "absent" for None."""
     return "absent" if leaf is None else f"{leaf.dtype}{list(leaf.shape)}"
 
 
 def first_mismatch(there: dict[str, Any], here: dict[str, Any]) -> str | None:
-    """The first path whose leaves differ in kind, and how; None where the trees agree."""
+    """Returns the first path whose leaves differ in dtype or shape, and how they differ; None if all agree.
+
+    Args:
+      there: stored leaves by path.
+      here: leaves by path that the caller expects.
+    """
     for path in [*here, *there]:
-        kinds = dtype_and_shape(there.get(path)), dtype_and_shape(here.get(path))
-        if kinds[0] != kinds[1]:
-            return f"{path} is {kinds[0]} there, {kinds[1]} here"
+        stored, expected = dtype_and_shape(there.get(path)), dtype_and_shape(here.get(path))
+        if stored != expected:
+            return f"{path} is {stored} there, {expected} here"
     return None
 
 
 def zero_memory_array(leaf: Any) -> np.ndarray:
-    """An array of the leaf's shape and dtype that takes no memory: as a target, it asks Orbax for numpy arrays."""
+    """Returns an array of the leaf's shape and dtype that takes no memory; as a target, Orbax restores numpy arrays."""
     return np.broadcast_to(np.empty((), leaf.dtype), leaf.shape)
 
 
 def put_like(leaf: np.ndarray, target: Any) -> jax.Array:
-    """The array on the devices that the target's sharding names, where it has one."""
+    """Puts an array on the devices of the target's sharding, or on the default device if the target has none."""
     sharding = getattr(target, "sharding", None)
     if sharding is None:
         return jnp.array(leaf)
     return jax.make_array_from_callback(leaf.shape, sharding, lambda index: leaf[index])
-
-
-def to_json_types(meta: dict[str, Any]) -> dict[str, Any]:
-    """Meta as it comes back from JSON: tuples as lists, numpy scalars as numbers. A copy."""
-    return json.loads(json.dumps(meta, default=lambda value: value.tolist()))

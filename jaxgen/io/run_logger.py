@@ -1,6 +1,6 @@
-"""Where a run's numbers go: progress bar, metrics.jsonl, TensorBoard, log.txt, figures. It computes none of them.
+"""Logs a run's metrics, figures and messages: metrics.jsonl, TensorBoard, figures/, log.txt and a progress bar.
 
-One process of a run owns a workdir's telemetry; the others make none.
+The primary process of a run has a `RunLogger`; the other processes have a `NullLogger`.
 """
 
 import contextlib
@@ -25,25 +25,25 @@ from jaxgen.io.tensorboard import TensorBoardWriter
 from jaxgen.plotting import encode_png
 
 LOGGER = logging.getLogger("jaxgen")
-RESERVED = ("step", "split", "time")  # a line's own keys in metrics.jsonl
-SECONDS_BETWEEN_LINES = 10.0  # without a bar
-SHOWN = 4  # metrics beside the bar
+RESERVED = ("step", "split", "time")  # keys of a line in metrics.jsonl that no metric may have
+SECONDS_BETWEEN_LINES = 10.0  # between progress lines, without a bar
+MAX_SHOWN = 4  # metrics beside the bar
 BAR_FORMAT = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
 
 
 class RunLogger:
-    """Where a run's numbers go.
+    """The log files of one run. Messages go to stdout, and progress goes to stderr.
 
-    `metrics.jsonl` holds one line a call of `log`: {"step", "split", metrics..., "time"}, the time in Unix seconds,
-    null for what is not finite. A resumed run first drops the lines after its start_step, which a killed run left, so
-    that no step comes twice; TensorBoard is told to do the same. Results go to stdout, progress to stderr.
+    Each call of `log_metrics` appends a line to `metrics.jsonl`: {"step", "split", metrics..., "time"}, with the time
+    in Unix seconds, and null for a value that is not finite. A resumed run first drops the lines after `start_step`,
+    which a killed run left, so that no step appears twice. TensorBoard hides the events after that step too.
 
     Args:
-      workdir: the run's directory, created if absent.
-      total_steps: where the run will end.
-      start_step: the step that the run resumes from; 0 starts anew and drops every earlier line. What only adds to a
-        run that is complete (a later evaluation) passes total_steps, and keeps everything.
-      progress: True draws a bar, False prints a plain line every ten seconds; None draws if stderr is a terminal.
+      workdir: folder of the run; created if necessary.
+      total_steps: the last step of the run.
+      start_step: the step that the run resumes from. 0 starts from the beginning and drops every earlier line; a later
+        evaluation of a complete run passes `total_steps`, which keeps every line.
+      progress: True shows a bar, False prints a line every ten seconds; None shows a bar if stderr is a terminal.
     """
 
     def __init__(self, workdir: str | os.PathLike, total_steps: int, start_step: int = 0, progress: bool | None = None):
@@ -56,9 +56,9 @@ class RunLogger:
         self._handlers = _install_handlers(self.workdir / "log.txt")
 
         self._started, self._last_line = time.monotonic(), -math.inf
-        drawn = _has_a_terminal() if progress is None else progress
+        shows_bar = _has_terminal() if progress is None else progress
         self._bar = None
-        if drawn and start_step < total_steps:
+        if shows_bar and start_step < total_steps:
             self._bar = tqdm(
                 total=total_steps, initial=start_step, file=sys.stderr, dynamic_ncols=True, bar_format=BAR_FORMAT
             )
@@ -66,14 +66,20 @@ class RunLogger:
     def log_metrics(
         self, step: int, metrics: dict[str, Any], split: str = "train", images_per_s: float | int | None = None
     ) -> None:
-        """Records the metrics of one step; TensorBoard gets them as "split/name". Only "train" moves the bar.
+        """Writes the metrics of one step; in TensorBoard they are called "split/name".
+
+        Args:
+          step: number of steps done.
+          metrics: scalars by name.
+          split: name of the data split; only "train" updates the progress bar.
+          images_per_s: training speed, if known.
 
         Raises:
-          ValueError: a metric bears one of the names that a line keeps for itself.
+          ValueError: a metric has one of the names in `RESERVED`.
         """
         values = {name: float(value) for name, value in metrics.items()}
         if taken := [name for name in RESERVED if name in values]:
-            raise ValueError(f"metric {taken[0]!r} has a name that metrics.jsonl uses itself; rename it")
+            raise ValueError(f"metric {taken[0]!r} has a name that is reserved in metrics.jsonl; rename the metric")
         if split == "train":
             self._show_progress(step, values, images_per_s)
         if images_per_s is not None:
@@ -88,17 +94,17 @@ class RunLogger:
         self._step = int(step)
 
     def log_figure(self, step: int, name: str, image: UInt8[np.ndarray, "Y X 3"]) -> None:
-        """Writes figures/{name}.png, the newest replacing the one before, and adds it to TensorBoard's history."""
+        """Writes figures/{name}.png, which replaces the last figure of that name, and adds it to TensorBoard."""
         png = encode_png(image)
         write_bytes_atomic(self.workdir / "figures" / f"{name}.png", png)
         self._tensorboard.write_image(f"figures/{name}", png, image.shape[:2], step)
 
     def log_message(self, text: str) -> None:
-        """Says something: on the screen, above the bar, and in log.txt."""
+        """Writes a message to the screen, above the bar, and to log.txt."""
         LOGGER.info(text)
 
     def log_table(self, title: str, rows: dict[str, Any]) -> None:
-        """Shows names and their values, numbers to four digits: on the screen, in log.txt and as TensorBoard text."""
+        """Writes a table of names and values to the screen, log.txt and TensorBoard; numbers have four digits."""
         cells = {name: value if isinstance(value, str) else f"{float(value):.4g}" for name, value in rows.items()}
         width = max((len(name) for name in cells), default=0)
         self.log_message("\n".join([title, "-" * len(title), *(f"{name:<{width}}  {cells[name]}" for name in cells)]))
@@ -107,16 +113,16 @@ class RunLogger:
 
     @property
     def history(self) -> dict[str, list[tuple[int, float]]]:
-        """Every metric by "split/name", as (step, value) in order of step; NaN for null. Read from metrics.jsonl."""
+        """The metrics in metrics.jsonl: for each "split/name" the pairs (step, value), sorted by step; NaN for null."""
         points: dict[str, dict[int, float]] = {}
-        for record in _records(self._metrics_path):
+        for record in _read_records(self._metrics_path):
             for name in record.keys() - set(RESERVED):
                 value = math.nan if record[name] is None else record[name]
-                points.setdefault(f"{record['split']}/{name}", {})[record["step"]] = value  # the newest word counts
+                points.setdefault(f"{record['split']}/{name}", {})[record["step"]] = value  # the last line of a step
         return {name: sorted(points[name].items()) for name in sorted(points)}
 
     def close(self) -> None:
-        """Flushes and closes everything, whatever else fails; a second call does nothing."""
+        """Flushes and closes every file, even if one of them fails; a second call does nothing."""
         with contextlib.ExitStack() as closing:
             closing.callback(_remove_handlers, self._handlers)
             if "_tensorboard" in self.__dict__:
@@ -133,21 +139,20 @@ class RunLogger:
 
     @cached_property
     def _tensorboard(self) -> TensorBoardWriter:
-        # As metrics.jsonl keeps the lines of start_step itself.
-        return TensorBoardWriter(
-            self.workdir / "tensorboard", purge_step=self._start_step + 1 if self._start_step else 0
-        )
+        # Like metrics.jsonl, TensorBoard keeps the events of start_step itself.
+        purge_step = self._start_step + 1 if self._start_step else 0
+        return TensorBoardWriter(self.workdir / "tensorboard", purge_step)
 
     def _show_progress(self, step: int, values: dict[str, float], images_per_s: float | int | None) -> None:
-        shown = [f"{name} {values[name]:.4g}" for name in _headline(values)]
+        shown = [f"{name} {values[name]:.4g}" for name in _select_headline(values)]
         if images_per_s is not None:
-            shown.insert(0, f"{images_per_s:,.0f} images/s")  # first: a narrow terminal cuts the end off
+            shown.insert(0, f"{images_per_s:,.0f} images/s")  # first, because a narrow terminal cuts off the end
         if self._bar is not None:
             self._bar.set_postfix_str("  ".join(shown), refresh=False)
             self._bar.update(step - self._bar.n)
             self._bar.refresh()
             if step >= self._total_steps:
-                self._bar.close()  # so that what is said from now on stands below it
+                self._bar.close()  # later messages appear below the bar
             return
         now = time.monotonic()
         if now - self._last_line < SECONDS_BETWEEN_LINES and step < self._total_steps:
@@ -159,7 +164,7 @@ class RunLogger:
 
 
 class NullLogger:
-    """The telemetry of a process that leaves it to another: takes everything, writes nothing."""
+    """A logger with the methods of a `RunLogger` that writes nothing."""
 
     history: Mapping[str, list[tuple[int, float]]] = MappingProxyType({})
 
@@ -177,22 +182,22 @@ class NullLogger:
     def __exit__(self, *_: Any) -> None: ...
 
 
-def _has_a_terminal() -> bool:
-    """Whether stderr is a terminal that has a size: in one without (some containers), tqdm draws nothing."""
+def _has_terminal() -> bool:
+    """Returns whether stderr is a terminal with a size: without one (in some containers), tqdm shows nothing."""
     return sys.stderr.isatty() and min(os.get_terminal_size(sys.stderr.fileno())) > 0
 
 
-def _headline(names: Any) -> list[str]:
-    """The few metrics to show beside the bar: losses if any is called so, else the first."""
+def _select_headline(names: Any) -> list[str]:
+    """Returns the metrics to show beside the bar: those with the name of a loss if there are any, or the first ones."""
     losses = [name for name in names if name.rpartition("/")[2] in ("loss", "nll", "elbo", "mse")]
-    return (losses or list(names))[:SHOWN]
+    return (losses or list(names))[:MAX_SHOWN]
 
 
 # ---------------------------------------------------------------------------------------------------- metrics.jsonl
 
 
-def _records(path: Path) -> list[dict[str, Any]]:
-    """The lines that are whole; a kill or a power cut can leave one torn, or bytes that are no text."""
+def _read_records(path: Path) -> list[dict[str, Any]]:
+    """Returns the complete lines; a kill or a power failure can leave a partial line, or bytes that are not text."""
     records = []
     for line in path.read_bytes().splitlines() if path.exists() else []:
         try:
@@ -205,10 +210,10 @@ def _records(path: Path) -> list[dict[str, Any]]:
 
 
 def _drop_lines_after(path: Path, start_step: int) -> None:
-    """Keeps the whole lines up to start_step, none at all for a fresh start, and replaces the file in one move."""
+    """Keeps the complete lines up to start_step, or no line for a start from step 0; replaces the file atomically."""
     if not path.exists():
         return
-    kept = [record for record in _records(path) if start_step > 0 and record["step"] <= start_step]
+    kept = [record for record in _read_records(path) if start_step > 0 and record["step"] <= start_step]
     write_bytes_atomic(path, "".join(json.dumps(record) + "\n" for record in kept).encode())
 
 
@@ -216,22 +221,22 @@ def _drop_lines_after(path: Path, start_step: int) -> None:
 
 
 class _Screen(logging.Handler):
-    """Prints a record's text on stdout, above the bar if there is one."""
+    """Prints log records on stdout, above the bar if there is one."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             tqdm.write(self.format(record), file=sys.stdout)
             sys.stdout.flush()
-        except BrokenPipeError:  # whoever read it, as `| head` does, has read enough; log.txt has it all
+        except BrokenPipeError:  # the reader has closed the pipe, as `| head` does; log.txt has every message
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _LogFile(logging.FileHandler):
-    """Appends to a run's log.txt; a class of its own, so that it is recognised when the next run begins."""
+    """Appends to a run's log.txt; its class identifies the handlers of an earlier run in the same process."""
 
 
 def _install_handlers(path: Path) -> list[logging.Handler]:
-    """Sends the logger "jaxgen" to log.txt and the screen, and there alone: an earlier run's handlers go."""
+    """Sends the logger "jaxgen" to log.txt and the screen only, and removes the handlers of an earlier run."""
     _remove_handlers([handler for handler in LOGGER.handlers if isinstance(handler, _Screen | _LogFile)])
     log_file = _LogFile(path, encoding="utf-8")
     log_file.setFormatter(logging.Formatter("%(asctime)s  %(message)s", datefmt="%Y-%m-%d %H:%M:%S"))
@@ -239,7 +244,7 @@ def _install_handlers(path: Path) -> list[logging.Handler]:
     for handler in handlers:
         LOGGER.addHandler(handler)
     LOGGER.setLevel(logging.INFO)
-    LOGGER.propagate = False  # absl's root handler would print every message again
+    LOGGER.propagate = False  # otherwise absl's root handler prints every message again
     return handlers
 
 

@@ -1,4 +1,4 @@
-"""TODO: jaxgen.io.versions."""
+"""The versions that a run's numbers depend on: Python, packages, and the commit of the checkout."""
 
 import functools
 import importlib.metadata
@@ -10,32 +10,35 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "jaxg
 
 
 @functools.cache
-def versions() -> dict[str, str | None]:
-    """The versions behind a run's numbers; None for a package that is not installed, or outside of a checkout."""
-    found: dict[str, str | None] = {"python": platform.python_version()}
+def collect_versions() -> dict[str, str | None]:
+    """Returns versions by name: "python", each of `PACKAGES`, and "commit".
+
+    A package that is not installed is None; so is the commit outside a checkout.
+    """
+    versions: dict[str, str | None] = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
-            found[package] = importlib.metadata.version(package)
+            versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
-            found[package] = None
-    return {**found, "commit": commit_of(Path(__file__).parents[1])}
+            versions[package] = None
+    return {**versions, "commit": commit_of(Path(__file__).parents[2])}
 
 
 def commit_of(checkout: Path) -> str | None:
-    """The short hash of a checkout's commit, with +dirty if tracked files have changed; None outside of one.
+    """Returns the short hash of a checkout's commit, with "+dirty" if tracked files have changed; None outside one.
 
-    Results do not count: else a benchmark's rows would mark those of the next one.
+    Changes in benchmarks/results are ignored: otherwise the rows of one benchmark would mark the next one as dirty.
     """
-    if not (checkout / ".git").exists():  # an installed package may lie within some other project's checkout
+    if not (checkout / ".git").exists():  # an installed package may lie inside another project's checkout
         return None
     try:
-        head = _git(checkout, "describe", "--always", "--exclude=*")
-        changed = _git(checkout, "diff", "--quiet", "HEAD", "--", ".", ":!benchmarks/results").returncode
+        head = _run_git(checkout, "describe", "--always", "--exclude=*")
+        changed = _run_git(checkout, "diff", "--quiet", "HEAD", "--", ".", ":!benchmarks/results").returncode
     except (OSError, subprocess.TimeoutExpired):
         return None
     return None if head.returncode else head.stdout.strip() + ("+dirty" if changed else "")
 
 
-def _git(checkout: Path, *arguments: str) -> subprocess.CompletedProcess:
+def _run_git(checkout: Path, *arguments: str) -> subprocess.CompletedProcess:
     command = ["git", "-C", str(checkout), *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)

@@ -1,11 +1,10 @@
-"""A run's folder: who may write in it, its config.json and results.json, the versions that made it. No jax here."""
+"""The folder of a run: its lock, config.json and results.json. Imports no jax."""
 
 import contextlib
 import errno
 import fcntl
 import json
 import logging
-import math
 import os
 import tempfile
 from collections.abc import Iterator
@@ -13,52 +12,60 @@ from pathlib import Path
 from typing import Any
 
 from jaxgen.io.atomic import TEMPORARY, write_bytes_atomic
+from jaxgen.io.json_types import to_json_types
 
 LOGGER = logging.getLogger("jaxgen")
-MACHINE_KEYS = ("data.path", "data.download", "data.memory_budget_mib")  # of this machine, not what the run is
-SHOWN = 3  # differences named in a refusal
+# Keys that describe the machine instead of the run: they may change when a run resumes.
+MACHINE_KEYS = ("data.path", "data.download", "data.memory_budget_mib")
+MAX_NAMED = 3  # differences between two configs that an error names
 ABSENT = object()
 
 
 @contextlib.contextmanager
 def lock_workdir(workdir: str | os.PathLike, config: dict[str, Any], free: tuple[str, ...] = ()) -> Iterator[Path]:
-    """Holds a run's folder for this process alone, made if absent, with the config in its `config.json`.
+    """Locks a run's folder for this process and writes the config to its `config.json`.
 
-    The lock ends with the process, killed or not. Of several processes of one run, one claims.
+    The folder is created if necessary. The lock ends with the block or with the process, even if it is killed. In a
+    run of several processes, one of them takes the lock.
 
     Args:
       workdir: the folder.
-      config: the run's config; it must equal that of an earlier run in the folder.
-      free: keys that may differ, such as ("steps", "data.path"), with all below them; `config.json` gets the new value.
+      config: the run's config; it must equal the config of an earlier run in the folder.
+      free: keys that may differ, such as ("steps", "data.path"), with all keys below them; `config.json` gets their
+        new values.
+
+    Yields:
+      The absolute path of the folder.
 
     Raises:
-      ValueError: the folder cannot be written, is in use, or holds another config's run.
+      ValueError: the folder cannot be written, is in use, or holds a run with another config or of jaxgen 0.1.
     """
     path = Path(os.path.abspath(workdir))
-    _make_folder(path)
-    with _lock(path):
-        _tidy(path)
-        _settle_config(path, to_json_types(config), free)
+    _create_folder(path)
+    with _lock_folder(path):
+        _remove_temporary_files(path)
+        _match_or_write_config(path, to_json_types(config), free)
         yield path
 
 
 def read_config(workdir: str | os.PathLike) -> dict[str, Any]:
-    """The config of the run in a folder.
+    """Reads the config of the run in a folder.
 
     Raises:
-      ValueError: the folder is no run, or its config.json is damaged.
+      ValueError: the folder is not a run, is a run of jaxgen 0.1, or its config.json is damaged.
     """
     config = _read_json(Path(workdir) / "config.json")
     if config is None:
         raise ValueError(
-            f"workdir={workdir} is no run: it has no config.json; "
+            f"workdir={workdir} is not a run: it has no config.json; "
             f"make one: python launch.py --config=configs/NAME.py --workdir={workdir}"
         )
+    _require_current_keys(workdir, config)
     return config
 
 
 def read_results(workdir: str | os.PathLike) -> dict[str, Any] | None:
-    """What the run in a folder came to; None if it has not come to its end.
+    """Reads the results of the run in a folder; None if the run is not complete.
 
     Raises:
       ValueError: results.json is damaged.
@@ -67,28 +74,25 @@ def read_results(workdir: str | os.PathLike) -> dict[str, Any] | None:
 
 
 def identity_config(config: dict[str, Any], free: tuple[str, ...]) -> dict[str, Any]:
-    """A config's values by dotted key, less the keys in `free` and what is below them."""
-    flat = _flat(to_json_types(config))
+    """Returns the values of a config by dotted key, without the keys in `free` and the keys below them."""
+    flat = _flatten_config(to_json_types(config))
     return {key: flat[key] for key in flat if not any(key == name or key.startswith(f"{name}.") for name in free)}
 
 
 def write_json(path: str | os.PathLike, value: Any) -> None:
-    """Writes sorted, indented JSON in one move: a reader finds the old file or the new one, never half of it.
-
-    Tuples become lists, numpy's scalars and arrays become numbers and lists, NaN and infinity become null.
-    """
+    """Writes sorted, indented JSON atomically; see `to_json_types` for the conversion of values."""
     text = json.dumps(to_json_types(value), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
     write_bytes_atomic(path, text.encode())
 
 
-def _tidy(path: Path) -> None:
-    """Takes away what writers that were killed left half written; nobody else writes in the folder now."""
-    for left in (*path.glob(TEMPORARY), *path.glob(f"*/{TEMPORARY}")):
-        left.unlink(missing_ok=True)
+def _remove_temporary_files(path: Path) -> None:
+    """Removes the partial files of processes that were killed while writing; the lock excludes other writers."""
+    for temporary in (*path.glob(TEMPORARY), *path.glob(f"*/{TEMPORARY}")):
+        temporary.unlink(missing_ok=True)
 
 
-def _make_folder(path: Path) -> None:
-    """Makes a folder and tries to write in it, before a long run finds out that it cannot."""
+def _create_folder(path: Path) -> None:
+    """Creates a folder and writes to it once, so that a long run does not fail at its first save."""
     try:
         if path.exists() and not path.is_dir():
             raise ValueError(f"workdir={path} is a file; name a folder: --workdir=DIR")
@@ -99,13 +103,13 @@ def _make_folder(path: Path) -> None:
         (path / ".lock").touch()
     except OSError as error:
         raise ValueError(
-            f"workdir={path} cannot be written ({error.strerror}); name a folder that can: --workdir=DIR"
+            f"workdir={path} cannot be written ({error.strerror}); name a writable folder: --workdir=DIR"
         ) from error
 
 
 @contextlib.contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """Holds `.lock` in the folder. flock goes with the process, so that a killed run leaves nothing to clean up."""
+def _lock_folder(path: Path) -> Iterator[None]:
+    """Holds a flock on `.lock`, which the system releases with the process: a killed run needs no cleanup."""
     with open(path / ".lock", "a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -125,27 +129,39 @@ def _lock(path: Path) -> Iterator[None]:
         yield
 
 
-def _settle_config(path: Path, config: dict[str, Any], free: tuple[str, ...]) -> None:
-    """Writes config.json, or holds the config against the one that is there."""
-    there = _read_json(path / "config.json")
-    if there == config:
+def _match_or_write_config(path: Path, config: dict[str, Any], free: tuple[str, ...]) -> None:
+    """Requires the folder's config.json to match the config outside the free keys, and writes the config."""
+    stored = _read_json(path / "config.json")
+    if stored == config:
         return
-    if there is not None:
-        before, now = identity_config(there, free), identity_config(config, free)
+    if stored is not None:
+        _require_current_keys(path, stored)
+        before, now = identity_config(stored, free), identity_config(config, free)
         keys = [key for key in sorted({*before, *now}) if before.get(key, ABSENT) != now.get(key, ABSENT)]
         if keys:
-            told = [f"{key}: {_shown(before, key)} there, {_shown(now, key)} here" for key in keys[:SHOWN]]
-            if len(keys) > SHOWN:
-                told.append(f"and {len(keys) - SHOWN} more")
+            differences = [
+                f"{key}: {_format_value(before, key)} there, {_format_value(now, key)} here" for key in keys[:MAX_NAMED]
+            ]
+            if len(keys) > MAX_NAMED:
+                differences.append(f"and {len(keys) - MAX_NAMED} more")
             raise ValueError(
-                f"workdir={path} holds a run with another config ({'; '.join(told)}); "
+                f"workdir={path} holds a run with another config ({'; '.join(differences)}); "
                 "choose another --workdir, or give the same values"
             )
     write_json(path / "config.json", config)
 
 
+def _require_current_keys(workdir: str | os.PathLike, config: dict[str, Any]) -> None:
+    """Raises a ValueError for the config of a run of jaxgen 0.1, where the key `model` was called `algorithm`."""
+    if "algorithm" in config and "model" not in config:
+        raise ValueError(
+            f"workdir={workdir} was made by jaxgen 0.1, whose config keys have other names; "
+            "train again in another folder: --workdir=DIR"
+        )
+
+
 def _read_json(path: Path) -> dict[str, Any] | None:
-    """A file's JSON object; None if there is no such file."""
+    """Reads the JSON object in a file; None if there is no file."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
@@ -157,29 +173,16 @@ def _read_json(path: Path) -> dict[str, Any] | None:
     return value
 
 
-def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"data": {"name": "mnist"}} as {"data.name": "mnist"}; an empty dict stays a value."""
+def _flatten_config(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Returns {"data.name": "mnist"} for {"data": {"name": "mnist"}}; an empty dict stays a value."""
     flat: dict[str, Any] = {}
     for key, value in config.items():
         if isinstance(value, dict) and value:
-            flat.update(_flat(value, f"{prefix}{key}."))
+            flat.update(_flatten_config(value, f"{prefix}{key}."))
         else:
             flat[f"{prefix}{key}"] = value
     return flat
 
 
-def _shown(config: dict[str, Any], key: str) -> str:
+def _format_value(config: dict[str, Any], key: str) -> str:
     return repr(config[key]) if key in config else "absent"
-
-
-def to_json_types(value: Any) -> Any:
-    """The value as it comes back from JSON, which has neither NaN nor the infinities: None."""
-    if isinstance(value, dict):
-        return {str(key): to_json_types(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [to_json_types(item) for item in value]
-    if hasattr(value, "tolist"):  # numpy and jax
-        return to_json_types(value.tolist())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return str(value) if isinstance(value, os.PathLike) else value

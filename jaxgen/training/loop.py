@@ -259,7 +259,7 @@ def save_checkpoint(run: TrainingRun, state: TrainState, validation: dict[str, f
         "config": run.config.to_dict(),
         "data": run.dataset_id,
         "info": run.dataset.spec._asdict(),
-        "versions": versions.versions(),
+        "versions": versions.collect_versions(),
         "seconds": seconds,
     }
     run.checkpoints.save(state, metadata, {f"validation/{name}": value for name, value in validation.items()})
@@ -278,7 +278,7 @@ def draw_figures(run: TrainingRun, state: TrainState, step: int, split: Split, l
     if not processes.is_primary():
         return
     images = figures.draw_figures(first_seed_model(run, state), run.dataset, split)
-    epochs = sample_snapshots.snapshot_figure(run.config, len(run.dataset.train_source.image), run.workdir)
+    epochs = sample_snapshots.draw_snapshots(run.config, len(run.dataset.train_source.image), run.workdir)
     for name, image in (images if epochs is None else {**images, "samples_by_epoch": epochs}).items():
         logger.log_figure(step, name, image)
     logger.log_figure(step, "curves", training_curves(logger.history))
@@ -309,7 +309,7 @@ def evaluate_and_report(run: TrainingRun, state: TrainState, seconds: float, log
     """
     split, config = run.config.evaluation.split, run.config.to_dict()
     logger.log_message(f"Evaluating on the {split} split")
-    draw_figures(run, state, config["steps"], evaluators.evaluation_split(run.dataset, run.config), logger)
+    draw_figures(run, state, config["steps"], evaluators.get_evaluation_split(run.dataset, run.config), logger)
     if processes.is_primary():
         path = run.workdir / "figures" / "samples_by_epoch.gif"
         sample_snapshots.write_snapshot_gif(run.config, len(run.dataset.train_source.image), run.workdir, path)

@@ -198,7 +198,8 @@ def test_a_failing_disk_ends_the_run_in_one_line_and_the_same_command_resumes_ex
     assert len(errors) == 1, failed.stderr
     assert errors[0].startswith("error: a checkpoint could not be written in ")
     assert errors[0].endswith(
-        f"({reason}); those before it are kept: see that it has room and can be written, and the same command resumes"
+        f"({reason}); earlier checkpoints are kept. Check that the disk is writable and has free space; then the same "
+        "command resumes"
     )
     run = launch(*LONG, "--workdir=run", cwd=tmp_path)
     assert run.returncode == 0, run.stderr

@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Atomic writes leave the old file or the new one, complete."""
 
 import numpy as np
 import pytest
@@ -6,22 +6,22 @@ import pytest
 from jaxgen.io.atomic import write_bytes_atomic, write_npz_atomic
 
 
-def test_arrays_that_cannot_be_written_leave_the_old_file_and_nothing_else(tmp_path, monkeypatch):
-    def full(file, **arrays):
+def test_a_failed_write_of_arrays_leaves_the_old_file_and_no_temporary_file(tmp_path, monkeypatch):
+    def fail(file, **arrays):
         file.write(b"half of it")
         raise OSError("no space left")
 
     path = tmp_path / "folder" / "arrays.npz"
     write_npz_atomic(path, codes=np.arange(3))
-    monkeypatch.setattr(np, "savez", full)
+    monkeypatch.setattr(np, "savez", fail)
     with pytest.raises(OSError, match="no space left"):
         write_npz_atomic(path, codes=np.arange(4))
     with np.load(path) as arrays:
         np.testing.assert_array_equal(arrays["codes"], [0, 1, 2])
-    assert [each.name for each in path.parent.iterdir()] == ["arrays.npz"]
+    assert [child.name for child in path.parent.iterdir()] == ["arrays.npz"]
 
 
-def test_bytes_take_the_place_of_what_was_there(tmp_path):
+def test_bytes_replace_a_longer_file(tmp_path):
     write_bytes_atomic(tmp_path / "file", b"old and long")
     write_bytes_atomic(tmp_path / "file", b"new")
     assert (tmp_path / "file").read_bytes() == b"new"

@@ -1,3 +1,5 @@
+"""Checkpoints come back bit for bit, the best ones are kept, and damaged ones are detected."""
+
 import errno
 import logging
 import os
@@ -14,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from helpers import REPOSITORY
 
 from jaxgen.io.checkpoint_files import list_checkpoints, read_latest_metadata
 from jaxgen.io.checkpoints import CheckpointManager, CheckpointWriteError
@@ -24,7 +27,7 @@ BEST = ("validation/nll", "min")
 
 
 def make_state(step, size=7):
-    """A state with every kind of leaf: float32, bfloat16, int32, a scalar, empty branches, optax's named tuples."""
+    """Returns a state with every kind of leaf: float32, bfloat16, int32, scalars, empty dicts, named tuples."""
     kernel = jax.random.normal(jax.random.key(step), (size, 33))
     params = {"encoder": {"Dense_0": {"kernel": kernel, "bias": jnp.full((33,), step, jnp.bfloat16)}}}
     _, opt_state = TX.update(params, TX.init(params), params)
@@ -50,7 +53,7 @@ def assert_same_state(actual, expected):
 
 
 def data_file(step):
-    """The file with the arrays' bytes."""
+    """Returns the file with the bytes of the arrays."""
     return max((step / "state" / "d").iterdir(), key=lambda path: path.stat().st_size)
 
 
@@ -59,54 +62,54 @@ def truncate(step):
     path.write_bytes(path.read_bytes()[:-50])
 
 
-def flip_a_bit(step):
+def flip_bit(step):
     path = data_file(step)
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
 
 
-def drop_the_data(step):
+def delete_data(step):
     data_file(step).unlink()
 
 
-def change_the_config(step):
+def change_config(step):
     path = step / "meta" / "metadata"
     path.write_text(path.read_text().replace('"seed": 0', '"seed": 1'))
 
 
-def empty(step):
+def empty_folder(step):
     shutil.rmtree(step)
     step.mkdir()
 
 
-def drop_the_meta(step):
+def delete_metadata(step):
     shutil.rmtree(step / "meta")
 
 
-def scribble_over_metadata(step):
+def overwrite_orbax_metadata(step):
     (step / "_CHECKPOINT_METADATA").write_text("{")
     (step / "state" / "_METADATA").write_text("{")
 
 
-def halve_the_meta(step):
+def truncate_metadata(step):
     path = step / "meta" / "metadata"
     path.write_text(path.read_text()[:20])
 
 
 DAMAGE = [
     truncate,
-    flip_a_bit,
-    drop_the_data,
-    change_the_config,
-    empty,
-    drop_the_meta,
-    scribble_over_metadata,
-    halve_the_meta,
+    flip_bit,
+    delete_data,
+    change_config,
+    empty_folder,
+    delete_metadata,
+    overwrite_orbax_metadata,
+    truncate_metadata,
 ]
 
 
-def test_a_saved_state_comes_back_bit_for_bit(tmp_path):
+def test_a_restored_state_equals_the_saved_one_bit_for_bit(tmp_path):
     meta = {"config": {"sizes": (784, 10), "rate": np.float32(0.5)}, "versions": {"jax": "0.10"}}
     with CheckpointManager(tmp_path) as checkpoints:
         checkpoints.save(make_state(3), meta, {"validation/nll": np.float32(1.5), "accuracy": jnp.asarray(0.5)})
@@ -123,7 +126,7 @@ def test_a_saved_state_comes_back_bit_for_bit(tmp_path):
     }
 
 
-def test_a_state_donated_right_after_the_save_is_saved_as_it_was(tmp_path):
+def test_a_state_donated_right_after_the_save_is_saved_unchanged(tmp_path):
     update = jax.jit(lambda state: jax.tree.map(lambda leaf: leaf + 1, state), donate_argnums=0)
     state = make_state(0, size=10_000)
     with CheckpointManager(tmp_path, keep=3) as checkpoints:
@@ -137,7 +140,7 @@ def test_a_state_donated_right_after_the_save_is_saved_as_it_was(tmp_path):
             assert_same_state(checkpoints.restore(state, step).state, expected)
 
 
-def test_an_empty_or_absent_folder_restores_nothing_and_is_not_made(tmp_path):
+def test_an_empty_or_absent_folder_restores_nothing_and_is_not_created(tmp_path):
     with CheckpointManager(tmp_path / "absent") as checkpoints:
         assert checkpoints.restore(make_target()) is None
         assert checkpoints.restore(make_target(), "best") is None
@@ -149,7 +152,7 @@ def test_an_empty_or_absent_folder_restores_nothing_and_is_not_made(tmp_path):
 def test_the_newest_and_the_best_survive_pruning(tmp_path):
     nll = {1: 5.0, 2: 1.0, 3: 4.0, 4: 3.0, 5: 2.0}
     save_steps(tmp_path, 1, 2, 3, nll=nll, best=BEST)
-    save_steps(tmp_path, 4, 5, nll=nll, best=BEST)  # a resumed run reads the best from the disk
+    save_steps(tmp_path, 4, 5, nll=nll, best=BEST)  # a resumed run reads the metrics of the best from the disk
     assert list_checkpoints(tmp_path) == [2, 4, 5]
     with CheckpointManager(tmp_path, best=BEST) as checkpoints:
         assert checkpoints.all_steps() == [2, 4, 5]
@@ -172,17 +175,17 @@ def test_a_metric_that_is_not_finite_is_never_the_best(tmp_path, mode):
         assert checkpoints.restore(make_target(), "best").step == 1
 
 
-def test_best_without_a_finite_metric_is_refused(tmp_path):
+def test_best_without_a_finite_metric_is_rejected(tmp_path):
     save_steps(tmp_path, 1, nll={1: float("nan")}, best=BEST)
     with CheckpointManager(tmp_path, best=BEST) as checkpoints:
-        with pytest.raises(ValueError, match=r"no checkpoint in .* has a finite validation/nll; steps at hand: 1$"):
+        with pytest.raises(ValueError, match=r"no checkpoint in .* has a finite validation/nll; available steps: 1$"):
             checkpoints.restore(make_target(), "best")
         with pytest.raises(ValueError, match="step='bset' must be a number, 'best' or None"):
             checkpoints.restore(make_target(), "bset")
 
 
 @pytest.mark.parametrize("damage", DAMAGE, ids=lambda function: function.__name__)
-def test_a_damaged_newest_is_reported_and_the_one_before_used(tmp_path, damage, caplog):
+def test_a_damaged_newest_checkpoint_is_reported_and_the_previous_one_used(tmp_path, damage, caplog):
     save_steps(tmp_path, 1, 2)
     damage(tmp_path / "2")
     with CheckpointManager(tmp_path) as checkpoints, caplog.at_level(logging.WARNING):
@@ -199,7 +202,7 @@ def test_a_damaged_newest_is_reported_and_the_one_before_used(tmp_path, damage, 
     assert (tmp_path / "damaged" / "2").is_dir()
 
 
-def test_restoring_alone_changes_nothing_on_the_disk(tmp_path):
+def test_restoring_changes_nothing_on_the_disk(tmp_path):
     save_steps(tmp_path, 1, 2)
     truncate(tmp_path / "2")
     before = sorted(tmp_path.rglob("*"))
@@ -208,7 +211,7 @@ def test_restoring_alone_changes_nothing_on_the_disk(tmp_path):
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_damaged_best_gives_way_to_the_next_best(tmp_path, caplog):
+def test_a_damaged_best_checkpoint_is_replaced_by_the_second_best(tmp_path, caplog):
     save_steps(tmp_path, 1, 2, 3, nll={1: 1.0, 2: 3.0, 3: 2.0}, best=BEST)
     truncate(tmp_path / "1")
     with CheckpointManager(tmp_path, best=BEST) as checkpoints:
@@ -216,9 +219,9 @@ def test_a_damaged_best_gives_way_to_the_next_best(tmp_path, caplog):
     assert "using step 3 instead" in caplog.text
 
 
-def test_nothing_but_damage_is_an_error_and_not_a_new_start(tmp_path, caplog):
+def test_damage_of_every_checkpoint_is_an_error_instead_of_a_new_start(tmp_path, caplog):
     save_steps(tmp_path, 1, 2)
-    empty(tmp_path / "1")
+    empty_folder(tmp_path / "1")
     truncate(tmp_path / "2")
     with CheckpointManager(tmp_path) as checkpoints:
         for _ in range(2):
@@ -229,19 +232,19 @@ def test_nothing_but_damage_is_an_error_and_not_a_new_start(tmp_path, caplog):
     assert "instead" not in caplog.text
 
 
-def test_a_step_that_is_absent_or_damaged_is_refused_with_those_at_hand(tmp_path):
+def test_an_absent_or_damaged_step_is_rejected_with_the_available_steps(tmp_path):
     save_steps(tmp_path, 1, 2, 3, keep=3)
-    empty(tmp_path / "2")
+    empty_folder(tmp_path / "2")
     with CheckpointManager(tmp_path) as checkpoints:
-        with pytest.raises(ValueError, match=r"no checkpoint at step 9 in .*; steps at hand: 1, 2, 3$"):
+        with pytest.raises(ValueError, match=r"no checkpoint at step 9 in .*; available steps: 1, 2, 3$"):
             checkpoints.restore(make_target(), 9)
-        with pytest.raises(ValueError, match=r"damaged: step 2 has no state; steps at hand: 1, 3$"):
+        with pytest.raises(ValueError, match=r"damaged: step 2 has no state; available steps: 1, 3$"):
             checkpoints.restore(make_target(), 2)
         assert checkpoints.restore(make_target(), 1).step == 1
         assert checkpoints.restore(make_target(), np.int64(1)).step == 1
 
 
-def test_another_models_checkpoint_is_refused_by_the_first_path_that_differs_and_kept(tmp_path):
+def test_another_models_checkpoint_is_rejected_with_the_first_mismatch_and_kept(tmp_path):
     save_steps(tmp_path, 1, 2)
     message = r"step 2 .* another model: params/encoder/Dense_0/kernel is float32\[7, 33\] there, float32\[6, 33\] here"
     with CheckpointManager(tmp_path) as checkpoints:
@@ -257,19 +260,19 @@ def test_another_models_checkpoint_is_refused_by_the_first_path_that_differs_and
     assert list_checkpoints(tmp_path) == [2, 3]
 
 
-def test_the_newest_meta_that_can_be_read_is_at_hand_without_the_arrays(tmp_path):
+def test_the_newest_readable_metadata_is_read_without_the_arrays(tmp_path):
     assert read_latest_metadata(tmp_path) is None
     save_steps(tmp_path, 1, 2)
     assert read_latest_metadata(tmp_path)["step"] == 2
-    halve_the_meta(tmp_path / "2")
+    truncate_metadata(tmp_path / "2")
     truncate(tmp_path / "1")
     assert read_latest_metadata(tmp_path)["config"] == {"seed": 0}
-    drop_the_meta(tmp_path / "1")
-    with pytest.raises(ValueError, match=r"every checkpoint in .* is damaged: no meta can be read; steps: 1, 2;"):
+    delete_metadata(tmp_path / "1")
+    with pytest.raises(ValueError, match=r"every checkpoint in .* is damaged: no metadata can be read; steps: 1, 2;"):
         read_latest_metadata(tmp_path)
 
 
-def test_saving_twice_at_one_step_is_harmless(tmp_path):
+def test_the_second_save_of_a_step_changes_nothing(tmp_path):
     with CheckpointManager(tmp_path) as checkpoints:
         checkpoints.save(make_state(4), {"first": True}, {})
         checkpoints.save(make_state(4), {"first": False}, {})  # still being written
@@ -279,13 +282,13 @@ def test_saving_twice_at_one_step_is_harmless(tmp_path):
         assert checkpoints.all_steps() == [4]
 
 
-def test_a_save_at_a_step_before_the_latest_is_not_refused(tmp_path):
+def test_a_step_below_the_latest_can_be_saved(tmp_path):
     save_steps(tmp_path, 8, 9)
     save_steps(tmp_path, 4)
     assert 4 in list_checkpoints(tmp_path)
 
 
-def test_a_killed_saves_remains_disturb_nothing_and_go_with_the_next_save(tmp_path):
+def test_the_files_of_a_killed_save_are_ignored_and_removed_by_the_next_save(tmp_path):
     save_steps(tmp_path, 1)
     left_over = tmp_path / "2.orbax-checkpoint-tmp"
     (left_over / "state").mkdir(parents=True)
@@ -307,25 +310,27 @@ def test_a_killed_saves_remains_disturb_nothing_and_go_with_the_next_save(tmp_pa
             ),
             "No space left on device",
         ),
-        (ValueError("of one\n line"), "of one line"),
+        (ValueError("one line\nand a page of settings"), "one line"),
     ],
 )
-def test_a_save_that_fails_is_told_in_one_line_with_the_systems_reason(error, reason, tmp_path, monkeypatch):
-    def failing(self):
+def test_a_failed_save_is_reported_in_one_line_with_the_reason_of_the_system(error, reason, tmp_path, monkeypatch):
+    def fail(self):
         raise error
 
     with CheckpointManager(tmp_path) as checkpoints:
-        monkeypatch.setattr(type(checkpoints._manager), "wait_until_finished", failing)
-        with pytest.raises(CheckpointWriteError, match=re.escape(f"written in {tmp_path} ({reason}); those before")):
+        monkeypatch.setattr(type(checkpoints._manager), "wait_until_finished", fail)
+        with pytest.raises(
+            CheckpointWriteError, match=re.escape(f"written in {tmp_path} ({reason}); earlier checkpoints are kept")
+        ):
             checkpoints.wait_until_finished()
         monkeypatch.undo()
 
 
-def test_a_save_that_fails_as_all_is_closed_is_told_too_but_hides_no_other_error(tmp_path, monkeypatch):
-    def failing(self):
+def test_a_save_that_fails_during_close_is_reported_and_hides_no_other_error(tmp_path, monkeypatch):
+    def fail(self):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(type(CheckpointManager(tmp_path)._manager), "close", failing)
+    monkeypatch.setattr(type(CheckpointManager(tmp_path)._manager), "close", fail)
     with (
         pytest.raises(CheckpointWriteError, match=r"No space left on device.*the same command resumes"),
         CheckpointManager(tmp_path),
@@ -335,7 +340,7 @@ def test_a_save_that_fails_as_all_is_closed_is_told_too_but_hides_no_other_error
         raise KeyError("mine")
 
 
-def test_a_relative_path_stays_where_it_was_when_the_run_changes_folder(tmp_path, monkeypatch):
+def test_a_relative_path_is_resolved_before_the_process_changes_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with CheckpointManager("run/checkpoints") as checkpoints:
         monkeypatch.chdir("/")
@@ -355,25 +360,25 @@ def test_the_background_threads_end_with_close(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"), [({"keep": 0}, "keep=0"), ({"best": ("nll", "least")}, "'min' or 'max'")]
 )
-def test_senseless_options_are_refused(tmp_path, options, message):
+def test_invalid_options_are_rejected(tmp_path, options, message):
     with pytest.raises(ValueError, match=message):
         CheckpointManager(tmp_path, **options)
 
 
 def run_python(code, directory, **environment):
-    """Runs code in a fresh process where this file's helpers are at hand."""
-    folders = [os.path.dirname(__file__), os.path.dirname(os.path.dirname(__file__))]
+    """Runs code in a new process that can import this file's functions."""
+    folders = [os.path.dirname(__file__), str(REPOSITORY / "tests"), str(REPOSITORY)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(folders), "JAX_PLATFORMS": "cpu", **environment}
     code = f"from test_checkpoints import *\n{textwrap.dedent(code)}"
     command = [sys.executable, "-c", code, str(directory)]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
 
 
-def test_kill_9_during_a_save_leaves_the_save_before_it(tmp_path):
+def test_kill_9_during_a_save_leaves_the_previous_checkpoint(tmp_path):
     code = """
-        with Checkpoints(sys.argv[1]) as checkpoints:
+        with CheckpointManager(sys.argv[1]) as checkpoints:
             checkpoints.save(make_state(1, size=10_000), {}, {})
-            checkpoints.wait()
+            checkpoints.wait_until_finished()
             checkpoints.save(make_state(2, size=10_000), {}, {})
             os.kill(os.getpid(), signal.SIGKILL)
     """
@@ -383,13 +388,13 @@ def test_kill_9_during_a_save_leaves_the_save_before_it(tmp_path):
         assert_same_state(restored.state, make_state(restored.step, size=10_000))
 
 
-def test_one_devices_checkpoint_goes_on_on_two(tmp_path):
+def test_a_checkpoint_of_one_device_resumes_on_two(tmp_path):
     save_steps(tmp_path, 5)
     code = """
         mesh = jax.sharding.Mesh(np.array(jax.devices()), ("data",))
         placed = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
         target = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=placed), make_target())
-        with Checkpoints(sys.argv[1]) as checkpoints:
+        with CheckpointManager(sys.argv[1]) as checkpoints:
             state = checkpoints.restore(target).state
             assert all(len(leaf.sharding.device_set) == 2 for leaf in jax.tree.leaves(state))
             assert_same_state(state, make_state(5))

@@ -1,3 +1,5 @@
+"""The folder of a run: its lock, its config and its results; versions and commits."""
+
 import fcntl
 import json
 import os
@@ -11,7 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import REPOSITORY
 
+import jaxgen
+from jaxgen.config.base import base_config
 from jaxgen.io import versions, workdir
 
 CONFIG = {
@@ -26,25 +31,25 @@ def changed(**data):
     return {**CONFIG, **data}
 
 
-def assert_refused(path, config, message, free=()):
+def assert_rejected(path, config, message, free=()):
     with pytest.raises(ValueError, match=message), workdir.lock_workdir(path, config, free):
-        pytest.fail("claimed")
+        pytest.fail("locked")
 
 
-def holder(path):
-    """A process that claims a folder and says so, then waits to be killed."""
+def start_holder(path):
+    """Starts a process that locks a folder, prints a line, and then waits to be killed."""
     code = (
-        "import sys, time; from jaxgen import workdir\n"
-        "with workdir.claim(sys.argv[1], {}):\n"
-        "    print('claimed', flush=True); time.sleep(60)"
+        "import sys, time; from jaxgen.io import workdir\n"
+        "with workdir.lock_workdir(sys.argv[1], {}):\n"
+        "    print('locked', flush=True); time.sleep(60)"
     )
-    environment = {**os.environ, "PYTHONPATH": os.path.dirname(os.path.dirname(__file__))}
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     process = subprocess.Popen([sys.executable, "-c", code, str(path)], env=environment, stdout=subprocess.PIPE)
-    assert process.stdout.readline() == b"claimed\n"
+    assert process.stdout.readline() == b"locked\n"
     return process
 
 
-def test_a_claimed_folder_holds_its_config_with_sorted_keys(tmp_path):
+def test_a_locked_folder_has_its_config_with_sorted_keys(tmp_path):
     with workdir.lock_workdir(tmp_path / "runs" / "a", CONFIG) as path:
         assert path == tmp_path / "runs" / "a"
     text = (path / "config.json").read_text()
@@ -53,7 +58,7 @@ def test_a_claimed_folder_holds_its_config_with_sorted_keys(tmp_path):
     assert sorted(child.name for child in path.iterdir()) == [".lock", "config.json"]
 
 
-def test_the_same_config_claims_the_folder_again_and_leaves_the_file_alone(tmp_path):
+def test_the_same_config_locks_the_folder_again_and_does_not_rewrite_the_file(tmp_path):
     with workdir.lock_workdir(tmp_path, CONFIG):
         pass
     before = (tmp_path / "config.json").stat().st_mtime_ns
@@ -68,67 +73,67 @@ def test_a_relative_workdir_is_made_absolute(tmp_path, monkeypatch):
         assert path == tmp_path / "run"
 
 
-def test_another_configs_run_is_refused_with_what_differs(tmp_path):
+def test_a_run_with_another_config_is_rejected_with_the_differences(tmp_path):
     with workdir.lock_workdir(tmp_path, CONFIG):
         pass
     other = changed(data={"name": "mnist"}, optimizer={"rate": 0.2, "betas": (0.9, 0.9)}, width=7)
-    told = (
+    message = (
         rf"^workdir={re.escape(str(tmp_path))} holds a run with another config \("
         r"data\.name: 'digits' there, 'mnist' here; data\.path: '' there, absent here; "
         r"optimizer\.betas: \[0\.9, 0\.99\] there, \[0\.9, 0\.9\] here; and 2 more\); "
         r"choose another --workdir, or give the same values$"
     )
-    assert_refused(tmp_path, other, told)
-    assert_refused(tmp_path, changed(width=None), r"\(width: absent there, None here\)")
+    assert_rejected(tmp_path, other, message)
+    assert_rejected(tmp_path, changed(width=None), r"\(width: absent there, None here\)")
     assert workdir.read_config(tmp_path)["seed"] == 0  # nothing overwritten
 
 
-def test_free_keys_may_differ_and_are_written_anew(tmp_path):
+def test_free_keys_may_differ_and_are_overwritten(tmp_path):
     with workdir.lock_workdir(tmp_path, CONFIG):
         pass
     more = changed(steps=200, data={"name": "digits", "path": "/data"})
     with workdir.lock_workdir(tmp_path, more, free=("steps", "data")):
         assert workdir.read_config(tmp_path)["steps"] == 200
         assert workdir.read_config(tmp_path)["data"]["path"] == "/data"
-    assert_refused(tmp_path, {**more, "steps": 300}, r"\(steps: 200 there, 300 here\)", free=("step",))
+    assert_rejected(tmp_path, {**more, "steps": 300}, r"\(steps: 200 there, 300 here\)", free=("step",))
 
 
 @pytest.mark.parametrize("text", ["{", "", "[1]", "\x00\xff"])
-def test_a_damaged_config_is_refused_and_kept(tmp_path, text):
+def test_a_damaged_config_is_rejected_and_kept(tmp_path, text):
     (tmp_path / "config.json").write_text(text, encoding="latin-1")
     message = r"config\.json (cannot be read|holds no JSON object).*; restore it, or choose another --workdir$"
-    assert_refused(tmp_path, CONFIG, message)
+    assert_rejected(tmp_path, CONFIG, message)
     with pytest.raises(ValueError, match=message):
         workdir.read_config(tmp_path)
     assert (tmp_path / "config.json").read_text(encoding="latin-1") == text
 
 
 @pytest.mark.parametrize("child", ["", "run"])
-def test_a_file_is_no_workdir(tmp_path, child):
+def test_a_file_is_rejected_as_workdir(tmp_path, child):
     (tmp_path / "file").write_text("mine")
-    assert_refused(tmp_path / "file" / child, {}, "^workdir=.*file.*; name a folder")
+    assert_rejected(tmp_path / "file" / child, {}, "^workdir=.*file.*; name a (writable )?folder")
     assert (tmp_path / "file").read_text() == "mine"
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder where not even root can write")
-def test_a_folder_that_cannot_be_made_is_refused():
-    assert_refused("/proc/run", CONFIG, r"^workdir=/proc/run cannot be written \(.+\); name a folder")
+def test_a_folder_that_cannot_be_created_is_rejected():
+    assert_rejected("/proc/run", CONFIG, r"^workdir=/proc/run cannot be written \(.+\); name a writable folder")
 
 
-def test_a_folder_that_cannot_be_written_is_refused(tmp_path, monkeypatch):
-    def refuse(*args, **kwargs):
+def test_a_folder_that_cannot_be_written_is_rejected(tmp_path, monkeypatch):
+    def fail(*args, **kwargs):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
-    assert_refused(tmp_path, CONFIG, r"cannot be written \(Permission denied\)")
+    monkeypatch.setattr(tempfile, "TemporaryFile", fail)
+    assert_rejected(tmp_path, CONFIG, r"cannot be written \(Permission denied\)")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_second_run_in_one_workdir_is_refused_until_the_first_is_gone_even_by_kill_9(tmp_path):
-    process = holder(tmp_path)
+def test_a_second_run_in_one_workdir_is_rejected_until_the_first_ends_even_by_kill_9(tmp_path):
+    process = start_holder(tmp_path)
     try:
         message = rf"^workdir=.* is in use by another run \(process {process.pid}\); wait for its end, or"
-        assert_refused(tmp_path, {}, message)
+        assert_rejected(tmp_path, {}, message)
     finally:
         process.send_signal(signal.SIGKILL)
         process.communicate()
@@ -136,18 +141,18 @@ def test_a_second_run_in_one_workdir_is_refused_until_the_first_is_gone_even_by_
         assert (tmp_path / ".lock").read_text() == f"{os.getpid()}\n"
 
 
-def test_what_a_killed_writer_left_goes_and_nothing_else_does(tmp_path):
+def test_only_the_temporary_files_of_a_killed_writer_are_removed(tmp_path):
     (tmp_path / "figures").mkdir()
-    left = [tmp_path / ".results.json.7.tmp", tmp_path / "figures" / ".codes.png.7.tmp"]
+    removed = [tmp_path / ".results.json.7.tmp", tmp_path / "figures" / ".codes.png.7.tmp"]
     kept = [tmp_path / "notes.tmp", tmp_path / "figures" / "codes.png", tmp_path / ".hidden"]
-    for path in left + kept:
+    for path in removed + kept:
         path.write_text("x")
     with workdir.lock_workdir(tmp_path, CONFIG):
-        assert not any(path.exists() for path in left)
+        assert not any(path.exists() for path in removed)
         assert all(path.exists() for path in kept)
 
 
-def test_the_lock_ends_with_the_block_also_after_an_error(tmp_path):
+def test_the_lock_ends_with_the_block_even_after_an_error(tmp_path):
     with pytest.raises(KeyError), workdir.lock_workdir(tmp_path, CONFIG):
         raise KeyError
     with workdir.lock_workdir(tmp_path, CONFIG):
@@ -164,15 +169,35 @@ def test_a_file_system_without_locks_is_used_with_a_warning(tmp_path, monkeypatc
     assert "without locks" in caplog.text
 
 
-def test_a_folder_that_is_no_run_says_how_to_make_one(tmp_path):
-    message = r"is no run: it has no config\.json; make one: python launch\.py --config="
+def test_the_error_for_a_folder_without_a_run_says_how_to_make_one(tmp_path):
+    message = r"is not a run: it has no config\.json; make one: python launch\.py --config="
     for path in (tmp_path, tmp_path / "absent"):
         with pytest.raises(ValueError, match=message):
             workdir.read_config(path)
     assert not (tmp_path / "absent").exists()
 
 
-def test_json_is_written_valid_sorted_and_in_one_move(tmp_path):
+def test_a_run_of_jaxgen_0_1_is_rejected_by_every_use(tmp_path):
+    old = {"algorithm": "aae.AAE", "seeds": 1, "steps": 100}
+    (tmp_path / "config.json").write_text(json.dumps(old))
+    message = (
+        rf"^workdir={re.escape(str(tmp_path))} was made by jaxgen 0\.1, whose config keys have other names; "
+        r"train again in another folder: --workdir=DIR$"
+    )
+    with pytest.raises(ValueError, match=message):
+        workdir.read_config(tmp_path)  # evaluation and sampling read the config first
+    with pytest.raises(ValueError, match=message):
+        jaxgen.load(tmp_path)
+    assert_rejected(tmp_path, {"model": "aae.AAE", "num_seeds": 1, "steps": 100}, message)  # training locks the folder
+    assert json.loads((tmp_path / "config.json").read_text()) == old
+
+
+def test_machine_keys_are_keys_of_the_config():
+    data = base_config("aae.AAE").data
+    assert [key.partition(".")[2] in data for key in workdir.MACHINE_KEYS] == [True] * len(workdir.MACHINE_KEYS)
+
+
+def test_json_is_valid_sorted_and_written_without_temporary_files(tmp_path):
     path = tmp_path / "deep" / "results.json"
     value = {
         "b": (1, np.float32(0.5)),
@@ -188,7 +213,7 @@ def test_json_is_written_valid_sorted_and_in_one_move(tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_a_write_that_fails_leaves_the_old_file_whole(tmp_path, monkeypatch):
+def test_a_failed_write_leaves_the_old_file_complete(tmp_path, monkeypatch):
     path = tmp_path / "results.json"
     workdir.write_json(path, {"step": 1})
 
@@ -209,38 +234,44 @@ def test_results_are_none_before_the_end_and_an_error_if_damaged(tmp_path):
         workdir.read_results(tmp_path)
 
 
-def test_versions_name_every_package_that_numbers_depend_on():
-    versions = versions.versions()
-    assert list(versions) == [
+def test_versions_include_every_package_that_numbers_depend_on():
+    collected = versions.collect_versions()
+    assert list(collected) == [
         "python", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "jaxgen", "commit"
     ]  # fmt: skip
-    assert versions["python"] == platform.python_version()
-    assert versions["numpy"] == np.__version__
-    json.dumps(versions)
+    assert collected["python"] == platform.python_version()
+    assert collected["numpy"] == np.__version__
+    json.dumps(collected)
 
 
-def git(folder, *arguments):
+@pytest.mark.skipif(not (REPOSITORY / ".git").exists(), reason="needs a checkout")
+def test_versions_include_the_commit_of_this_checkout():
+    assert versions.collect_versions()["commit"] == versions.commit_of(REPOSITORY)
+    assert versions.commit_of(REPOSITORY) is not None
+
+
+def run_git(folder, *arguments):
     identity = ["-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false"]
     command = ["git", "-C", str(folder), *identity, *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
-def test_the_commit_is_the_checkouts_own_and_says_if_it_has_changed(tmp_path, monkeypatch):
-    git(tmp_path, "init")
+def test_the_commit_of_a_checkout_is_marked_dirty_after_a_change(tmp_path, monkeypatch):
+    run_git(tmp_path, "init")
     (tmp_path / "file").write_text("1")
     assert versions.commit_of(tmp_path) is None  # no commit yet
-    git(tmp_path, "add", "file")
-    git(tmp_path, "commit", "-m", "first")
-    git(tmp_path, "tag", "-a", "v1", "-m", "v1")
-    commit = git(tmp_path, "rev-parse", "--short", "HEAD")
+    run_git(tmp_path, "add", "file")
+    run_git(tmp_path, "commit", "-m", "first")
+    run_git(tmp_path, "tag", "-a", "v1", "-m", "v1")
+    commit = run_git(tmp_path, "rev-parse", "--short", "HEAD")
     assert versions.commit_of(tmp_path) == commit
     (tmp_path / "benchmarks" / "results").mkdir(parents=True)
     rows = tmp_path / "benchmarks" / "results" / "rows.jsonl"
     rows.write_text("1")
-    git(tmp_path, "add", "benchmarks")
-    git(tmp_path, "commit", "-m", "second")
+    run_git(tmp_path, "add", "benchmarks")
+    run_git(tmp_path, "commit", "-m", "second")
     rows.write_text("2")
-    commit = git(tmp_path, "rev-parse", "--short", "HEAD")
+    commit = run_git(tmp_path, "rev-parse", "--short", "HEAD")
     assert versions.commit_of(tmp_path) == commit
     (tmp_path / "file").write_text("2")
     assert versions.commit_of(tmp_path) == f"{commit}+dirty"

@@ -1,1 +1,1 @@
-"""TODO: jaxgen.data.sources."""
+"""The sources of data sets: the digits of scikit-learn, TFDS image sets, and folders of images."""

@@ -1,4 +1,4 @@
-"""TODO: jaxgen.data.sources.tfds_without_tensorflow."""
+"""Lets TFDS prepare image sets without TensorFlow; remove this file when TFDS can do so itself."""
 
 import contextlib
 import glob
@@ -13,11 +13,11 @@ from jaxtyping import UInt8
 
 
 @contextlib.contextmanager
-def _tensorflow_or_stand_in() -> Iterator[None]:
-    """Where TensorFlow is not installed, gives TFDS the few functions with which it prepares most image sets.
+def replace_missing_tensorflow() -> Iterator[None]:
+    """If TensorFlow is not installed, gives TFDS the few functions that it needs to prepare most image sets.
 
-    MNIST, CIFAR and their like need it to open files and to write PNGs, which Python and Pillow do as well. Whatever
-    else a builder asks for raises the error that a missing TensorFlow raises.
+    The builders of MNIST, CIFAR and similar sets use TensorFlow to open files and to encode PNGs, which Python and
+    Pillow can do. Any other use raises the error of a missing TensorFlow.
     """
     from tensorflow_datasets.core.utils.lazy_imports_utils import tensorflow
 
@@ -32,7 +32,7 @@ def _tensorflow_or_stand_in() -> Iterator[None]:
 
 
 class _TensorFlowStandIn:
-    """See `_tensorflow_or_stand_in`."""
+    """The functions of TensorFlow that TFDS uses while it prepares an image set."""
 
     def __init__(self):
         files = {"GFile": open, "exists": os.path.exists, "isdir": os.path.isdir, "listdir": os.listdir}
