@@ -25,7 +25,7 @@ class WithoutCodes(GenerativeModel):
     def from_config(cls, config, info):
         raise NotImplementedError
 
-    def example_inputs(self):
+    def make_example_inputs(self):
         return {}
 
     def per_example_metrics(self, params, stats, batch, rng):

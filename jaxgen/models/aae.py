@@ -170,7 +170,7 @@ class AAE(LatentVariableModel):
         """Whether one backward pass through the critic serves both players; see `kernels.shared_backward`."""
         return bool(self.update_order == "simultaneous" and self.r1_r2_weight and not self.critic_dropout_rate)
 
-    def example_inputs(self) -> dict[str, tuple[Array, ...]]:
+    def make_example_inputs(self) -> dict[str, tuple[Array, ...]]:
         """Returns one example of each network's inputs."""
         image, code, label = self.example_image(), jnp.zeros((1, self.latent_size)), jnp.zeros(1, jnp.int32)
         return {"encoder": (image,)} | {name: self.network_inputs(name, code, label) for name in ("decoder", "critic")}

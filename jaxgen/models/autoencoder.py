@@ -94,7 +94,7 @@ class Autoencoder(LatentVariableModel):
         tx = self.optimizers["reconstruction"]
         return (Player("reconstruction", ("encoder", "decoder"), tx, self.reconstruction_loss),)
 
-    def example_inputs(self) -> dict[str, tuple[Array, ...]]:
+    def make_example_inputs(self) -> dict[str, tuple[Array, ...]]:
         """Returns one example of each network's inputs."""
         return {"encoder": (self.example_image(),), "decoder": (jnp.zeros((1, self.latent_size)),)}
 

@@ -49,7 +49,7 @@ class GenerativeModel(abc.ABC):
         """The players, in the order of their updates."""
 
     @abc.abstractmethod
-    def example_inputs(self) -> dict[str, tuple[Array, ...]]:
+    def make_example_inputs(self) -> dict[str, tuple[Array, ...]]:
         """Returns one example of each network's inputs, for initialization."""
 
     @abc.abstractmethod
@@ -60,7 +60,7 @@ class GenerativeModel(abc.ABC):
 
     def init(self, rng: Array) -> TrainState:
         """Returns a new state: each network is initialized by its own key, each optimizer for its player."""
-        inputs = self.example_inputs()
+        inputs = self.make_example_inputs()
         params, stats = {}, {}
         for name, network_rng in zip(self.networks, jax.random.split(rng, len(self.networks)), strict=True):
             variables = dict(self.networks[name].init(network_rng, *inputs[name], train=False))

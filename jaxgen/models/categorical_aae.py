@@ -146,7 +146,7 @@ class CategoricalAAE(LatentVariableModel):
         """Whether one backward pass through a critic serves both players; see `kernels.shared_backward`."""
         return bool(self.update_order == "simultaneous" and self.r1_r2_weight)
 
-    def example_inputs(self) -> dict[str, tuple[Array, ...]]:
+    def make_example_inputs(self) -> dict[str, tuple[Array, ...]]:
         """Returns one example of each network's inputs."""
         style, category = jnp.zeros((1, self.latent_size)), jnp.zeros((1, self.categories))
         heads = {"cluster_heads": (category,)} if self.min_head_distance else {}

@@ -96,7 +96,7 @@ class Colorizer(GenerativeModel):
         """The one player, reconstruction."""
         return (Player("reconstruction", ("colorizer",), self.optimizers["reconstruction"], self.colorization_loss),)
 
-    def example_inputs(self) -> dict[str, tuple[Array, ...]]:
+    def make_example_inputs(self) -> dict[str, tuple[Array, ...]]:
         """Returns a black grayscale image."""
         return {"colorizer": (self.example_image()[..., :1],)}
 

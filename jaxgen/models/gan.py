@@ -121,7 +121,7 @@ class GAN(LatentVariableModel):
         has_slope_ratio = GAN_LOSSES[self.gan_loss].generator_to_critic_slope is not None
         return self.update_order == "simultaneous" and not self.critic_uses_batch_statistics and has_slope_ratio
 
-    def example_inputs(self) -> dict[str, tuple[Array, ...]]:
+    def make_example_inputs(self) -> dict[str, tuple[Array, ...]]:
         """Returns one example of each network's inputs."""
         code, label = jnp.zeros((1, self.latent_size)), jnp.zeros(1, jnp.int32)
         return {"generator": (code, *self.label_inputs(label)), "critic": (self.example_image(),)}

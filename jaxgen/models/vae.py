@@ -123,7 +123,7 @@ class VAE(LatentVariableModel):
             Player("kl", ("encoder",), self.optimizers["kl"], self.kl_loss, forward),
         )
 
-    def example_inputs(self) -> dict[str, tuple[Array, ...]]:
+    def make_example_inputs(self) -> dict[str, tuple[Array, ...]]:
         """Returns one example of each network's inputs."""
         image, code, label = self.example_image(), jnp.zeros((1, self.latent_size)), jnp.zeros(1, jnp.int32)
         learned = {name: () for name in ("learned_mean", "pixel_log_std") if name in self.networks}

@@ -137,7 +137,7 @@ class VAEGAN(LatentVariableModel):
         forward = self.shared_forward
         return tuple(Player(name, networks[name], self.optimizers[name], losses[name], forward) for name in PLAYERS)
 
-    def example_inputs(self) -> dict[str, tuple[Array, ...]]:
+    def make_example_inputs(self) -> dict[str, tuple[Array, ...]]:
         """Returns one example of each network's inputs."""
         image, code = self.example_image(), jnp.zeros((1, self.latent_size))
         network = self.networks["features"]
