@@ -42,7 +42,7 @@ MISTAKES = [
     ((COND_AAE, "--config.steps=many"), "steps"),
     ((COND_AAE, "--config.seed=-1"), "seed=-1 must be at least 0"),
     ((COND_AAE, "--config.hidden_sizes=abc"), "must be layer sizes, whole numbers of at least 1"),
-    ((COND_AAE, "--config.data.path=/nowhere"), "is not read: the digits are bundled"),
+    ((COND_AAE, "--config.data.path=/nowhere"), "is not used: the digits are bundled"),
     ((COND_AAE, "--config.data.image_size=-3"), "data.image_size=-3 must be at least 0"),
     ((COND_AAE, "--mode=evaluate", "--config.evaluation.split=tset"), 'evaluation.split="tset" is unknown'),
     (
@@ -62,12 +62,12 @@ MISTAKES = [
         (COND_AAE, "--config.data.source=folder"),
         "data.path is empty and must name a folder of images",
     ),
-    ((COND_AAE, "--config.data.source=folder", f"--config.data.path={REPOSITORY}/configs"), "holds no .png, .jpg"),
+    ((COND_AAE, "--config.data.source=folder", f"--config.data.path={REPOSITORY}/configs"), "has no .png, .jpg"),
     (
         (COND_AAE, "--config.data.source=folder", "--config.data.path=/nowhere"),
         "='/nowhere' does not exist; name a folder",
     ),
-    ((f"{COND_AAE}:anime_faces",), "the environment variable JAXGEN_FACES names, and any folder of images serves"),
+    ((f"{COND_AAE}:anime_faces",), "the environment variable JAXGEN_FACES names, and any folder of images can"),
     ((COND_AAE, "--config.latent_size=0"), "latent_size=0 must be at least 1"),
     ((COND_AAE, "--config.learning_rates.critic=-0.1"), "rates.critic=-0.1 must be a finite number, at least 0"),
     ((COND_AAE, "--config.learning_rates.critic=nan"), "rates.critic=nan must be a finite number, at least 0"),
@@ -278,9 +278,7 @@ def test_a_gan_is_explored_by_sampled_codes_and_refuses_modes_that_need_an_encod
     folder, results = tmp_path / "run", json.loads((tmp_path / "run" / "results.json").read_text())["metrics"]
     protocol = json.loads((folder / "results.json").read_text())["protocol"]
     assert "classifier of 10 classes, 20 steps" in protocol["features"]
-    assert (
-        "mode_collapse: samples are" in (folder / "log.txt").read_text()
-    )  # after 20 steps it is
+    assert "mode_collapse: samples are" in (folder / "log.txt").read_text()  # after 20 steps it is
     assert {"frechet_distance", "kernel_distance", "precision", "recall", "diversity"} <= set(results)
     assert {"mode_collapse", "d_real", "d_fake"} <= set(results)
     assert sum(results["class_fractions"]) == pytest.approx(1)
