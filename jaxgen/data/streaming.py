@@ -22,7 +22,7 @@ CHUNKS_AHEAD = 2
 
 @dataclasses.dataclass(frozen=True)
 class ImageStream:
-    """Images on the disk, each of which is decoded when it is read; any thread may read.
+    """Images on the disk that are decoded whenever they are read; any thread may read.
 
     Attributes:
       read: returns the image of an index, uint8 [H, W, C].

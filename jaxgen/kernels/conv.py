@@ -94,7 +94,7 @@ def conv_transpose_with_gradients(y: Outputs, kernel: Kernels, shape: ConvShape)
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def conv_kernel_grad(x: Images, y: Outputs, shape: ConvShape) -> Kernels:
-    """Returns the adjoint of the convolution in the kernel: the kernel's gradient, given that of the output."""
+    """Returns the adjoint of the convolution in the kernel: the gradient of the kernel for a gradient of the output."""
     fastest = fastest_cpu_implementation(x, shape)
     # XLA's convolution is slower with fewer output channels. Swapping the roles of image and output takes 0.63 ms
     # instead of 0.86 (128 images of 7 × 7, a 3 × 3 kernel from 32 to 16 channels, two cores).
@@ -121,7 +121,7 @@ def fastest_cpu_implementation(a: Array, shape: ConvShape, extracts_windows: boo
     """
     # XLA's strided convolutions do not use all cores of a CPU well: a step of a DCGAN with 32 channels took 57 ms by
     # them and 46 ms by im2col (two cores). Copying the windows costs more than it saves where a pixel is in many
-    # windows or has many channels. There Winograd's filters take 0.77 of the time of such a step, 0.73 with 64
+    # windows or has many channels. There Winograd's filters take 0.77 of the time of this step, 0.73 with 64
     # channels and 0.79 for a VAE/GAN (two cores of an EPYC, with the flags of `distributed/compiler_options.py`).
     # With 16 channels they are no faster than im2col.
     if conv_winograd.is_applicable(shape) and not has_few_channels(shape) and a.dtype == jnp.float32:

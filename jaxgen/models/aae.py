@@ -21,7 +21,7 @@ from jaxgen.models.priors import Gaussian, MixturePrior, Prior, make_prior
 from jaxgen.networks.mixed_precision import Network
 from jaxgen.optimization.optimizers import learning_rate_schedule
 from jaxgen.optimization.players import Player
-from jaxgen.types import Batch, DatasetSpec, LossOutput, NetworkParams, NetworkStats
+from jaxgen.types import Batch, DatasetSpec, LossOutput, NetworkParams, NetworkStats, Params
 
 LOG_STD_AT_START, LOG_STD_RANGE = -2.0, (-7.0, 0.3)  # of a Gaussian posterior
 CONFIG_FIELDS = (
@@ -243,7 +243,7 @@ class AAE(LatentVariableModel):
         """
         aux = forward[1]
 
-        def squared_distance(change):
+        def squared_distance(change: Float[Array, "B H W C"]) -> Float[Array, " B"]:
             """Squared distance that the mean of q(z | x) moves, in units of the prior's std."""
             changed = self.posterior(params, stats, batch.image + change).mean
             return jnp.square((changed - aux.mean) / self.prior.std).sum(-1)
@@ -282,10 +282,12 @@ class AAE(LatentVariableModel):
     def make_critic(self, params: NetworkParams, stats: NetworkStats, label: Int[Array, " B"]) -> Critic:
         """Returns the critic of codes under these labels; see `kernels.shared_backward`."""
 
-        def apply(critic_params, *inputs, rng=None):
+        def apply(critic_params: Params, *inputs: Array, rng: Array | None = None) -> Float[Array, " B"]:
+            """Returns the logits of the critic with these parameters."""
             return self.apply_network("critic", {"critic": critic_params}, stats, *inputs, rng=rng)
 
-        def inputs(code, label):
+        def inputs(code: Float[Array, "B Z"], label: Int[Array, " B"]) -> tuple[Array, ...]:
+            """Returns the inputs of the critic for codes and labels."""
             return self.network_inputs("critic", code, label)
 
         return Critic(apply, params["critic"], inputs, label)

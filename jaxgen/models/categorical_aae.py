@@ -21,7 +21,7 @@ from jaxgen.models.priors import Prior, make_prior
 from jaxgen.networks.mixed_precision import Network
 from jaxgen.optimization.optimizers import learning_rate_schedule, make_optimizer
 from jaxgen.optimization.players import Player
-from jaxgen.types import Batch, DatasetSpec, LossOutput, NetworkParams, NetworkStats
+from jaxgen.types import Batch, DatasetSpec, LossOutput, NetworkParams, NetworkStats, Params
 
 CONFIG_FIELDS = (
     *("update_order", "input_noise_std", "vat_epsilon", "straight_through_category", "min_head_distance"),
@@ -185,7 +185,8 @@ class CategoricalAAE(LatentVariableModel):
     ) -> CriticLosses:
         """Returns the losses of a critic and of the encoder against it."""
 
-        def apply(critic_params, *inputs, rng=None):
+        def apply(critic_params: Params, *inputs: Array, rng: Array | None = None) -> Float[Array, " B"]:
+            """Returns the logits of the critic with these parameters."""
             return self.apply_network(name, {name: critic_params}, stats, *inputs, rng=rng)
 
         inputs = self.style_critic_inputs if name == "style_critic" else lambda category, _: (category,)
@@ -239,7 +240,7 @@ class CategoricalAAE(LatentVariableModel):
         log_category = jax.lax.stop_gradient(jax.nn.log_softmax(outputs.logits))
         category = jax.lax.stop_gradient(jax.nn.softmax(outputs.logits))
 
-        def divergence(change):
+        def divergence(change: Float[Array, "B H W C"]) -> Float[Array, " B"]:
             """KL(q(y | x) || q(y | x + change)) of each example, in nats."""
             changed = jax.nn.log_softmax(self.encoder_outputs(params, stats, aux.image + change)[0])
             return (category * (log_category - changed)).sum(-1)
