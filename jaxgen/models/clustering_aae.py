@@ -53,8 +53,8 @@ class ClusteringAAE(CategoricalAAE):
         checks.require_nonnegative(config, "mutual_information_weight")
         if config.mutual_information_weight and not config.vat_epsilon:
             raise ValueError(
-                f"mutual_information_weight={config.mutual_information_weight} must be 0 without the player vat, whose "
-                f"loss it is part of; got vat_epsilon={config.vat_epsilon}. Try --config.vat_epsilon=1.25, or "
+                f"mutual_information_weight={config.mutual_information_weight} must be 0 without the player vat, which "
+                f"minimizes this term; got vat_epsilon={config.vat_epsilon}. Try --config.vat_epsilon=1.25, or "
                 "--config.mutual_information_weight=0"
             )
         options = {name: config[name] for name in ("mutual_information_weight", "reconstruction_trains_category")}
