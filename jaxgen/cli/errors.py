@@ -1,9 +1,6 @@
 """One-line error messages for the command line. Imports no jax."""
 
-
-def first_line(error: BaseException) -> str:
-    """Returns the first line of an error's text; the lines after it are often dumps of a program."""
-    return str(error).partition("\n")[0]
+from jaxgen.io.errors import first_line
 
 
 def describe_flag_error(error: BaseException) -> str:
