@@ -1,11 +1,11 @@
-"""The adversarial autoencoder without labels, or with labels that place the classes on the prior's pieces.
+"""Adversarial autoencoder (Makhzani et al. 2016): without labels, or with one component of the prior per class.
 
     python launch.py --config=configs/aae.py                            a 2-D Gaussian, bundled digits
-    python launch.py --config=configs/aae.py:mnist,mixture,labeled     10 Gaussians, one a digit, 10,000 labels told
-    python launch.py --config=configs/aae.py:swiss_roll,labeled        the same on a roll
+    python launch.py --config=configs/aae.py:mnist,mixture,labeled     10 Gaussians, one per digit, 10,000 labels
+    python launch.py --config=configs/aae.py:swiss_roll,labeled        the same on a swiss roll
 
-Makhzani et al. 2016, sections 2 and 2.3, figures 2 and 4. Tokens: a data set (digits, mnist, …); a prior (uniform,
-mixture, swiss_roll; Gaussian without); labeled; likelihood; tutorial; smoke.
+Makhzani et al. 2016, sections 2 and 2.3, figures 2 and 4. Presets: a data set (digits, mnist, …); a prior (uniform,
+mixture, swiss_roll; by default Gaussian); labeled; likelihood; tutorial; smoke.
 """
 
 from functools import partial
@@ -14,8 +14,8 @@ from jaxgen.config.base import base_config
 from jaxgen.config.presets import apply_presets, smoke_test
 
 
-def get_config(tokens: str = ""):
-    """The recipe, for a comma-separated list of tokens."""
+def get_config(presets: str = ""):
+    """Returns the recipe for a comma-separated list of presets."""
     config = base_config("aae.AAE")
     config.steps = 3000
     config.eval_every = config.checkpoint_every = 1000
@@ -27,7 +27,7 @@ def get_config(tokens: str = ""):
     config.dropout_rate = 0.0
     config.critic_dropout_rate = 0.0
     config.kernel_init = "he_normal"
-    config.encoder_negative_slope = 0.0  # the slope of the encoder's hidden units below 0
+    config.encoder_negative_slope = 0.0  # slope of the encoder's hidden units below 0
     config.conditional_critic = False
     config.bilinear_label_networks = ()
     config.decoder_film = False
@@ -37,7 +37,7 @@ def get_config(tokens: str = ""):
     config.r1_r2_weight = 2.0
 
     config.update_order = "simultaneous"
-    config.learning_rates = {  # Adam; kl 0: no player
+    config.learning_rates = {  # Adam; kl 0: no such player
         "reconstruction": 1e-3,
         "critic": 2e-3,
         "adversarial": 5e-4,
@@ -48,22 +48,22 @@ def get_config(tokens: str = ""):
     config.lr_schedule = "cosine"
     config.vat_epsilon = 0.0
 
-    presets = {name: partial(prior, name=name) for name in ("uniform", "mixture", "swiss_roll")}
-    presets |= {"labeled": labeled, "likelihood": likelihood, "tutorial": tutorial, "smoke": smoke_test}
-    return apply_presets(config, tokens, {"mnist": mnist, **presets})
+    available = {"mnist": mnist} | {name: partial(prior, name=name) for name in ("uniform", "mixture", "swiss_roll")}
+    available |= {"labeled": labeled, "likelihood": likelihood, "tutorial": tutorial, "smoke": smoke_test}
+    return apply_presets(config, presets, available)
 
 
 def mnist(config):
-    """Half the published width, at three times the steps a minute; --config.hidden_sizes="(1000,1000)" is all of it."""
+    """Half the published width, at three times the steps a minute; full: --config.hidden_sizes="(1000,1000)"."""
     config.steps = 12_000
     config.eval_every = config.checkpoint_every = 3000
 
 
 def prior(config, name: str):
-    """Another prior than the Gaussian, with edges: the critic may be steeper, and sees them on a wider plane.
+    """A prior with edges. The critic may have larger gradients, and a larger std makes the edges easier to score.
 
-    Of MNIST's labeled mixture, 8,000 steps, validation split: 93.2% on their own piece at a std of 1, 95.0% at 5,
-    87.0% at 10.
+    MNIST, labeled mixture, 8,000 steps, validation split: at a std of 1, 93.2% of the codes lie on their class's
+    component, at 5 95.0%, at 10 87.0%.
     """
     config.prior, config.prior_std = name, 5.0
     config.r1_r2_weight = 0.02
@@ -71,13 +71,13 @@ def prior(config, name: str):
 
 
 def labeled(config):
-    """Tells the critic the label of 10,000 images (of 700 digits, where there are 1,400), or that it is unknown.
+    """Gives the critic the labels of 10,000 images (of 700 of the 1,400 digits); other labels are unknown.
 
-    More hidden layers leave fewer images on the plane between the pieces: on MNIST's mixture 96.7% lie on their own
-    with four after 10,000 steps, 96.6% with three; after 8,000 steps 96.4% with three, 95.0% with two (validation
-    split, seed 0), and 97.1% with a tenth of the hidden units dropped. Moves by up to two pixels, 95.7%, make the game
-    too hard; reconstruction at a rate of 2e-4, 96.7%, changes nothing. On the roll the dropped units cost one seed of
-    three, 20%; that seed has 94.6% without them.
+    More hidden layers leave fewer codes between the components. On MNIST's mixture (validation split, seed 0) 96.7% lie
+    on their own component with four layers after 10,000 steps, 96.6% with three. After 8,000 steps it is 96.4% with
+    three layers, 95.0% with two, and 97.1% with a dropout rate of 0.1. Shifts by up to two pixels make the task too
+    hard (95.7%). A reconstruction rate of 2e-4 changes nothing (96.7%). On the swiss roll, one seed of three failed
+    with dropout (20%); without dropout that seed has 94.6%.
     """
     config.num_labeled = 10_000
     if config.data.name == "digits":
@@ -92,12 +92,12 @@ def labeled(config):
 
 
 def likelihood(config):
-    """The net of the paper's table of likelihoods: eight dimensions."""
+    """The code size of the paper's likelihood table: eight dimensions."""
     config.latent_size = 8
 
 
 def tutorial(config):
-    """The tutorials' recipe: Adam at one rate each, mean losses through log(sigmoid + eps), prior N(0, 5²)."""
+    """The tutorials' recipe: one Adam rate per player, mean losses from log(sigmoid + eps), prior N(0, 5²)."""
     config.hidden_sizes = config.critic_hidden_sizes = (1000, 1000)
     config.prior_std = 5.0
     config.kernel_init = "torch"

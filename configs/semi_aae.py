@@ -1,20 +1,20 @@
-"""The semi-supervised adversarial autoencoder: reads the class of an image from few labels, and keeps its style apart.
+"""Semi-supervised adversarial autoencoder (Makhzani et al. 2016, section 4): classes from few labels, and style.
 
     python launch.py --config=configs/semi_aae.py                                  bundled digits, 100 labels
     python launch.py --config=configs/semi_aae.py:mnist                            MNIST, 1,000 labels
-    python launch.py --config=configs/semi_aae.py:mnist --config.num_labeled=100        the same with 100; -1 is all
-    python launch.py --config=configs/semi_aae.py:mnist,plain                      the same labels and trunk alone
+    python launch.py --config=configs/semi_aae.py:mnist --config.num_labeled=100        with 100 labels; -1 for all
+    python launch.py --config=configs/semi_aae.py:mnist,plain                      the same labels and encoder alone
 
-Makhzani et al. 2016, section 4 and figure 8. Tokens: a data set (digits, mnist, …), plain, plane, paper,
-tutorial, smoke.
+Makhzani et al. 2016, section 4 and figure 8. Presets: a data set (digits, mnist, …), plain, plane, paper, tutorial,
+smoke.
 """
 
 from jaxgen.config.base import base_config
 from jaxgen.config.presets import apply_presets, smoke_test
 
 
-def get_config(tokens: str = ""):
-    """The recipe, for a comma-separated list of tokens."""
+def get_config(presets: str = ""):
+    """Returns the recipe for a comma-separated list of presets."""
     config = base_config("semi_supervised_aae.SemiSupervisedAAE")
     config.steps = 3000
     config.eval_every = config.checkpoint_every = 1000
@@ -35,7 +35,7 @@ def get_config(tokens: str = ""):
     config.supervised_only = False
 
     config.update_order = "simultaneous"
-    config.optimizer = "adam"  # or "sgd"
+    config.optimizer = "adam"  # or "sgd", "rmsprop"
     config.learning_rates = {
         "reconstruction": 1e-3,
         "category_critic": 1e-3,
@@ -57,11 +57,11 @@ def get_config(tokens: str = ""):
     config.momentum = dict.fromkeys(config.b1, 0.0)  # SGD or RMSProp
     config.lr_schedule = "cosine"  # or "step", at lr_boundaries, or "constant"
     config.lr_boundaries = ()
-    config.pixel_loss = "bce"  # or "mse", the half squared error of the paper
+    config.pixel_loss = "bce"  # or "mse", the paper's half squared error
     config.conditional_style_critic = True
     config.r1_r2_weight = 1.0
 
-    presets = {
+    available = {
         "mnist": mnist,
         "plain": plain,
         "plane": plane,
@@ -69,13 +69,13 @@ def get_config(tokens: str = ""):
         "tutorial": tutorial,
         "smoke": smoke_test,
     }
-    return apply_presets(config, tokens, presets)
+    return apply_presets(config, presets, available)
 
 
 def mnist(config):
-    """Half the published width: 2.8% of the validation images wrong after 5,000 steps, 6.5 minutes of one core.
+    """Half the published width: 2.8% validation error after 5,000 steps, 6.5 minutes of one core.
 
-    The published one, --config.hidden_sizes="(1000,1000)", has 2.8% after 3,000 steps and 12.5 minutes.
+    The published width, --config.hidden_sizes="(1000,1000)", has 2.8% after 3,000 steps, 12.5 minutes.
     """
     config.num_labeled = 1000
     config.learning_rates.adversarial = 3e-4
@@ -84,7 +84,7 @@ def mnist(config):
 
 
 def plain(config):
-    """The baseline: trunk and softmax on the labelled images alone, dropout on in training and off in evaluation."""
+    """The baseline: a classifier trained on the labeled images alone, with dropout."""
     config.supervised_only = True
     config.labeled_every_n = 1
     config.input_noise_std, config.random_shift = 0.0, 0
@@ -92,13 +92,13 @@ def plain(config):
 
 
 def plane(config):
-    """Style and category added up in two dimensions, one place for each category (section 6 and figure 10)."""
+    """Style plus cluster head in two dimensions (section 6 and figure 10)."""
     config.latent_size = 2
     config.min_head_distance = 6.0
 
 
 def paper(config):
-    """The recipe of the paper's appendix, as recalled: SGD with momentum and two drops, input noise, 5,000 epochs."""
+    """The recipe of the paper's appendix, as recalled: SGD with momentum, two rate drops, input noise, 5,000 epochs."""
     epoch = 550  # 55,000 training images, 100 a batch
     config.steps, config.lr_boundaries, config.lr_schedule = 5000 * epoch, (50 * epoch, 1000 * epoch), "step"
     config.eval_every = config.checkpoint_every = 50 * epoch
@@ -114,7 +114,7 @@ def paper(config):
 
 
 def tutorial(config):
-    """The tutorials' recipe: Adam without decay, images as they are, nothing but the two games and the labels."""
+    """The tutorials' recipe: Adam at constant rates, no augmentation, no penalty and no vat."""
     config.hidden_sizes = config.critic_hidden_sizes = (1000, 1000)
     config.update_order = "alternating"
     config.conditional_style_critic, config.r1_r2_weight = False, 0.0

@@ -7,7 +7,7 @@ example, gives every derivative of a step:
     generator loss   its gradient by a code is s times the loss's derivative by the logit.
     critic loss      c, its derivative by each logit, gives Σ c l(u) as the directional derivative of l along
                      (c u, c) for (u, scale).
-    penalty          the gradient of ½ ‖s‖² by the parameters is that of the directional derivative along (s, 0).
+    penalty          ½ ‖s‖² and the directional derivative along (s, 0) have the same gradient by the parameters.
 
 Critic loss plus w times penalty is one directional derivative, along (c u + w s, c). Its gradient by the parameters
 needs one matrix product per kernel instead of two, and all losses share one forward and one backward pass instead of

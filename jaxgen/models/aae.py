@@ -201,9 +201,9 @@ class AAE(LatentVariableModel):
     def reconstruction_loss(
         self, params: NetworkParams, stats: NetworkStats, batch: Batch, forward: Forward
     ) -> LossOutput:
-        """Returns -log p(x | z), plus the weighted KL to the prior (Makhzani et al. 2016, section 2, eq. 2).
+        """Returns -log p(x | z) (Makhzani et al. 2016, section 2) plus the weighted KL to the prior.
 
-        The paper's eq. 2 is the VAE's bound, Kingma & Welling 2014, eq. 10.
+        A weight of 1 makes the sum the negative ELBO (Kingma & Welling 2014, eq. 3).
         """
         outputs, aux = forward
         logits = self.decode_logits(params, stats, outputs.code, batch.label, aux.decoder_rng)
@@ -237,7 +237,7 @@ class AAE(LatentVariableModel):
         return kl, ({"kl": kl}, {})
 
     def vat_loss(self, params: NetworkParams, stats: NetworkStats, batch: Batch, forward: Forward) -> LossOutput:
-        """Returns the local smoothness of the encoder's mean (after Miyato et al. 2018, eqs. 5 and 8).
+        """Returns the local smoothness of the encoder's mean (after Miyato et al. 2018, eqs. 5 to 7).
 
         The paper's divergence is a KL between class distributions; here it is a squared distance of codes.
         """

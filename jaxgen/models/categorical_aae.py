@@ -234,7 +234,7 @@ class CategoricalAAE(LatentVariableModel):
         return category + style, ({"category_loss": category, "style_loss": style}, {})
 
     def vat_loss(self, params: NetworkParams, stats: NetworkStats, batch: Batch, forward: Forward) -> LossOutput:
-        """Returns KL(q(y | x) || q(y | x + r)) for a nearly worst change r (Miyato et al. 2018, eqs. 5 and 6)."""
+        """Returns KL(q(y | x) || q(y | x + r)) for a nearly worst change r (Miyato et al. 2018, eqs. 5 to 7)."""
         del batch
         outputs, aux = forward
         log_category = jax.lax.stop_gradient(jax.nn.log_softmax(outputs.logits))

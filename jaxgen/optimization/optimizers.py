@@ -1,4 +1,4 @@
-"""Optimisers and learning-rate schedules, from plain numbers."""
+"""Optimizers and learning-rate schedules, from the numbers of a config."""
 
 import jax
 import jax.numpy as jnp
@@ -8,10 +8,17 @@ import optax
 def learning_rate_schedule(
     rate: float, steps: int, schedule: str, final: float = 0.02, boundaries: tuple[int, ...] = ()
 ) -> optax.ScalarOrSchedule:
-    """A learning rate over `steps`: "constant", "cosine" down to `final` times the rate, or "step": a tenth after each boundary.
+    """Returns a learning rate over a training run.
+
+    Args:
+      rate: initial rate.
+      steps: length of the run.
+      schedule: "constant", "cosine" (down to `final` times the rate) or "step" (a tenth after each boundary).
+      final: last rate of "cosine", relative to the first.
+      boundaries: steps at which "step" lowers the rate.
 
     Raises:
-      ValueError: the rate is not positive or the decay is unknown.
+      ValueError: the rate is not positive or the schedule is unknown.
     """
     if not rate > 0:
         raise ValueError(f"a learning rate of {rate} must be positive; see the config's `learning_rates`")
@@ -25,10 +32,16 @@ def learning_rate_schedule(
 
 
 def make_optimizer(kind: str, rate: optax.ScalarOrSchedule, b1: float, momentum: float) -> optax.GradientTransformation:
-    """Adam with that b1, RMSProp, or gradient descent, both with that momentum.
+    """Returns Adam with `b1`, or RMSProp or gradient descent with `momentum`.
+
+    Args:
+      kind: "adam", "rmsprop" or "sgd".
+      rate: learning rate or schedule.
+      b1: decay of Adam's first moment, in [0, 1).
+      momentum: momentum of the others, in [0, 1).
 
     Raises:
-      ValueError: the kind is none of "adam", "rmsprop" and "sgd", or the momentum is outside [0, 1).
+      ValueError: the kind is unknown, or b1 or the momentum is outside [0, 1).
     """
     for name, value in (("b1", b1), ("momentum", momentum)):
         if not 0 <= value < 1:
@@ -43,12 +56,15 @@ def make_optimizer(kind: str, rate: optax.ScalarOrSchedule, b1: float, momentum:
 
 
 def skip_zero_gradients(tx: optax.GradientTransformation) -> optax.GradientTransformation:
-    """The same, but at rest where the gradient is 0 everywhere: no parameter moves, no statistic of it decays."""
+    """Returns the optimizer with steps skipped where the whole gradient is 0: no parameter and no moment changes.
+
+    `optax.conditionally_mask` is similar, but decides by the step or extra arguments instead of the gradient.
+    """
 
     def update(gradient, state, params=None):
-        moves = jnp.stack([jnp.any(leaf != 0) for leaf in jax.tree.leaves(gradient)]).any()
-        updates, after = tx.update(gradient, state, params)
-        updates = jax.tree.map(lambda step: jnp.where(moves, step, 0), updates)
-        return updates, jax.tree.map(lambda new, old: jnp.where(moves, new, old), after, state)
+        is_active = jnp.stack([jnp.any(leaf != 0) for leaf in jax.tree.leaves(gradient)]).any()
+        updates, new_state = tx.update(gradient, state, params)
+        updates = jax.tree.map(lambda leaf: jnp.where(is_active, leaf, 0), updates)
+        return updates, jax.tree.map(lambda new, old: jnp.where(is_active, new, old), new_state, state)
 
     return optax.GradientTransformation(tx.init, update)

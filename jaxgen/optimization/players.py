@@ -209,7 +209,7 @@ def apply_optimizer(player: Player, gradient: dict[str, Params], state: TrainSta
 
 
 def subset(tree: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    """Returns the entries of those names."""
+    """Returns the entries with these names."""
     return {name: tree[name] for name in names}
 
 

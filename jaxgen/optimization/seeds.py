@@ -1,6 +1,6 @@
-"""Several copies of a model that differ in their seed, trained in one compiled update and measured one by one.
+"""Several seeds of one config, trained in one compiled step under vmap and evaluated one by one.
 
-A lone copy is trained as it is; several have one more axis in front of every array of the state.
+With one seed, arrays have no seed axis. With several, every array of the state has one in front.
 """
 
 import operator
@@ -10,62 +10,70 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from jaxgen.types import EvaluationMetrics, Split, TrainState
 
 
-def seed_range(config) -> range:
-    """The seed of each copy."""
+def seed_range(config: Any) -> range:
+    """Returns the seeds of a run."""
     return range(config.seed, config.seed + config.num_seeds)
 
 
-def vmap_init(init_one: Callable[[jax.Array], TrainState], count: int) -> Callable[[jax.Array], TrainState]:
-    """Maps the copies' keys, [count] (a lone one's key as it is), to their state."""
-    return init_one if count == 1 else jax.vmap(init_one)
+def vmap_init(init_one: Callable[[Array], TrainState], num_seeds: int) -> Callable[[Array], TrainState]:
+    """Maps an initializer over keys [num_seeds]; one seed has a key without an axis."""
+    return init_one if num_seeds == 1 else jax.vmap(init_one)
 
 
-def vmap_step(step_one: Callable, count: int, at_once: int) -> Callable:
-    """The same step for `count` copies, `at_once` of them side by side (0: all)."""
-    if count == 1:
+def vmap_step(step_one: Callable, num_seeds: int, seeds_per_vmap: int) -> Callable:
+    """Maps a training step over seeds.
+
+    Args:
+      step_one: maps (state, data, index, rng) to (state, metrics), for one seed.
+      num_seeds: number of seeds.
+      seeds_per_vmap: number of seeds computed side by side; 0 for all.
+    """
+    if num_seeds == 1:
         return step_one
 
     def step_all(state, data, index, rng):
-        def one(its):
-            state, label, index, rng = its
+        def step(inputs):
+            state, label, index, rng = inputs
             return step_one(state, data and Split(data.image, label), index, rng)
 
         index = jax.tree.map(lambda x: jnp.moveaxis(x, 1, 0), index)
-        each = (state, data and data.label, index, rng)
-        batch_size = None if at_once == 1 else at_once or count  # a batch of one is a tenth slower than none
-        return jax.lax.map(one, each, batch_size=batch_size)
+        inputs = (state, data and data.label, index, rng)
+        # A vmap over one seed is a tenth slower than none.
+        batch_size = None if seeds_per_vmap == 1 else seeds_per_vmap or num_seeds
+        return jax.lax.map(step, inputs, batch_size=batch_size)
 
     return step_all
 
 
-def seed_keys(config, draw: int | None = None) -> jax.Array:
-    """The key of each copy, [seeds]; a lone one's without that axis. `draw` folds a number into each."""
-    made = [jax.random.key(seed) for seed in seed_range(config)]
-    made = made if draw is None else [jax.random.fold_in(key, draw) for key in made]
-    return made[0] if config.num_seeds == 1 else jnp.stack(made)
+def seed_keys(config: Any, draw: int | None = None) -> Array:
+    """Returns the key of each seed, [num_seeds] or without an axis for one seed; `draw` is folded into each."""
+    keys = [jax.random.key(seed) for seed in seed_range(config)]
+    keys = keys if draw is None else [jax.random.fold_in(key, draw) for key in keys]
+    return keys[0] if config.num_seeds == 1 else jnp.stack(keys)
 
 
-def unstack_seeds(state: TrainState, count: int) -> list[TrainState]:
-    """The copies one by one."""
-    return [state] if count == 1 else [jax.tree.map(operator.itemgetter(i), state) for i in range(count)]
+def unstack_seeds(state: TrainState, num_seeds: int) -> list[TrainState]:
+    """Returns the state of each seed."""
+    return [state] if num_seeds == 1 else [jax.tree.map(operator.itemgetter(i), state) for i in range(num_seeds)]
 
 
-def stack_seeds(copies: Sequence) -> Any:
-    """What `split` takes apart, of any trees."""
-    return copies[0] if len(copies) == 1 else jax.tree.map(lambda *each: jnp.stack(each), *copies)
+def stack_seeds(trees: Sequence[Any]) -> Any:
+    """Returns one tree with a seed axis, the inverse of `unstack_seeds`; one tree stays without the axis."""
+    return trees[0] if len(trees) == 1 else jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
 
 
 def mean_over_seeds(metrics: Sequence[EvaluationMetrics]) -> EvaluationMetrics:
-    """The mean over copies, by name."""
-    return {name: np.mean([each[name] for each in metrics], axis=0).tolist() for name in metrics[0]}
+    """Returns each metric's mean over seeds."""
+    return {name: np.mean([values[name] for values in metrics], axis=0).tolist() for name in metrics[0]}
 
 
 def std_over_seeds(metrics: Sequence[EvaluationMetrics]) -> EvaluationMetrics:
-    """The standard deviation (n - 1) over copies, by name; {} of a lone one."""
+    """Returns each metric's standard deviation (n - 1) over seeds; {} for one seed."""
     if len(metrics) == 1:
         return {}
-    return {name: np.std([each[name] for each in metrics], axis=0, ddof=1).tolist() for name in metrics[0]}
+    return {name: np.std([values[name] for values in metrics], axis=0, ddof=1).tolist() for name in metrics[0]}

@@ -1,4 +1,4 @@
-"""Many seeds at once: each copy is the run that its seed alone would have been."""
+"""Several seeds at once: each result equals the run of that seed alone."""
 
 import json
 import shutil
@@ -20,7 +20,7 @@ STEPS = 4
 
 
 def trained(name="cond_aae", steps=STEPS, how="jit", **changes):
-    """The copies of a tiny config after some steps of the program's own."""
+    """Returns the states of a tiny config's seeds after some steps of the training loop."""
     config = read_config(name)
     config.update({"batch_size": 6, **changes})
     model, mesh = tiny_model(name), devices.data_mesh(jax.devices()[:1])
@@ -33,22 +33,22 @@ def trained(name="cond_aae", steps=STEPS, how="jit", **changes):
 
 
 @pytest.mark.parametrize("name", ["cond_aae", "semi_aae"])
-def test_a_copy_is_the_run_of_its_seed_alone(name):
+def test_each_seed_of_several_equals_its_run_alone(name):
     labels = {"num_labeled": 8} if name == "semi_aae" else {}
     together = trained(name, seed=3, num_seeds=2, **labels)
-    for number, copy in enumerate(together):
+    for number, state in enumerate(together):
         (alone,) = trained(name, seed=3 + number, **labels)
-        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5), copy.params, alone.params)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5), state.params, alone.params)
     assert not same(together[0].params, together[1].params)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("at_once", "how"), [(1, "jit"), (2, "jit"), (0, "pmap")])
-def test_how_the_copies_are_computed_changes_nothing_but_rounding(at_once, how):
-    count = 2 * (at_once or 1)
+@pytest.mark.parametrize(("per_vmap", "how"), [(1, "jit"), (2, "jit"), (0, "pmap")])
+def test_the_way_seeds_are_mapped_changes_rounding_alone(per_vmap, how):
+    count = 2 * (per_vmap or 1)
     alone = [trained(seed=seed, how="pmap")[0] for seed in range(count)] if how == "pmap" else None
-    expected = alone or trained(num_seeds=count)  # pmap draws its own noise
-    actual = trained(num_seeds=count, seeds_per_vmap=at_once, how=how)
+    expected = alone or trained(num_seeds=count)  # pmap samples noise of its own on each device
+    actual = trained(num_seeds=count, seeds_per_vmap=per_vmap, how=how)
     for a, b in zip(expected, actual, strict=True):
         jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-5), a.params, b.params)
 
@@ -61,7 +61,7 @@ def test_how_the_copies_are_computed_changes_nothing_but_rounding(at_once, how):
         (2, -1, "seeds_per_vmap=-1"),
     ],
 )
-def test_counts_of_copies_that_cannot_be_are_refused(count, per_vmap, message):
+def test_invalid_numbers_of_seeds_are_refused(count, per_vmap, message):
     config = read_config("cond_aae")
     config.num_seeds, config.seeds_per_vmap = count, per_vmap
     with pytest.raises(ValueError, match=message):
@@ -74,7 +74,7 @@ def test_a_run_of_two_seeds_resumes_and_reports_mean_and_std(tmp_path):
     run = launch_here(*two, cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     results = json.loads((tmp_path / "two" / "results.json").read_text())
-    values = [each["mse"] for each in results["per_seed"]]
+    values = [metrics["mse"] for metrics in results["per_seed"]]
     assert results["metrics"]["mse"] == pytest.approx(np.mean(values))
     assert results["std"]["mse"] == pytest.approx(np.std(values, ddof=1))
     first, second = (jaxgen.load(tmp_path / "two", seed=seed) for seed in (0, 1))
@@ -85,7 +85,7 @@ def test_a_run_of_two_seeds_resumes_and_reports_mean_and_std(tmp_path):
     again = launch_here(*two, "--mode=evaluate", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     assert json.loads((tmp_path / "two" / "results.json").read_text())["metrics"] == results["metrics"]
-    shutil.rmtree(tmp_path / "two" / "checkpoints" / "20")  # as if the run had been cut off after the save before
+    shutil.rmtree(tmp_path / "two" / "checkpoints" / "20")  # as if the run had ended after the previous save
     (tmp_path / "two" / "results.json").unlink()
     resumed = launch_here(*two, cwd=tmp_path)
     assert "resuming at step 10" in resumed.stdout, resumed.stderr
