@@ -31,6 +31,11 @@ class Augmentation(NamedTuple):
         dynamic = config.data.binarization == "dynamic"
         return cls(config.random_flip, config.random_shift, config.shift_pad_mode, dynamic)
 
+    @property
+    def changes_images(self) -> bool:
+        """Whether any change is applied; the pad mode alone changes nothing."""
+        return bool(self.random_flip or self.random_shift or self.resample_binarization)
+
     def __call__(self, batch: Batch, rng: Array) -> Batch:
         """Returns the changed batch."""
         flip_rng, binarization_rng = (random.fold_in(rng, number) for number in range(2))

@@ -116,8 +116,8 @@ def tint_by_class(dataset: Dataset) -> Dataset:
     """
     if dataset.image_shape[-1] != 1:
         raise ValueError(
-            f"data.tint_by_class=True needs gray images, and {dataset.name} is in color; "
-            "try --config.data.tint_by_class=false"
+            f"data.tint_by_class=True needs gray images; {dataset.name} has color images. "
+            "Try --config.data.tint_by_class=false"
         )
     hues = [colorsys.hsv_to_rgb(k / dataset.num_classes, 0.8, 1.0) for k in range(dataset.num_classes)]
     palette = np.array([*hues, (1.0, 1.0, 1.0)])  # the label -1 selects the last color

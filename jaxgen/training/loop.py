@@ -61,7 +61,7 @@ def make_step(
 
         def step(state, data, index, rng):
             batch = gather_batch(data, index) if data else to_batch(index)
-            if augment and any(augment):
+            if augment and augment.changes_images:
                 batch = augment(batch, step_rng(random.fold_in(rng, AUGMENTATION_STREAM), state, axis_name))
             return update(state, batch, rng)
 

@@ -211,7 +211,7 @@ def file_digest(path: Path) -> bytes:
 
 
 def decode_all(root: Path, names: Sequence[str], options: DecodeOptions, keep_pixels: bool) -> dict[str, np.ndarray]:
-    """Decodes N files, of which M can be used.
+    """Decodes N files, some of them unusable.
 
     Args:
       root: the folder.
@@ -220,7 +220,8 @@ def decode_all(root: Path, names: Sequence[str], options: DecodeOptions, keep_pi
       keep_pixels: whether the result has the entry "image".
 
     Returns:
-      "image", uint8 [M, H, W, C]; "shape", [3]: H, W, C; "why_bad", [N]: why each file cannot be used, "" if it can.
+      "image": uint8 [M, H, W, C] of the M usable files. "shape": [3], the numbers H, W, C. "why_bad": [N], why each
+      file cannot be used, "" if it can.
 
     Raises:
       ValueError: the images have several sizes, or no file can be used.
