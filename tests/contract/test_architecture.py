@@ -13,13 +13,19 @@ from jaxgen.config.base import validate_config
 
 PACKAGE = REPOSITORY / "jaxgen"
 # The order of imports: a module may import from its own package and from packages of a lower level.
-LEVELS = {
-    **{"types": 0},
-    **dict.fromkeys(("config", "kernels", "distributed", "plotting"), 1),
-    **{"io": 2, "data": 3},
-    **dict.fromkeys(("losses", "networks", "optimization", "metrics"), 4),
-    **{"models": 5, "inference": 6, "evaluation": 7, "training": 8, "cli": 9},
-}
+ORDER = (
+    ("types",),
+    ("config", "kernels", "distributed", "plotting"),
+    ("io",),
+    ("data",),
+    ("losses", "networks", "optimization", "metrics"),
+    ("models",),
+    ("inference",),
+    ("evaluation",),
+    ("training",),
+    ("cli",),
+)
+LEVELS = {package: level for level, packages in enumerate(ORDER) for package in packages}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 

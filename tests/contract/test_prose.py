@@ -1,4 +1,4 @@
-"""The language of the code and the documentation: phrases that 0.1 used and no reader of the field knows are rejected."""
+"""The language of code and documentation: phrases of 0.1 that readers of the field do not know are rejected."""
 
 import ast
 import io
@@ -25,7 +25,8 @@ CODE = sorted(
     for path in (REPOSITORY / folder).rglob("*.py")
     if path != Path(__file__)
 )
-PAGES = sorted([*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").rglob("*.md"), *(REPOSITORY / "benchmarks").rglob("*.md")])
+FOLDERS = ("docs", "benchmarks")
+PAGES = sorted([*REPOSITORY.glob("*.md"), *(path for name in FOLDERS for path in (REPOSITORY / name).rglob("*.md"))])
 
 
 def prose_of(path: Path) -> list[str]:
