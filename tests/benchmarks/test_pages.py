@@ -22,7 +22,7 @@ README_LINES, README_WORDS, PAGE_LINES = 150, 1800, 200
 LINK = re.compile(r"\]\(([^)\s]+)\)|<img[^>]* src=\"([^\"]+)\"")
 CODE = re.compile(r"^```.*?^```|`[^`\n]*`", re.DOTALL | re.MULTILINE)
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
-RECIPE = re.compile(r"configs/(\w+)\.py(?::([\w,]+))?")
+RECIPE = re.compile(r"configs/(\w+)\.py(?::(?!\d)([\w,]+))?")  # digits after the colon are lines
 MODULE = re.compile(r"python -m (benchmarks(?:\.\w+)+)")
 
 
