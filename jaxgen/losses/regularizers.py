@@ -45,20 +45,6 @@ def squared_gradient_norm(score: Callable[[Array], Array], inputs: Float[Array, 
     return sum_over_pixels(jnp.square(gradient))
 
 
-def add_gradient_penalty(
-    loss: Float[Array, ""], score: Callable[[Array], Array], real: Array, fake: Array, weight: float
-) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-    """Adds `weight` times the mean of the R1 and R2 penalties to a critic's loss.
-
-    Returns:
-      The sum; the metrics `loss` and, with a weight, `r1_r2`.
-    """
-    if not weight:
-        return loss, {"loss": loss}
-    penalty = (r1_penalty(score, real) + r1_penalty(score, fake)).mean()
-    return loss + weight * penalty, {"loss": loss, "r1_r2": penalty}
-
-
 def vat_perturbation(
     divergence: Callable[[Array], Array], rng: Array, shape: tuple[int, ...], epsilon: float
 ) -> Float[Array, "B *shape"]:

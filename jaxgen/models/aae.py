@@ -20,7 +20,7 @@ from jaxgen.models.posterior import DiagonalGaussian, diagonal_gaussian_from_out
 from jaxgen.models.priors import Gaussian, MixturePrior, Prior, make_prior
 from jaxgen.networks.mixed_precision import Network
 from jaxgen.optimization.optimizers import learning_rate_schedule
-from jaxgen.optimization.players import Player
+from jaxgen.optimization.players import Player, UpdateOrder
 from jaxgen.types import Batch, DatasetSpec, LossOutput, NetworkParams, NetworkStats, Params
 
 LOG_STD_AT_START, LOG_STD_RANGE = -2.0, (-7.0, 0.3)  # of a Gaussian posterior
@@ -91,7 +91,7 @@ class AAE(LatentVariableModel):
     prior: Prior
     networks: Mapping[str, Network]
     optimizers: Mapping[str, optax.GradientTransformation]  # by player
-    update_order: Any  # see `GenerativeModel`
+    update_order: str | UpdateOrder
     dropout_rate: float
     critic_dropout_rate: float
     conditional_critic: bool

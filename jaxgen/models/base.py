@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxgen.models.priors import Prior
 from jaxgen.networks.mixed_precision import Network
-from jaxgen.optimization.players import Player, init_opt_states
+from jaxgen.optimization.players import Player, UpdateOrder, init_opt_states
 from jaxgen.types import Batch, DatasetSpec, NetworkParams, NetworkStats, TrainState
 
 
@@ -23,7 +23,7 @@ class GenerativeModel(abc.ABC):
     Attributes:
       info: the data set that the networks are built for.
       networks: Flax modules by name.
-      update_order: one of `players.UPDATE_ORDERS`.
+      update_order: a name in `players.UPDATE_ORDERS`, or a function; see `players.make_update`.
       evaluators: names in `evaluation.evaluators.EVALUATORS` that run after training.
       validation_evaluators: evaluators that also run on the validation split during training.
       figures: names in `evaluation.figures.FIGURES`.
@@ -32,7 +32,7 @@ class GenerativeModel(abc.ABC):
 
     info: DatasetSpec
     networks: Mapping[str, Network]
-    update_order: str
+    update_order: str | UpdateOrder
     evaluators: tuple[str, ...]
     validation_evaluators: tuple[str, ...] = ()
     figures: tuple[str, ...]
