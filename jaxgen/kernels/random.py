@@ -3,14 +3,15 @@
 On a CPU, jax 0.10 to 0.12 lowers the generator to a loop over its rounds, to save compile time. 78,400 normal numbers
 take 0.65 ms then, and 0.18 ms here. XLA also merges equal samples made here, and does not merge those of `jax.random`.
 AAE players that sample with the same key therefore share passes: a step of aae computes 1.31 GFLOP instead of 1.52, of
-cond_aae 1.48 instead of 1.75.
+cond_aae 1.48 instead of 1.75, of semi_aae 2.63 instead of 3.08.
 
-A step with `jax.random` takes 1.19 times as long for aae, 1.13 for cond_aae and 1.01 for vae: medians over 15 to 24
-alternating runs of 20 steps in one process, two cores of an Intel Xeon beside other work, jax 0.10.2, December 2026.
+A step with `jax.random` takes 1.19 times as long for aae, 1.13 for cond_aae, 1.12 for semi_aae, 1.01 for gan, and 0.97
+or 1.01 for vae in two measurements. These are medians over 15 to 132 alternating runs of 20 steps in one process: two
+cores of an Intel Xeon, loaded with other work, jax 0.10.2, December 2026.
 
 jax PR #37872, "threefry2x32: use unrolled loops in CPU lowering", is merged, but the wheels of 0.10.2, 0.11.2 and
-0.12.0 still register the loop. Unrolled rounds alone do not merge samples: with them, and `jax.random`, the steps above
-take 1.19, 1.13 and 0.97 times as long. Delete this module once jax unrolls the rounds on a CPU and every step of
+0.12.0 still register the loop. Unrolled rounds alone do not merge samples: `jax.random` with them takes 1.19 times as
+long for aae, 1.13 for cond_aae and 0.97 for vae. Delete this module once jax unrolls the rounds on a CPU and every step of
 an AAE makes its samples once. Then write `from jax import random` in place of `from jaxgen.kernels import random`.
 
 The kernels cover float32, 32-bit integers and Threefry keys. They leave other dtypes and generators to `jax.random`.
