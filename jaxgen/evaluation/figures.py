@@ -7,11 +7,16 @@ import numpy as np
 from jaxgen import plotting
 from jaxgen.data import Dataset, to_float_images
 from jaxgen.data.transforms import add_gaussian_noise, rgb_to_grayscale
-from jaxgen.evaluation.latent_figures import LATENT_FIGURES, make_traversal_grid
+from jaxgen.evaluation.latent_figures import (
+    LATENT_FIGURES,
+    draw_cluster_embedding,
+    draw_code_scatter,
+    draw_codes_vs_prior,
+    draw_latent_manifold,
+    make_traversal_grid,
+)
 from jaxgen.inference.trained_model import TrainedModel
 from jaxgen.types import Batch, Split
-
-MAX_SCATTER_POINTS = 2000  # more points only hide each other
 
 
 def draw_figures(trained: TrainedModel, dataset: Dataset, split: Split) -> dict[str, np.ndarray]:
@@ -41,40 +46,6 @@ def draw_reconstructions(trained: TrainedModel, dataset: Dataset, split: Split, 
     return plotting.reconstruction_pairs(images, trained.reconstruct(images, labels))
 
 
-def draw_codes_vs_prior(trained: TrainedModel, dataset: Dataset, split: Split) -> np.ndarray:
-    """Returns a plot of the codes of images and of prior samples."""
-    images, labels = to_float_images(split.image[:MAX_SCATTER_POINTS]), split.label[:MAX_SCATTER_POINTS]
-    codes, prior = trained.encode(images, labels), trained.sample_prior(len(images), seed=0)
-    return plotting.plot_codes_vs_prior(codes, prior, labels, dataset.class_names)
-
-
-def draw_latent_manifold(trained: TrainedModel, dataset: Dataset, split: Split, side: int = 14) -> np.ndarray:
-    """Returns decoded points of a two-dimensional latent space at even quantiles of its coordinates.
-
-    The quantiles are those of the prior, or of the codes if the model matches no prior (Kingma & Welling 2014, fig. 4).
-    """
-    del dataset
-    quantiles = (np.arange(side) + 0.5) / side
-    if trained.model.matches_prior:
-        codes = trained.sample_prior(MAX_SCATTER_POINTS, seed=0)
-    else:
-        codes = trained.encode_mean(to_float_images(split.image))
-    x, y = np.quantile(codes, quantiles, axis=0).T
-    codes = np.stack(np.meshgrid(x, y[::-1]), axis=-1)
-    images = trained.decode(codes.reshape(-1, 2))
-    columns, rows = ([f"{value:.2f}" for value in values] for values in (x, y[::-1]))
-    return plotting.labeled_grid(images.reshape(side, side, *images.shape[1:]), columns, rows)
-
-
-def draw_cluster_embedding(trained: TrainedModel, dataset: Dataset, split: Split) -> np.ndarray:
-    """Returns a plot of the sums of style and cluster embedding, and of the same sums for prior samples."""
-    model, count = trained.model, min(MAX_SCATTER_POINTS, len(split.image))
-    categories = jax.nn.one_hot(np.arange(count) % model.num_conditions, model.num_conditions)
-    expected = model.add_cluster_head(trained.params, trained.stats, trained.sample_prior(count), categories)
-    found = jax.jit(model.cluster_embeddings)(trained.params, trained.stats, to_float_images(split.image[:count]))
-    return plotting.plot_codes_vs_prior(found, expected, split.label[:count], dataset.class_names)
-
-
 def draw_clusters(trained: TrainedModel, dataset: Dataset, split: Split, columns: int = 16) -> np.ndarray:
     """Returns a grid with a row per cluster: its decoded head with style 0, and the first images assigned to it."""
     del dataset
@@ -86,13 +57,6 @@ def draw_clusters(trained: TrainedModel, dataset: Dataset, split: Split, columns
         members = to_float_images(split.image[assigned == cluster][: columns - 1])
         rows[cluster, 0], rows[cluster, 1 : 1 + len(members)] = heads[cluster], members
     return plotting.labeled_grid(rows, ["head", *map(str, range(1, columns))], list(map(str, range(num_clusters))))
-
-
-def draw_code_scatter(trained: TrainedModel, dataset: Dataset, split: Split) -> np.ndarray:
-    """Returns a scatter plot of the codes of images by label, in two or three dimensions."""
-    return plotting.plot_codes_by_label(
-        trained.encode_mean(to_float_images(split.image)), split.label, dataset.class_names
-    )
 
 
 def draw_denoising(trained: TrainedModel, dataset: Dataset, split: Split, count: int = 20) -> np.ndarray:

@@ -1,18 +1,20 @@
-"""Figures of the latent space: interpolations, traversals and samples, by name and for the command line."""
+"""Figures of the latent space: codes, the latent manifold, interpolations, traversals and samples."""
 
 from functools import partial
 from typing import NamedTuple
 
+import jax
 import numpy as np
 from jaxtyping import Float, Int
 
 from jaxgen import plotting
-from jaxgen.data import Dataset
+from jaxgen.data import Dataset, to_float_images
 from jaxgen.inference.trained_model import Labels, TrainedModel
 from jaxgen.types import Split
 
 PAIRS, INTERIOR = 8, 7
 STEPS, MOST_DIMS = 9, 16
+MAX_SCATTER_POINTS = 2000  # more points only hide each other
 NUM_STD_IMAGES = 1000  # images that the std of each code dimension is computed from
 
 Images = Float[np.ndarray, "N H W C"]
@@ -156,6 +158,47 @@ def make_prior_interpolation_grid(decoded: Float[np.ndarray, "N S H W C"]) -> pl
     """Returns a grid with a row per path and the position on the path above each column."""
     steps = decoded.shape[1] - 1
     return plotting.labeled_grid(decoded, ["0", *(f"{step}/{steps}" for step in range(1, steps)), "1"])
+
+
+def draw_codes_vs_prior(trained: TrainedModel, dataset: Dataset, split: Split) -> np.ndarray:
+    """Returns a plot of the codes of images and of prior samples."""
+    images, labels = to_float_images(split.image[:MAX_SCATTER_POINTS]), split.label[:MAX_SCATTER_POINTS]
+    codes, prior = trained.encode(images, labels), trained.sample_prior(len(images), seed=0)
+    return plotting.plot_codes_vs_prior(codes, prior, labels, dataset.class_names)
+
+
+def draw_latent_manifold(trained: TrainedModel, dataset: Dataset, split: Split, side: int = 14) -> np.ndarray:
+    """Returns decoded points of a two-dimensional latent space at even quantiles of its coordinates.
+
+    The quantiles are those of the prior, or of the codes if the model matches no prior (Kingma & Welling 2014, fig. 4).
+    """
+    del dataset
+    quantiles = (np.arange(side) + 0.5) / side
+    if trained.model.matches_prior:
+        codes = trained.sample_prior(MAX_SCATTER_POINTS, seed=0)
+    else:
+        codes = trained.encode_mean(to_float_images(split.image))
+    x, y = np.quantile(codes, quantiles, axis=0).T
+    codes = np.stack(np.meshgrid(x, y[::-1]), axis=-1)
+    images = trained.decode(codes.reshape(-1, 2))
+    columns, rows = ([f"{value:.2f}" for value in values] for values in (x, y[::-1]))
+    return plotting.labeled_grid(images.reshape(side, side, *images.shape[1:]), columns, rows)
+
+
+def draw_cluster_embedding(trained: TrainedModel, dataset: Dataset, split: Split) -> np.ndarray:
+    """Returns a plot of the sums of style and cluster embedding, and of the same sums for prior samples."""
+    model, count = trained.model, min(MAX_SCATTER_POINTS, len(split.image))
+    categories = jax.nn.one_hot(np.arange(count) % model.num_conditions, model.num_conditions)
+    expected = model.add_cluster_head(trained.params, trained.stats, trained.sample_prior(count), categories)
+    found = jax.jit(model.cluster_embeddings)(trained.params, trained.stats, to_float_images(split.image[:count]))
+    return plotting.plot_codes_vs_prior(found, expected, split.label[:count], dataset.class_names)
+
+
+def draw_code_scatter(trained: TrainedModel, dataset: Dataset, split: Split) -> np.ndarray:
+    """Returns a scatter plot of the codes of images by label, in two or three dimensions."""
+    return plotting.plot_codes_by_label(
+        trained.encode_mean(to_float_images(split.image)), split.label, dataset.class_names
+    )
 
 
 LATENT_FIGURES = {

@@ -1,10 +1,15 @@
-"""The folder of checkpoints: listing, metadata and quarantine. Reads no array and imports no Orbax."""
+"""The folder of checkpoints: listing, metadata, checksums and quarantine; without Orbax."""
 
 import json
 import os
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+
+from jaxgen.io.pytrees import dtype_and_shape
 
 DAMAGED = "damaged"  # folder that damaged checkpoints are moved to
 
@@ -55,3 +60,16 @@ def quarantine_checkpoint(path: Path) -> None:
 def format_steps(steps: Sequence[int]) -> str:
     """Returns the steps as text, such as "100, 200"."""
     return ", ".join(map(str, steps))
+
+
+def checksum(leaves: dict[str, np.ndarray], meta: dict[str, Any]) -> str:
+    """Returns the CRC-32 over the metadata and over every leaf's path, dtype, shape and bytes, sorted by path.
+
+    The entry "checksum" of the metadata is excluded.
+    """
+    hashed = {key: value for key, value in meta.items() if key != "checksum"}
+    crc = zlib.crc32(json.dumps(hashed, sort_keys=True).encode())
+    for path, leaf in sorted(leaves.items()):
+        crc = zlib.crc32(f"{path} {dtype_and_shape(leaf)}".encode(), crc)
+        crc = zlib.crc32(np.asarray(leaf).tobytes(), crc)
+    return f"{crc:08x}"

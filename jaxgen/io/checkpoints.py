@@ -21,10 +21,10 @@ from flax.traverse_util import unflatten_dict
 
 from jaxgen.distributed import processes
 from jaxgen.io._orbax import import_orbax, silence_orbax
-from jaxgen.io.checkpoint_files import format_steps, list_checkpoints, quarantine_checkpoint, read_metadata
+from jaxgen.io.checkpoint_files import checksum, format_steps, list_checkpoints, quarantine_checkpoint, read_metadata
 from jaxgen.io.errors import describe_error, first_line
 from jaxgen.io.json_types import to_json_types
-from jaxgen.io.pytrees import checksum, first_mismatch, flatten_with_paths, put_like, zero_memory_array
+from jaxgen.io.pytrees import first_mismatch, flatten_with_paths, put_like, zero_memory_array
 from jaxgen.types import TrainState
 
 LOGGER = logging.getLogger("jaxgen")

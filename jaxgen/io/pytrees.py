@@ -1,7 +1,5 @@
-"""Trees of arrays as checkpoints store them: leaves by path, their checksum, and their placement on devices."""
+"""Trees of arrays as checkpoints store them: leaves by path, their comparison, and their placement on devices."""
 
-import json
-import zlib
 from typing import Any
 
 import jax
@@ -14,19 +12,6 @@ def flatten_with_paths(tree: Any) -> dict[str, Any]:
     return {
         jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in jax.tree.leaves_with_path(tree)
     }
-
-
-def checksum(leaves: dict[str, np.ndarray], meta: dict[str, Any]) -> str:
-    """Returns the CRC-32 over the metadata and over every leaf's path, dtype, shape and bytes, sorted by path.
-
-    The entry "checksum" of the metadata is excluded.
-    """
-    hashed = {key: value for key, value in meta.items() if key != "checksum"}
-    crc = zlib.crc32(json.dumps(hashed, sort_keys=True).encode())
-    for path, leaf in sorted(leaves.items()):
-        crc = zlib.crc32(f"{path} {dtype_and_shape(leaf)}".encode(), crc)
-        crc = zlib.crc32(np.asarray(leaf).tobytes(), crc)
-    return f"{crc:08x}"
 
 
 def dtype_and_shape(leaf: Any) -> str:

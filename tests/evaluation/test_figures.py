@@ -7,7 +7,7 @@ import pytest
 
 from jaxgen import plotting
 from jaxgen.data import Dataset
-from jaxgen.evaluation import figures
+from jaxgen.evaluation import figures, latent_figures
 from jaxgen.inference.trained_model import TrainedModel
 from jaxgen.types import Split
 
@@ -49,7 +49,7 @@ def test_a_row_of_clusters_contains_the_head_then_members_then_white(labeled_gri
 
 
 def test_the_points_of_a_latent_manifold_are_labeled_by_their_coordinates(labeled_grids):
-    figures.draw_latent_manifold(Flat(matches_prior=True), DATASET, SPLIT, side=2)
+    latent_figures.draw_latent_manifold(Flat(matches_prior=True), DATASET, SPLIT, side=2)
     ((images, columns, rows),) = labeled_grids
     assert columns == ["0.10", "0.30"]
     assert rows == ["0.88", "0.62"]  # upwards, as in a plot
