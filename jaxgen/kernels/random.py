@@ -11,8 +11,8 @@ cores of an Intel Xeon, loaded with other work, jax 0.10.2, December 2026.
 
 jax PR #37872, "threefry2x32: use unrolled loops in CPU lowering", is merged, but the wheels of 0.10.2, 0.11.2 and
 0.12.0 still register the loop. Unrolled rounds alone do not merge samples: `jax.random` with them takes 1.19 times as
-long for aae, 1.13 for cond_aae and 0.97 for vae. Delete this module once jax unrolls the rounds on a CPU and every step of
-an AAE makes its samples once. Then write `from jax import random` in place of `from jaxgen.kernels import random`.
+long for aae, 1.13 for cond_aae and 0.97 for vae. Delete this module once jax unrolls the rounds on a CPU and every
+step of an AAE makes its samples once. Then import `random` from jax.
 
 The kernels cover float32, 32-bit integers and Threefry keys. They leave other dtypes and generators to `jax.random`.
 """
