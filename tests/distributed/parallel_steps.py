@@ -14,6 +14,7 @@ import optax
 from helpers import tiny_data, tiny_model
 
 from jaxgen.data import gather_batch, to_batch
+from jaxgen.distributed import devices
 from jaxgen.models.priors import Gaussian
 from jaxgen.optimization.players import make_update
 from jaxgen.types import Split

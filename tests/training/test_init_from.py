@@ -69,7 +69,7 @@ def test_init_from_is_part_of_the_identity_of_a_run(first):
     [
         ({"init_from": "nowhere"}, "nowhere"),
         ({"num_seeds": 3}, "seed=2 was not trained in this run; its seeds are 0 to 1"),
-        ({"hidden_sizes": (9,)}, r"a run of other networks: .*float32\[2, 8\] there, float32\[2, 9\] here"),
+        ({"hidden_sizes": (9,)}, r"has different networks: .*float32\[2, 8\] there, float32\[2, 9\] here"),
     ],
 )
 def test_an_unsuitable_run_is_refused_before_anything_is_written(first, tmp_path, change, message):
