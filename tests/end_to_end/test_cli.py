@@ -285,10 +285,13 @@ def test_a_gan_is_explored_by_sampled_codes_and_refuses_modes_that_need_an_encod
     assert {path.name for path in (folder / "figures").iterdir()} >= GAN_FIGURES
     assert launch_here(*flags, "--mode=interpolate", cwd=tmp_path).returncode == 0
     assert {"interpolate_linear.png", "interpolate_spherical.png"} <= {path.name for path in folder.iterdir()}
-    for refused in (("--mode=traverse",), ("--mode=sample", "--sampler=mixture")):
+    for refused, message in (
+        (("--mode=traverse",), "--mode=traverse needs an encoder, which GAN does not have"),
+        (("--mode=sample", "--sampler=mixture"), "GAN has no encoder"),
+    ):
         run = launch_here(*flags, *refused, cwd=tmp_path)
         assert run.returncode == 2
-        assert "GAN has no encoder" in run.stderr
+        assert message in run.stderr
         assert "Traceback" not in run.stderr
 
 
