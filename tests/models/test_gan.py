@@ -257,7 +257,7 @@ def test_the_projection_critic_adds_the_labels_output():
         ({"critic_steps": 5, "batch_size": 64}, "divide batch_size=64"),
         ({"critic_steps": 5, "batch_size": 64}, "--config.update_order=alternating"),
         ({"critic_steps": 2, "batch_size": 64}, 'needs update_order="alternating"'),
-        ({"gan_loss": "wasserstein", "r1_weight": 0.0}, "not steep"),
+        ({"gan_loss": "wasserstein", "r1_weight": 0.0}, "limit on the gradient"),
         ({"r1_weight": -1.0}, "r1_weight=-1.0"),
         ({"r1_weight": float("nan")}, "r1_weight=nan"),
         ({"ema_decay": 1.0}, "ema_decay=1.0"),

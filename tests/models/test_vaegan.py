@@ -136,7 +136,7 @@ def test_the_vae_preset_has_the_same_encoder_and_decoder():
         ({"gamma": float("nan")}, r"gamma=nan must be at least 0"),
         (
             {"gan_loss": "wasserstein", "r1_weight": 0.0},
-            r'="wasserstein" needs a critic .* --config.r1_weight=1.0',
+            r'="wasserstein" needs a limit on the gradient .* --config.r1_weight=1.0',
         ),
         (
             {"margin": 0.4, "gan_loss": "hinge"},
@@ -257,8 +257,10 @@ def test_the_dip_vae_penalty_is_that_of_the_running_covariance_with_a_gradient_f
 @pytest.mark.slow
 def test_the_dip_vae_penalty_trains_only_the_encoder():
     one, other = (train_step(*started(standardize_latents=True, dip_vae_weight=weight)) for weight in (0.0, 100.0))
-    moved = {name for name in one.params if not same(one.params[name], other.params[name])}
-    assert moved == {"encoder"}
+    change = jax.tree.map(lambda a, b: float(jnp.abs(a - b).max()), one.params, other.params)
+    largest = {name: max(jax.tree.leaves(tree)) for name, tree in change.items()}
+    assert largest.pop("encoder") > 1e-3
+    assert max(largest.values()) < 1e-8  # two programs round differently
 
 
 def test_after_training_latents_are_standardized_by_running_moments():
