@@ -127,7 +127,9 @@ class CheckpointManager:
                 damage.append(f"step {candidate} {error}")
                 continue
             for text in damage:
-                LOGGER.warning("a checkpoint in %s is damaged: %s; using step %d instead", self._directory, text, candidate)
+                LOGGER.warning(
+                    "a checkpoint in %s is damaged: %s; using step %d instead", self._directory, text, candidate
+                )
             self._damaged.discard(candidate)
             return RestoredCheckpoint(self._place_leaves(leaves, target, candidate), meta, candidate)
         if not damage:

@@ -1,5 +1,7 @@
 """Optimizers and learning-rate schedules, from the numbers of a config."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -61,7 +63,8 @@ def skip_zero_gradients(tx: optax.GradientTransformation) -> optax.GradientTrans
     `optax.conditionally_mask` is similar, but decides by the step or extra arguments instead of the gradient.
     """
 
-    def update(gradient, state, params=None):
+    def update(gradient: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        """Returns (updates, state), both unchanged where the whole gradient is 0."""
         is_active = jnp.stack([jnp.any(leaf != 0) for leaf in jax.tree.leaves(gradient)]).any()
         updates, new_state = tx.update(gradient, state, params)
         updates = jax.tree.map(lambda leaf: jnp.where(is_active, leaf, 0), updates)

@@ -70,6 +70,7 @@ def make_update(
         update_order = UPDATE_ORDERS[update_order]
 
     def update(state: TrainState, batch: Batch, rng: Array) -> tuple[TrainState, Metrics]:
+        """Returns the state after one update of every player, and their metrics."""
         state, metrics = update_order(players, state, batch, step_rng(rng, state, axis_name), axis_name)
         return state.replace(step=state.step + 1), metrics
 
@@ -149,17 +150,22 @@ def run_forward(player: Player, state: TrainState, batch: Batch, rng: Array) -> 
     if player.shared_forward is None:
         return lambda _: rng
 
-    def forward(params):
+    def forward(params: NetworkParams) -> tuple[Any, Any]:
+        """Returns (outputs, aux) of the player's forward pass."""
         return player.shared_forward(params, state.stats, batch, rng)
 
     outputs, vjp, aux = jax.vjp(forward, state.params, has_aux=True)
 
     @jax.custom_vjp
-    def replay(_):
+    def replay(_: NetworkParams) -> Any:
+        """Returns the recorded outputs."""
         return outputs
 
-    def backward(_, cotangents):
-        def keep_zero(leaf):
+    def backward(_: Any, cotangents: Any) -> Any:
+        """Returns the gradients of the parameters; symbolic zeros stay symbolic, so their paths are skipped."""
+
+        def keep_zero(leaf: Any) -> Any:
+            """Returns a symbolic zero in the form that the recorded backward pass takes."""
             return ad.Zero(leaf.aval) if isinstance(leaf, SymbolicZero) else leaf
 
         return vjp(jax.tree.map(keep_zero, cotangents, is_leaf=lambda leaf: isinstance(leaf, SymbolicZero)))
@@ -187,7 +193,8 @@ def player_gradient(
       axis_name: mapped axis to average over, if any.
     """
 
-    def loss_of(own_params):
+    def loss_of(own_params: dict[str, Params]) -> tuple[Array, tuple[Metrics, NetworkStats]]:
+        """Returns the loss as a function of the networks that the gradient is taken for."""
         params = {**state.params, **own_params}
         loss, (metrics, stats) = player.loss(params, state.stats, batch, forward(params))
         # Averaged here and below: correct under pmap and under shard_map with either setting of its check.

@@ -36,8 +36,11 @@ def vmap_step(step_one: Callable, num_seeds: int, seeds_per_vmap: int) -> Callab
     if num_seeds == 1:
         return step_one
 
-    def step_all(state, data, index, rng):
-        def step(inputs):
+    def step_all(state: TrainState, data: Any, index: Any, rng: jax.Array) -> Any:
+        """Returns the states and metrics of all seeds, with a leading seed axis."""
+
+        def step(inputs: tuple) -> Any:
+            """Returns the state and metrics of one seed."""
             state, label, index, rng = inputs
             return step_one(state, data and Split(data.image, label), index, rng)
 
