@@ -40,6 +40,7 @@ def test_a_missing_folder_is_refused_in_one_line(tmp_path, capsys):
     assert "does not exist" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_batch_not_divisible_by_the_devices_is_refused_in_one_line(tmp_path):
     process = subprocess.run(
         [sys.executable, "-m", "benchmarks.speed.input_throughput", "--batch_size=6", "--images=30",

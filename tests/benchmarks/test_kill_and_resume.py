@@ -56,6 +56,7 @@ def test_a_run_that_finishes_before_its_kill_is_not_counted(tmp_path, monkeypatc
     assert not moments
 
 
+@pytest.mark.slow
 def test_a_run_that_cannot_be_resumed_ends_the_benchmark(tmp_path, monkeypatch):
     monkeypatch.setattr(kill_and_resume, "RUN", ("--config.steps=-1",))
     with pytest.raises(RuntimeError, match=r"can't be resumed: .*steps=-1"):

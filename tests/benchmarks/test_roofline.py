@@ -29,6 +29,7 @@ def test_operations_and_bytes_are_divided_by_the_machines_rates():
     assert row["distance_overlapped"] == pytest.approx(3)
 
 
+@pytest.mark.slow
 def test_all_of_the_state_is_counted():
     model = tiny_model("vae")
     state = model.init(jax.random.key(0))

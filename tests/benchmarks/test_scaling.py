@@ -63,6 +63,7 @@ def test_only_the_outputs_of_collectives_are_counted():
     assert scaling.collective_bytes(program) == 40 + 16 + 4 + 20 + 16 + 3
 
 
+@pytest.mark.slow
 def test_a_batch_not_divisible_by_the_devices_is_refused_with_a_suggestion(tmp_path):
     few = ("--configs=gan", "--presets=smoke", "--simulate=4", "--batch_size=6", "--steps=1", "--repeats=1")
     process = run(*few, f"--out={tmp_path / 'rows.jsonl'}")

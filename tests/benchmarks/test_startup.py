@@ -29,6 +29,7 @@ def test_starts_are_timed_to_their_first_steps_and_later_ones_do_not_compile_the
     assert {"device", "versions", "date"} <= row.keys()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -67,6 +67,7 @@ def printed_and_rows(tmp_path_factory):
     return printed, [json.loads(line) for line in out.read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_a_row_has_every_key_and_its_numbers_agree(printed_and_rows):
     _, rows = printed_and_rows
     assert [row["parallel"] for row in rows] == ["jit", "pmap"]

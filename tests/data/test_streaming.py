@@ -68,12 +68,15 @@ def optimized():
 @pytest.mark.parametrize(
     "changes",
     [
-        {},
-        {"num_seeds": 2},
-        {"parallel": "pmap"},
-        {"name": "semi_aae", "num_labeled": 8, "labeled_every_n": 2, "num_seeds": 2},
+        pytest.param({}, id="one seed"),
+        pytest.param({"num_seeds": 2}, id="two seeds", marks=pytest.mark.slow),
+        pytest.param({"parallel": "pmap"}, id="pmap", marks=pytest.mark.slow),
+        pytest.param(
+            {"name": "semi_aae", "num_labeled": 8, "labeled_every_n": 2, "num_seeds": 2},
+            id="few labels",
+            marks=pytest.mark.slow,
+        ),
     ],
-    ids=["one seed", "two seeds", "pmap", "few labels"],
 )
 def test_a_stream_takes_the_steps_of_data_in_memory(changes, chunk_bytes, monkeypatch):
     monkeypatch.setattr(streaming, "CHUNK_BYTES", chunk_bytes)

@@ -71,7 +71,7 @@ def test_a_killed_run_resumes_to_the_same_parameters(checkpoints, uninterrupted,
     assert train == list(range(10, 401, 10))  # each step once
 
 
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("signum", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_signal_saves_and_stops_and_the_same_command_resumes_exactly(signum, uninterrupted, tmp_path):
     assert stop_after(2, signum, tmp_path) == 128 + signum
     run = launch(*LONG, "--workdir=run", cwd=tmp_path)

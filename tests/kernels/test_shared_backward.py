@@ -124,6 +124,7 @@ def test_bfloat16_critics_get_the_gradients_of_separate_passes_up_to_their_round
 FAMILIES = [(AAE, "cond_aae", 1), (AAE, "aae", 1), (CategoricalAAE, "semi_aae", 2), (CategoricalAAE, "cluster_aae", 2)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("family", "name", "critics"), FAMILIES)
 def test_a_step_costs_fewer_products_with_the_fused_form_and_updates_alike(monkeypatch, family, name, critics):
     width = 64

@@ -180,6 +180,7 @@ def test_a_missing_base_model_is_rejected_before_the_run_folder_is_made(tmp_path
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_run_on_a_vaes_outputs_colorizes_its_samples_and_loads_without_the_vae(tmp_path):
     vae = (f"--config={REPOSITORY}/configs/anime_vae.py:digits,smoke", "--workdir=vae", "--config.hidden_sizes=(32,)")
     assert launch_here(*vae, cwd=tmp_path).returncode == 0

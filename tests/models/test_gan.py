@@ -61,6 +61,7 @@ def test_simultaneous_players_generate_the_fakes_once():
     assert flops("alternating") - flops("simultaneous") > 0.9 * last_layer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options", [{}, {"spectral_norm": True}, {"gan_loss": "wasserstein", "r1_weight": 1.0}, {"r1_weight": 1.0}]
 )

@@ -32,7 +32,7 @@ def trained(name="cond_aae", steps=STEPS, how="jit", **changes):
     return seeds.unstack_seeds(jax.device_get(state), config.num_seeds)
 
 
-@pytest.mark.parametrize("name", ["cond_aae", "semi_aae"])
+@pytest.mark.parametrize("name", ["cond_aae", pytest.param("semi_aae", marks=pytest.mark.slow)])
 def test_each_seed_of_several_equals_its_run_alone(name):
     labels = {"num_labeled": 8} if name == "semi_aae" else {}
     together = trained(name, seed=3, num_seeds=2, **labels)
