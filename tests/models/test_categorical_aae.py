@@ -98,6 +98,7 @@ def test_the_mutual_information_terms_are_added_to_the_vat_loss():
     assert float(loss - kl) == pytest.approx(0.5 * (entropy + 2 * marginal_kl), rel=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trains", [True, False])
 def test_reconstruction_trains_the_category_only_if_configured(trains):
     model, state = start("cluster_aae", reconstruction_trains_category=trains)
@@ -141,6 +142,7 @@ def test_a_family_that_reads_no_category_says_so():
         TrainedModel(model, state.params, state.stats).predict_category(np.asarray(tiny_batch().image))
 
 
+@pytest.mark.slow
 def test_clusters_are_decoded_by_cluster_head():
     model, state = start("cluster_aae", num_clusters=7)
     trained = TrainedModel(model, state.params, state.stats)
@@ -207,6 +209,7 @@ def test_the_papers_sgd_divides_its_rates_by_ten_at_each_boundary():
     np.testing.assert_allclose(steps, [-0.1, -0.01, -0.0101, -0.001101], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_cluster_embedding_is_the_style_plus_the_head_of_its_category():
     model, state = start("cluster_aae", "plane,smoke", num_clusters=5)
     style = jnp.asarray(np.random.default_rng(0).normal(size=(5, 2)), jnp.float32)
@@ -222,6 +225,7 @@ def test_a_cluster_embedding_is_the_style_plus_the_head_of_its_category():
     np.testing.assert_allclose(one, other, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_head_separation_loss_is_the_missing_distance_by_hand():
     model, state = start("cluster_aae", "plane,smoke", num_clusters=3, min_head_distance=4.0)
     heads = {"Dense_0": {"kernel": jnp.array([[0.0, 0.0], [3.0, 0.0], [0.0, 9.0]]), "bias": jnp.zeros(2)}}
@@ -230,6 +234,7 @@ def test_the_head_separation_loss_is_the_missing_distance_by_hand():
     assert float(loss) == pytest.approx(1.0)  # 0 and 1 lie 3 apart, 1 short of 4; the other pairs are farther apart
 
 
+@pytest.mark.slow
 def test_the_player_head_separation_moves_heads_apart():
     model, state = start("cluster_aae", "plane,smoke", num_clusters=4, lr_schedule="constant")
     player = next(player for player in model.players if player.name == "head_separation")
