@@ -256,11 +256,10 @@ def test_the_dip_vae_penalty_is_that_of_the_running_covariance_with_a_gradient_f
 
 @pytest.mark.slow
 def test_the_dip_vae_penalty_trains_only_the_encoder():
-    one, other = (train_step(*started(standardize_latents=True, dip_vae_weight=weight)) for weight in (0.0, 100.0))
-    change = jax.tree.map(lambda a, b: float(jnp.abs(a - b).max()), one.params, other.params)
-    largest = {name: max(jax.tree.leaves(tree)) for name, tree in change.items()}
-    assert largest.pop("encoder") > 1e-3
-    assert max(largest.values()) < 1e-8  # two programs round differently
+    # The weight 1e-30 instead of 0 gives the same program twice, which rounds alike.
+    one, other = (train_step(*started(standardize_latents=True, dip_vae_weight=weight)) for weight in (1e-30, 100.0))
+    moved = {name for name in one.params if not same(one.params[name], other.params[name])}
+    assert moved == {"encoder"}
 
 
 def test_after_training_latents_are_standardized_by_running_moments():
