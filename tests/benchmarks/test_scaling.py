@@ -36,6 +36,7 @@ def test_every_way_and_growth_is_compared_with_one_device(rows):
     assert all(row["speedup_min"] <= row["speedup"] <= row["speedup_max"] for row in rows.values())
 
 
+@pytest.mark.slow
 def test_weak_growth_gives_each_device_a_whole_batch(rows):
     alone = rows["weak", "jit", 1]["batch_size"]
     assert rows["weak", "jit", 4]["batch_size"] == 4 * alone

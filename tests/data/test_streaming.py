@@ -64,7 +64,7 @@ def optimized():
 
 
 @pytest.mark.usefixtures("optimized")
-@pytest.mark.parametrize("chunk_bytes", [1, 2**20])  # one step per transfer, and a log interval
+@pytest.mark.parametrize("chunk_bytes", [pytest.param(1, marks=pytest.mark.slow), 2**20])  # one step per transfer, and a log interval
 @pytest.mark.parametrize(
     "changes",
     [

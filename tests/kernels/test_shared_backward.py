@@ -112,6 +112,7 @@ def test_players_train_their_own_side_alone_in_the_fused_form(codes, monkeypatch
     assert all(float(jnp.abs(leaf).max()) == 0 for leaf in jax.tree.leaves((by_fake, by_params)))
 
 
+@pytest.mark.slow
 def test_bfloat16_critics_get_the_gradients_of_separate_passes_up_to_their_rounding(codes):
     critic, params = make_critic(wrap=Bfloat16Network)
     found, expected = (

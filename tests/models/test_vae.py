@@ -91,6 +91,7 @@ def test_a_learned_pixel_std_is_trained_and_a_fixed_one_is_not_a_parameter():
     assert "pixel_log_std" not in started(**GAUSSIAN)[1].params
 
 
+@pytest.mark.slow
 def test_the_learned_mean_is_subtracted_from_the_input_and_added_to_the_output():
     model, state = started(**GAUSSIAN, subtract_learned_mean=True, linear_skip=True)
     mean_image = {"tenth": jax.random.normal(jax.random.key(2), model.info.image_shape) / 100}

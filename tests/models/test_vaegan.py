@@ -216,6 +216,7 @@ def test_the_critic_gets_opponent_colors():
     np.testing.assert_allclose(metrics["d_real"], jax.nn.sigmoid(logits), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_standardized_latents_have_the_priors_moments_for_any_encoder():
     model, state = started(standardize_latents=True)
     bias = next(name for name in state.params["encoder"] if name.startswith("Dense") and name != "Dense_0")
@@ -304,6 +305,7 @@ def test_every_player_updates_its_own_statistics():
     jax.tree.map(np.testing.assert_allclose, twice.stats["ema"]["decoder"], expected)
 
 
+@pytest.mark.slow
 def test_a_critic_with_batch_norm_gets_each_kind_of_image_in_its_own_batch():
     """With one joint batch the critic won, and the samples of faces collapsed."""
     norm_layers = (("batch_norm",), ("leaky_relu", 0.2), ("conv", 8, 4, 2, 1), ("batch_norm",), ("leaky_relu", 0.2))
