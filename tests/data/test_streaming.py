@@ -64,7 +64,8 @@ def optimized():
 
 
 @pytest.mark.usefixtures("optimized")
-@pytest.mark.parametrize("chunk_bytes", [pytest.param(1, marks=pytest.mark.slow), 2**20])  # one step per transfer, and a log interval
+# Chunks of one step, and of a log interval.
+@pytest.mark.parametrize("chunk_bytes", [pytest.param(1, marks=pytest.mark.slow), 2**20])
 @pytest.mark.parametrize(
     "changes",
     [
