@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from benchmarks.pages.rows import Rows
 REGION = re.compile(r"(<!-- table: ([\w-]+) -->\n)(.*?)(<!-- end table -->)", re.DOTALL)
 MARKER = re.compile(r"<!-- (?:table: .*?|end table) -->")
 PROVENANCE = ("Seeds", "Steps", "Minutes", "Device", "Commit", "Date")  # column titles
+WIDTH = 138  # of a page's lines
 Lines = list[list[str]]
 
 
@@ -39,7 +41,13 @@ class Table:
         common = "; ".join(f"{columns[i]}: {lines[0][i]}" for i in sorted(shared))
         source = f"`{self.command}`; rows in `benchmarks/results/{self.file}.jsonl`." if self.command else ""
         caption = " ".join(filter(None, [self.note, common and f"{common}.", source]))
-        return "\n".join([*format_table(columns, lines, shared), "", caption, ""])
+        return "\n".join([*format_table(columns, lines, shared), "", wrap(caption), ""])
+
+
+def wrap(text: str) -> str:
+    """Returns the text in lines of at most WIDTH characters, broken at spaces outside of `code`."""
+    unbroken = re.sub(r"`[^`]*`", lambda code: code[0].replace(" ", "\0"), text)
+    return textwrap.fill(unbroken, WIDTH, break_long_words=False, break_on_hyphens=False).replace("\0", " ")
 
 
 def shared_columns(columns: Sequence[str], lines: Lines) -> set[int]:

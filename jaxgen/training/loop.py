@@ -327,5 +327,5 @@ def describe_run(run: TrainingRun, state: TrainState, start: int) -> str:
     return (
         f"{config.model} on {run.dataset.name} ({images:,} training images{repeats}), "
         f"{num_parameters:,} parameters, {devices.describe_devices()} ({config.parallel}); "
-        f"{f'resuming at step {start}' if start else 'starting'}, {config.steps} steps of {config.batch_size} images"
+        f"{f'resuming at step {start} of' if start else 'starting'} {config.steps} steps of {config.batch_size} images"
     )
