@@ -1,18 +1,14 @@
 """`jax.random`, bit for bit, with Threefry's 20 rounds unrolled.
 
 On a CPU, jax 0.10 to 0.12 lowers the generator to a loop over its rounds, to save compile time. 78,400 normal numbers
-take 0.65 ms then, and 0.18 ms here. XLA also merges equal samples made here, and does not merge those of `jax.random`.
-AAE players that sample with the same key therefore share passes: a step of aae computes 1.31 GFLOP instead of 1.52, of
-cond_aae 1.48 instead of 1.75, of semi_aae 2.63 instead of 3.08.
+take 0.65 ms then, and 0.18 ms here.
 
-A step with `jax.random` takes 1.19 times as long for aae, 1.13 for cond_aae, 1.12 for semi_aae, 1.01 for gan, and 0.97
-or 1.01 for vae in two measurements. These are medians over 15 to 132 alternating runs of 20 steps in one process: two
-cores of an Intel Xeon, loaded with other work, jax 0.10.2, December 2026.
+A step with `jax.random` takes 1.34 times as long for anime_vae, 1.08 for vae, 1.07 for denoising_ae, 1.06 for gan, 1.05
+for cond_aae and semi_aae, and 0.99 to 1.01 for aae, hash_ae and cluster_aae: medians of 9 or 11 alternating runs of
+0.7 s in two processes, two cores of an Intel Xeon, jax 0.10.2, December 2026.
 
 jax PR #37872, "threefry2x32: use unrolled loops in CPU lowering", is merged, but the wheels of 0.10.2, 0.11.2 and
-0.12.0 still register the loop. Unrolled rounds alone do not merge samples: `jax.random` with them takes 1.19 times as
-long for aae, 1.13 for cond_aae and 0.97 for vae. Delete this module once jax unrolls the rounds on a CPU and every
-step of an AAE makes its samples once. Then import `random` from jax.
+0.12.0 still register the loop. Delete this module once jax unrolls the rounds on a CPU, and import `random` from jax.
 
 The kernels cover float32, 32-bit integers and Threefry keys. They leave other dtypes and generators to `jax.random`.
 """
