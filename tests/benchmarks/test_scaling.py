@@ -43,6 +43,7 @@ def test_weak_growth_gives_each_device_a_whole_batch(rows):
     assert rows["strong", "jit", 4]["batch_size"] == alone
 
 
+@pytest.mark.slow
 def test_a_step_exchanges_the_gradients_and_little_else(rows):
     assert rows["strong", "jit", 1]["collective_bytes"] == 0
     assert rows["strong", "pmap", 4]["collective_bytes"] is None

@@ -83,6 +83,7 @@ def test_a_row_has_every_key_and_its_numbers_agree(printed_and_rows):
     assert [row["peak_memory_of"] for row in rows] == ["compiled", "process"]
 
 
+@pytest.mark.slow
 def test_the_measured_step_is_the_training_step(printed_and_rows):
     _, rows = printed_and_rows
     for row in rows:

@@ -12,7 +12,14 @@ from jaxgen.kernels.conv import conv, conv_transpose
 from jaxgen.kernels.conv_im2col import ConvShape
 from jaxgen.networks.conv import BlurConvTranspose, Conv, ConvTranspose
 
-SHAPES = [(3, 1, 1), (4, 1, 2), (1, 1, 1), (3, 2, 1), (4, 2, 1), (5, 2, 2), (5, 3, 0), (2, 2, 1), (1, 1, 0)]
+
+def slow(*cases):
+    return [pytest.param(*case, marks=pytest.mark.slow) for case in cases]
+
+
+MORE_SHAPES = [(4, 1, 2), (1, 1, 1), (3, 2, 1), (5, 2, 2), (5, 3, 0), (2, 2, 1), (1, 1, 0)]
+SHAPES = [(3, 1, 1), (4, 2, 1), *slow(*MORE_SHAPES)]
+SHAPES_AND_EXTRA = [(3, 1, 1, 0), (4, 2, 1, 0), *slow(*((*shape, 0) for shape in MORE_SHAPES), (5, 2, 2, 1))]
 X = jax.random.normal(jax.random.key(0), (2, 8, 11, 3))
 ON_A_CPU = pytest.mark.skipif(jax.default_backend() != "cpu", reason="on other devices XLA convolves")
 
@@ -24,7 +31,7 @@ def test_a_convolution_and_its_gradients_equal_flaxs(kernels, size, stride, padd
     assert_same_with_gradients(Conv(5, size, stride, padding), flax_layer, lambda params: params)
 
 
-@pytest.mark.parametrize(("size", "stride", "padding", "extra"), [*((*shape, 0) for shape in SHAPES), (5, 2, 2, 1)])
+@pytest.mark.parametrize(("size", "stride", "padding", "extra"), SHAPES_AND_EXTRA)
 def test_a_transposed_convolution_equals_flaxs_with_the_kernel_flipped(kernels, size, stride, padding, extra):
     del kernels
     before = size - 1 - padding
@@ -55,7 +62,7 @@ KERNELS = [(4, 3, 5, (8, 9)), (4, 20, 5, (8, 12)), (5, 20, 5, (8, 12))]
 
 
 @pytest.mark.parametrize(("size", "channels", "features", "sides"), KERNELS)
-@pytest.mark.parametrize("padding", [0, 1])
+@pytest.mark.parametrize("padding", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_conv_equals_the_library_call_with_gradients(kernels, size, channels, features, sides, padding):
     x = jax.random.normal(jax.random.key(0), (2, *sides, channels))
     kernel = jax.random.normal(jax.random.key(1), (size, size, channels, features))
@@ -71,7 +78,7 @@ def test_conv_equals_the_library_call_with_gradients(kernels, size, channels, fe
 
 
 @pytest.mark.parametrize(("size", "channels", "features", "sides"), KERNELS)
-@pytest.mark.parametrize(("padding", "extra"), [(0, 0), (1, 0), (1, 1)])
+@pytest.mark.parametrize(("padding", "extra"), [(1, 1), *slow((0, 0), (1, 0))])
 def test_conv_transpose_equals_the_library_call_with_gradients(
     kernels, size, channels, features, sides, padding, extra
 ):
@@ -104,14 +111,14 @@ def test_the_reference_has_no_custom_gradient(monkeypatch):
     assert "conv_general_dilated" in program()
 
 
-@pytest.mark.parametrize(("size", "stride", "padding"), [*SHAPES, (4, 4, 0)])
+@pytest.mark.parametrize(("size", "stride", "padding"), [*SHAPES, *slow((4, 4, 0))])
 def test_im2col_equals_xla(size, stride, padding):
     assert_same_as_xla(conv_im2col, ConvShape(X.shape, (size, size, 3, 5), stride, padding))
 
 
 @pytest.mark.parametrize(
     ("sides", "stride", "padding"),
-    [((8, 12), 2, 1), ((9, 13), 2, 1), ((10, 6), 2, 0), ((9, 16), 3, 0), ((5, 7), 1, 0), ((14, 18), 2, 1)],
+    [((8, 12), 2, 1), *slow(((9, 13), 2, 1), ((10, 6), 2, 0), ((9, 16), 3, 0), ((5, 7), 1, 0), ((14, 18), 2, 1))],
 )
 def test_winograd_equals_xla(sides, stride, padding):
     shape = ConvShape((2, *sides, 3), (2 * stride, 2 * stride, 3, 5), stride, padding)

@@ -63,6 +63,7 @@ def test_asking_for_the_switch_imports_no_jax(repository):
     assert run.stdout.strip() == "False"
 
 
+@pytest.mark.slow
 def test_training_steps_by_references_equal_those_by_kernels(repository):
     def run(value):
         path = os.pathsep.join([str(repository), str(repository / "tests")])

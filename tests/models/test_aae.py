@@ -66,6 +66,7 @@ def test_a_gaussian_posterior_is_sampled_and_a_point_is_not():
         assert (float(jnp.abs(codes[0] - codes[1]).max()) > 1e-3) == differs
 
 
+@pytest.mark.slow
 def test_the_kl_player_has_the_gradient_of_the_weighted_term():
     weighted, state = start(kl_weight=0.5)
     separate, _ = start("separate_kl,smoke")

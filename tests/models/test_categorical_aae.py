@@ -62,6 +62,7 @@ def test_a_batch_without_labels_gives_no_classification_gradient():
     assert all(float(jnp.abs(x).max()) == 0 for x in jax.tree.leaves(gradient))
 
 
+@pytest.mark.slow
 def test_clustering_does_not_use_labels():
     model, state = start("cluster_aae")
     update = jax.jit(make_update(model.players, model.update_order))
@@ -84,6 +85,7 @@ def test_the_vat_loss_exceeds_the_kl_under_random_changes_of_the_same_norm():
     assert float(kl) > max(random_changes)
 
 
+@pytest.mark.slow
 def test_the_mutual_information_terms_are_added_to_the_vat_loss():
     plain, state = start("cluster_aae", vat_epsilon=1.0, mutual_information_weight=0.0)
     informed, _ = start("cluster_aae", vat_epsilon=1.0, mutual_information_weight=0.5)

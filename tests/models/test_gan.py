@@ -204,6 +204,7 @@ def test_a_conditional_gan_with_hidden_labels_is_rejected():
         started("conditional,smoke", num_labeled=100)
 
 
+@pytest.mark.slow
 def test_the_r1_penalty_uses_the_augmentation_of_the_forward_pass():
     model, state = started(name="dcgan", critic_layers=(("cutout", 0.5), ("dense", 8), ("relu",)), r1_weight=1.0)
     batch = tiny_batch()
@@ -218,6 +219,7 @@ def test_the_r1_penalty_uses_the_augmentation_of_the_forward_pass():
     assert float(metrics["r1"]) == pytest.approx(float(r1_penalty(score, image).mean()), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_critic_with_augmentation_and_minibatch_std_trains_and_then_scores_each_image_on_its_own():
     layers = (("shift", 2), ("cutout", 0.5), ("conv", 4, 4, 2, 1), ("leaky_relu", 0.2), ("minibatch_std",))
     model, state = started(name="dcgan", base_channels=4, r1_weight=0.0, critic_layers=layers)
@@ -236,6 +238,7 @@ def test_critic_steps_that_do_not_divide_the_batch_of_a_device_are_rejected():
         batch_slice(Batch(jnp.zeros((5, 2, 2, 1)), jnp.zeros(5), jnp.ones(5)), 0, 10)
 
 
+@pytest.mark.slow
 def test_a_spectral_critic_has_kernels_of_norm_at_most_about_1():
     model, state = started(spectral_norm=True, r1_weight=0.0)
     state, _ = train(model, state, 30)

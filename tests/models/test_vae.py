@@ -82,6 +82,7 @@ def test_the_doubly_reparameterized_gradient_has_the_mean_of_the_plain_one():
     assert np.abs(means[2]).max() > 10 * errors[1].max()  # far from 0, compared with the noise
 
 
+@pytest.mark.slow
 def test_a_learned_pixel_std_is_trained_and_a_fixed_one_is_not_a_parameter():
     model, state = started(**GAUSSIAN, learned_std=True, decoder_std=0.2)
     after, _ = make_update(model.players)(state, tiny_batch(), jax.random.key(1))

@@ -63,6 +63,7 @@ def test_the_feature_nll_does_not_train_the_critic_or_its_features():
     assert not same(one.params["encoder"], other.params["encoder"])
 
 
+@pytest.mark.slow
 def test_the_decoder_trains_on_the_gan_loss_alone_with_gamma_0():
     model, state = started(gamma=0.0)
     assert not same(train_step(model, state).params["decoder"], state.params["decoder"])
@@ -263,6 +264,7 @@ def test_the_dip_vae_penalty_trains_only_the_encoder():
     assert moved == {"encoder"}
 
 
+@pytest.mark.slow
 def test_after_training_latents_are_standardized_by_running_moments():
     model, state = started(standardize_latents=True)
     moved = train_step(model, state)
