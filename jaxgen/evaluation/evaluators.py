@@ -26,6 +26,7 @@ from jaxgen.models import GenerativeModel
 from jaxgen.types import Batch, EvaluationMetrics, Metrics, Split
 
 MAX_VALIDATION_SAMPLES = 2000  # generated images per evaluation during training
+QUICK_IMAGES, QUICK_CODES = 500, 2000  # of the metrics of separation during training
 MAX_MMD_SAMPLES = 2000  # time and memory of the kernel distance are quadratic in this number
 
 
@@ -177,6 +178,21 @@ def evaluate_separation(trained: TrainedModel, dataset: Dataset, config) -> dict
     }
 
 
+def evaluate_separation_quickly(trained: TrainedModel, dataset: Dataset, config) -> dict[str, float]:
+    """Returns `content_accuracy` of few codes, and `quadratic_style_leakage`, fast enough for each validation."""
+    options, num_classes = config.evaluation, dataset.num_classes
+    classifier = quality.load_dataset_classifier(dataset, options.classifier_steps)
+    count = min(options.samples_per_class, QUICK_IMAGES // num_classes + 1)
+    labels = np.tile(np.arange(num_classes, dtype=np.int32), count)
+    images = trained.decode(np.repeat(trained.sample_prior(count, config.seed), num_classes, axis=0), labels)
+    splits = (dataset.train, get_evaluation_split(dataset, config))
+    codes = [encode_split(trained, Split(split.image[:QUICK_CODES], split.label[:QUICK_CODES])) for split in splits]
+    return {
+        "content_accuracy": float((classifier(images) == labels).mean()),
+        "quadratic_style_leakage": style_content.quadratic_style_leakage(*codes, num_classes),
+    }
+
+
 def evaluate_prior_mmd(trained: TrainedModel, dataset: Dataset, config) -> dict[str, float]:
     """Returns `prior_mmd` between codes and prior, its baseline, and the smallest and largest std of a code dimension.
 
@@ -306,6 +322,7 @@ EVALUATORS = {
     "reconstruction": partial(select_metrics, names=("mse", "nll")),
     "likelihood": evaluate_likelihood,
     "separation": evaluate_separation,
+    "separation_quickly": evaluate_separation_quickly,
     "prior_mmd": evaluate_prior_mmd,
     "prior_component_accuracy": evaluate_prior_components,
     "classification": evaluate_classification,

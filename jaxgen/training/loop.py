@@ -14,7 +14,8 @@ from jaxgen import models
 from jaxgen.config.base import validate_config
 from jaxgen.data import Augmentation, Dataset, gather_batch, is_different_dataset, load_dataset, to_batch
 from jaxgen.distributed import devices, processes
-from jaxgen.evaluation import evaluators, figures, results, sample_snapshots
+from jaxgen.evaluation import evaluators, figures, results, sample_snapshots, titles
+from jaxgen.evaluation.chance import chance_levels
 from jaxgen.inference.loading import NetworkState, attach_base_model, load_initial_networks
 from jaxgen.inference.trained_model import TrainedModel
 from jaxgen.io import versions
@@ -232,7 +233,7 @@ def train_loop(
 
 
 def validate_seeds(run: TrainingRun, state: TrainState, metric_sums: Callable) -> dict[str, float]:
-    """Returns the metrics on the validation split, averaged over seeds.
+    """Returns the metrics on the validation split, averaged over seeds, and NAME_seed_std for several seeds.
 
     Args:
       run: the run.
@@ -240,10 +241,10 @@ def validate_seeds(run: TrainingRun, state: TrainState, metric_sums: Callable) -
       metric_sums: the result of `evaluators.compile_metric_sums`.
     """
     trained_models = [TrainedModel(run.model, one.params, one.stats) for one in states_per_seed(run, state)]
-    means = seeds.mean_over_seeds(
+    metrics = seeds.mean_and_spread(
         [evaluators.evaluate_validation(trained, run.dataset, run.config, metric_sums) for trained in trained_models]
     )
-    return json.loads(processes.broadcast_text(json.dumps(means)))  # all processes must agree on the best checkpoint
+    return json.loads(processes.broadcast_text(json.dumps(metrics)))  # all processes must agree on the best checkpoint
 
 
 def save_checkpoint(run: TrainingRun, state: TrainState, validation: dict[str, float], seconds: float) -> None:
@@ -279,9 +280,12 @@ def draw_figures(run: TrainingRun, state: TrainState, step: int, split: Split, l
         return
     images = figures.draw_figures(first_seed_model(run, state), run.dataset, split)
     epochs = sample_snapshots.draw_snapshots(run.config, len(run.dataset.train_source.image), run.workdir)
-    for name, image in (images if epochs is None else {**images, "samples_by_epoch": epochs}).items():
+    if epochs is not None:
+        images["samples_by_epoch"] = titles.add_figure_title(epochs, "samples_by_epoch", run.dataset.name)
+    for name, image in images.items():
         logger.log_figure(step, name, image)
-    logger.log_figure(step, "curves", training_curves(logger.history))
+    curves = training_curves(logger.history, chance_levels(run.model, run.dataset.validation))
+    logger.log_figure(step, "curves", titles.add_curves_title(curves, run.dataset.name, run.config))
 
 
 def states_per_seed(run: TrainingRun, state: TrainState) -> list[TrainState]:
