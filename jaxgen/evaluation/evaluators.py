@@ -9,9 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
+from jaxgen.config.base import suggest
 from jaxgen.data import Dataset, padded_batches, to_float_images
 from jaxgen.data.transforms import add_gaussian_noise
 from jaxgen.evaluation import sample_quality as quality
+from jaxgen.evaluation.contract import validate_losses, validate_per_example_metrics
 from jaxgen.inference.trained_model import TrainedModel
 from jaxgen.metrics import parzen, style_content
 from jaxgen.metrics.clustering import clustering_error, majority_class_per_cluster
@@ -77,10 +79,12 @@ def validate_evaluation(config, model: GenerativeModel, dataset: Dataset) -> Non
     state = jax.eval_shape(model.init, jax.random.key(0))
     batch = Batch(model.example_image(), jnp.zeros(1, jnp.int32), jnp.ones(1))
     metrics = jax.eval_shape(model.per_example_metrics, state.params, state.stats, batch, jax.random.key(0))
+    validate_per_example_metrics(model, metrics)
+    validate_losses(model, state, batch)
     known = {*metrics, *(quality.CHECKPOINT_METRICS if "sample_quality" in model.validation_evaluators else ())}
     if config.best_metric not in known:
-        known = ", ".join(sorted(known))
-        raise ValueError(f'best_metric="{config.best_metric}" is not computed; choose one of {known}')
+        hint, known = suggest(config.best_metric, known), ", ".join(sorted(known))
+        raise ValueError(f'best_metric="{config.best_metric}" is not computed{hint}; choose one of {known}')
 
 
 def compile_metric_sums(model: GenerativeModel) -> Callable[[dict, dict, Batch, int], Metrics]:
