@@ -16,7 +16,7 @@ from jaxgen.data.binarization import binarize_dataset
 from jaxgen.data.dataset import Dataset
 from jaxgen.data.sources.digits import load_digits_dataset
 from jaxgen.data.sources.folder import load_image_folder
-from jaxgen.data.sources.tfds import load_tfds
+from jaxgen.data.sources.tfds import load_tfds, read_class_names
 from jaxgen.data.splits import SPLIT_SEED, hold_out, stratified_splits, take_examples
 from jaxgen.data.streaming import ImageStream, size_in_mib
 from jaxgen.io.array_cache import load_or_compute
@@ -95,7 +95,8 @@ def _load_tfds(config) -> Dataset:
         train, test = hold_out(train, max(1, len(train.label) // 7), number=0)
         logger.info("%s has no test split: %d of its training examples are held out as one", name, len(test.label))
     train, validation = hold_out(train, max(1, min(5000, len(train.label) // 12)), number=1)
-    return Dataset(name, train, validation, test, num_classes)
+    class_names = read_class_names(config.name, config.path)
+    return Dataset(name, train, validation, test, num_classes, class_names if len(class_names) == num_classes else ())
 
 
 def _load_folder(config) -> Dataset:
