@@ -13,10 +13,11 @@ from typing import Any
 
 from jaxgen.io.atomic import TEMPORARY, write_bytes_atomic
 from jaxgen.io.json_types import to_json_types
+from jaxgen.io.paths import require_safe_for_checkpoints, resolve_path
 
 LOGGER = logging.getLogger("jaxgen")
 # Keys that describe the machine instead of the run: they may change when a run resumes.
-MACHINE_KEYS = ("data.path", "data.download", "data.memory_budget_mib")
+MACHINE_KEYS = ("data.path", "data.download", "data.memory_budget_mib", "base_model_workdir")
 MAX_NAMED = 3  # differences between two configs that an error names
 ABSENT = object()
 
@@ -40,7 +41,8 @@ def lock_workdir(workdir: str | os.PathLike, config: dict[str, Any], free: tuple
     Raises:
       ValueError: the folder cannot be written, is in use, or holds a run with another config or of jaxgen 0.1.
     """
-    path = Path(os.path.abspath(workdir))
+    path = resolve_path(workdir, "--workdir")
+    require_safe_for_checkpoints(path, "--workdir")
     _create_folder(path)
     with _lock_folder(path):
         _remove_temporary_files(path)
@@ -54,7 +56,7 @@ def read_config(workdir: str | os.PathLike) -> dict[str, Any]:
     Raises:
       ValueError: the folder is not a run, is a run of jaxgen 0.1, or its config.json is damaged.
     """
-    config = _read_json(Path(workdir) / "config.json")
+    config = _read_json(resolve_path(workdir, "--workdir") / "config.json")
     if config is None:
         raise ValueError(
             f"workdir={workdir} is not a run: it has no config.json; "
@@ -70,7 +72,7 @@ def read_results(workdir: str | os.PathLike) -> dict[str, Any] | None:
     Raises:
       ValueError: results.json is damaged.
     """
-    return _read_json(Path(workdir) / "results.json")
+    return _read_json(resolve_path(workdir, "--workdir") / "results.json")
 
 
 def identity_config(config: dict[str, Any], free: tuple[str, ...]) -> dict[str, Any]:
