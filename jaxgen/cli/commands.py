@@ -11,7 +11,7 @@ from jaxgen.config.base import validate_config
 from jaxgen.data import Dataset, is_different_dataset, load_dataset
 from jaxgen.evaluation import results
 from jaxgen.inference import samplers
-from jaxgen.inference.loading import attach_base_model, load_model
+from jaxgen.inference.loading import attach_base_model, load_model, require_same_images
 from jaxgen.inference.trained_model import TrainedModel
 from jaxgen.io import workdir as workdirs
 from jaxgen.io.atomic import write_bytes_atomic, write_npz_atomic
@@ -56,9 +56,10 @@ def evaluate_run(config, workdir: str | Path) -> dict:
     identity = {**config.to_dict(), "evaluation": stored_config.get("evaluation")}
     with workdirs.lock_workdir(workdir, identity, free=workdirs.MACHINE_KEYS) as workdir:
         trained_models = [with_base_model(load_model(workdir, seed=seed)) for seed in seeds.seed_range(config)]
-        previous = workdirs.read_results(workdir) or {}
+        previous = workdirs.read_results(workdir, config.evaluation.split) or workdirs.read_results(workdir) or {}
         metadata = read_latest_metadata(workdir / "checkpoints")
         with RunLogger(workdir, config.steps, config.steps) as logger:
+            require_same_images(dataset, metadata, workdir)
             if is_different_dataset(metadata.get("data", ""), dataset.content_id):
                 logger.log_message(
                     f"{dataset.name} has other images here than the run was trained on: those may be held out now"
@@ -68,7 +69,7 @@ def evaluate_run(config, workdir: str | Path) -> dict:
 
 def with_base_model(trained: TrainedModel) -> TrainedModel:
     """Returns the model with its base model attached, if its family uses one."""
-    model = attach_base_model(trained.model)
+    model = attach_base_model(trained.model, trained.source[0] if trained.source else None)
     return TrainedModel(model, trained.params, trained.stats, trained.config, trained.step, trained.metrics)
 
 

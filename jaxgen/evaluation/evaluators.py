@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 from jaxgen.data import Dataset, padded_batches, to_float_images
 from jaxgen.data.transforms import add_gaussian_noise
 from jaxgen.evaluation import sample_quality as quality
+from jaxgen.evaluation.optional import skip_on_failure
 from jaxgen.inference.trained_model import TrainedModel
 from jaxgen.metrics import parzen, style_content
 from jaxgen.metrics.clustering import clustering_error, majority_class_per_cluster
@@ -36,7 +37,8 @@ def evaluate_model(trained: TrainedModel, dataset: Dataset, config) -> Evaluatio
     """
     metrics = {}
     for name in trained.model.evaluators:
-        metrics |= EVALUATORS[name](trained, dataset, config)
+        with skip_on_failure(f"evaluation {name}"):
+            metrics |= EVALUATORS[name](trained, dataset, config)
     return metrics
 
 
@@ -50,7 +52,8 @@ def evaluate_validation(trained: TrainedModel, dataset: Dataset, config, metric_
     options["num_samples"] = min(config.evaluation.num_samples, MAX_VALIDATION_SAMPLES)
     config = ConfigDict({**config, "evaluation": {**config.evaluation, **options}})
     for name in trained.model.validation_evaluators:
-        metrics |= EVALUATORS[name](trained, dataset, config)
+        with skip_on_failure(f"validation metric {name}"):
+            metrics |= EVALUATORS[name](trained, dataset, config)
     return quality.select_scalars(metrics)
 
 

@@ -15,12 +15,14 @@ from jaxgen.config.base import validate_config
 from jaxgen.data import Augmentation, Dataset, gather_batch, is_different_dataset, load_dataset, to_batch
 from jaxgen.distributed import devices, processes
 from jaxgen.evaluation import evaluators, figures, results, sample_snapshots
+from jaxgen.evaluation.optional import skip_on_failure
 from jaxgen.inference.loading import NetworkState, attach_base_model, load_initial_networks
 from jaxgen.inference.trained_model import TrainedModel
 from jaxgen.io import versions
 from jaxgen.io import workdir as workdirs
 from jaxgen.io.checkpoint_files import list_checkpoints
 from jaxgen.io.checkpoints import CheckpointManager
+from jaxgen.io.paths import resolve_path
 from jaxgen.io.run_logger import NullLogger, RunLogger
 from jaxgen.kernels import random
 from jaxgen.models import GenerativeModel
@@ -84,6 +86,7 @@ class TrainingRun(NamedTuple):
     profile: bool = False  # whether a log interval is traced
 
 
+@devices.in_float32
 def train_and_evaluate(config: ConfigDict, workdir: str | Path, profile: bool = False) -> dict:
     """Trains to `config.steps`, resuming from the workdir's newest checkpoint, and then evaluates.
 
@@ -102,13 +105,13 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path, profile: bool = 
       Interrupted: SIGTERM or Ctrl-C, after saving a checkpoint.
       LostPeerError: another process of the run is gone; the last checkpoint is kept.
     """
+    workdir = resolve_path(workdir, "--workdir")
     validate_config(config)
     mesh = devices.data_mesh()
     devices.validate_parallelism(config.batch_size, config.parallel, mesh)
     dataset = load_dataset(config.data)
     train_data = batches.training_labels_per_seed(dataset.train_source, config, dataset.num_classes)
-    model = attach_base_model(models.build_model(config, dataset.spec))
-    workdir = Path(workdir).absolute()
+    model = attach_base_model(models.build_model(config, dataset.spec), workdir)
     has_checkpoint = bool(list_checkpoints(workdir / "checkpoints"))  # a resumed run ignores config.init_from
     networks = None if has_checkpoint else load_initial_networks(config, model)
     evaluators.validate_evaluation(config, model, dataset)
@@ -216,14 +219,17 @@ def train_loop(
                 logger.log_metrics(step, validation, split="validation")
             if snapshot and processes.is_primary():
                 sample_snapshots.save_snapshot(first_seed_model(run, state), run.workdir, step)
-            if evaluate and not last:
-                draw_figures(run, state, step, dataset.validation, logger)
             if evaluate or save:  # a signal may have arrived in the meantime
                 signum = processes.all_max(stop.signum)
             if save or signum:
                 save_checkpoint(run, state, validation, time.monotonic() - started_at)
             if signum:
                 break
+            if evaluate and not last:
+                draw_figures(run, state, step, dataset.validation, logger)
+                if processes.all_max(stop.signum):
+                    save_checkpoint(run, state, validation, time.monotonic() - started_at)
+                    break
         run.checkpoints.wait_until_finished()
         # Also honor a signal that arrived during the last save: the same command then only evaluates.
         if signum := processes.all_max(stop.signum):
@@ -259,6 +265,7 @@ def save_checkpoint(run: TrainingRun, state: TrainState, validation: dict[str, f
         "config": run.config.to_dict(),
         "data": run.dataset_id,
         "info": run.dataset.spec._asdict(),
+        "class_names": run.dataset.class_names,
         "versions": versions.collect_versions(),
         "seconds": seconds,
     }
@@ -278,10 +285,13 @@ def draw_figures(run: TrainingRun, state: TrainState, step: int, split: Split, l
     if not processes.is_primary():
         return
     images = figures.draw_figures(first_seed_model(run, state), run.dataset, split)
-    epochs = sample_snapshots.draw_snapshots(run.config, len(run.dataset.train_source.image), run.workdir)
-    for name, image in (images if epochs is None else {**images, "samples_by_epoch": epochs}).items():
+    with skip_on_failure("figure samples_by_epoch"):
+        epochs = sample_snapshots.draw_snapshots(run.config, len(run.dataset.train_source.image), run.workdir)
+        images |= {} if epochs is None else {"samples_by_epoch": epochs}
+    with skip_on_failure("figure curves"):
+        images["curves"] = training_curves(logger.history)
+    for name, image in images.items():
         logger.log_figure(step, name, image)
-    logger.log_figure(step, "curves", training_curves(logger.history))
 
 
 def states_per_seed(run: TrainingRun, state: TrainState) -> list[TrainState]:
@@ -312,7 +322,8 @@ def evaluate_and_report(run: TrainingRun, state: TrainState, seconds: float, log
     draw_figures(run, state, config["steps"], evaluators.get_evaluation_split(run.dataset, run.config), logger)
     if processes.is_primary():
         path = run.workdir / "figures" / "samples_by_epoch.gif"
-        sample_snapshots.write_snapshot_gif(run.config, len(run.dataset.train_source.image), run.workdir, path)
+        with skip_on_failure("figure samples_by_epoch.gif"):
+            sample_snapshots.write_snapshot_gif(run.config, len(run.dataset.train_source.image), run.workdir, path)
     trained_models = [
         TrainedModel(run.model, one.params, one.stats, config, int(one.step)) for one in states_per_seed(run, state)
     ]

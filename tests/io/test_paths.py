@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from jaxgen.io.checkpoints import CheckpointManager
-from jaxgen.io.paths import UNSAFE, find_moved_folder, require_safe_for_checkpoints, resolve_path
+from jaxgen.io.paths import find_moved_folder, require_safe_for_checkpoints, resolve_path
 from jaxgen.io.workdir import lock_workdir, read_config, read_results
 from jaxgen.types import TrainState
 
