@@ -226,6 +226,7 @@ def train_loop(
             if signum:
                 break
             if evaluate and not last:
+                run.checkpoints.wait_until_finished()  # no figure can harm a checkpoint that is on the disk
                 draw_figures(run, state, step, dataset.validation, logger)
                 if processes.all_max(stop.signum):
                     save_checkpoint(run, state, validation, time.monotonic() - started_at)
