@@ -40,81 +40,81 @@ def describe_sample_metric(name: str, direction: str, phrase: str) -> Descriptio
     return Description(direction, phrase, baselines={"train": f"{name}{BASELINE}"})
 
 
-FRECHET, KERNEL = "Fréchet distance of features", "kernel distance (MMD) of features"
+FRECHET, KERNEL = "Fréchet distance", "kernel distance"
 BY_SAMPLER = {
     f"{metric}_{name}": Description(DOWN, f"{phrase}, {sampler}", baselines={"train": f"{metric}{BASELINE}"})
     for metric, phrase in (("frechet_distance", FRECHET), ("kernel_distance", KERNEL))
-    for name, sampler in (("mixture", "codes from a mixture"), ("two_stage", "codes from a second VAE"))
+    for name, sampler in (("mixture", "mixture sampler"), ("two_stage", "two-stage codes"))
 }
 SAMPLE_METRICS = {
     name: describe_sample_metric(name, direction, phrase)
     for name, direction, phrase in (
-        ("frechet_distance", DOWN, f"{FRECHET}, samples to data"),
-        ("kernel_distance", DOWN, f"{KERNEL}, samples to data"),
-        ("precision", UP, "samples near a real image"),
-        ("recall", UP, "real images near a sample"),
-        ("coverage", UP, "real images with a sample nearby"),
-        ("diversity", NEITHER, "spread of samples relative to the data"),
-        ("min_class_fraction", UP, "share of the rarest class among samples"),
+        ("frechet_distance", DOWN, f"{FRECHET}, samples"),
+        ("kernel_distance", DOWN, f"{KERNEL}, samples"),
+        ("precision", UP, "samples within the real images"),
+        ("recall", UP, "real images within the samples"),
+        ("coverage", UP, "real images matched by a sample"),
+        ("diversity", NEITHER, "variety relative to the data"),
+        ("min_class_fraction", UP, "share of the rarest class"),
     )
 }
 DESCRIPTIONS = {
-    "mse": Description(DOWN, "squared error per pixel of reconstructions", "mean image"),
-    "nll": Description(DOWN, "negative log-likelihood, nats per image", "mean image"),
-    "elbo": Description(UP, "evidence lower bound, nats per image", "mean image"),
-    "negative_elbo": Description(DOWN, "distortion + kl, nats per image", "mean image"),
+    "mse": Description(DOWN, "squared error per pixel", "mean image"),
+    "nll": Description(DOWN, "negative log-likelihood, nats", "mean image"),
+    "elbo": Description(UP, "evidence lower bound, nats", "mean image"),
+    "negative_elbo": Description(DOWN, "distortion + kl, nats", "mean image"),
     "distortion": Description(DOWN, "-log p(image given code), nats", "mean image"),
-    "kl": Description(NEITHER, "information in the code, nats per image"),
-    "active_units": Description(UP, "code dimensions that depend on the image"),
+    "kl": Description(NEITHER, "information in the code, nats"),
+    "active_units": Description(UP, "code dimensions in use"),
     "psnr": Description(UP, "similarity of reconstructions, dB", "mean image"),
-    "ssim": Description(UP, "structural similarity of reconstructions", "equal", constant=1.0),
-    "psnr_denoised": Description(UP, "similarity of denoised to clean images, dB", baselines={"noisy": "psnr_noisy"}),
-    "psnr_gain": Description(UP, "improvement by denoising, dB", "none", constant=0.0),
-    "denoised_mse": Description(DOWN, "squared error of denoised images", "mean image"),
-    "color_mse": Description(DOWN, "squared error of colors", baselines={"gray input": "grayscale_baseline_mse"}),
-    "reconstruction_frechet_distance": Description(DOWN, f"{FRECHET}, reconstructions to data", "equal", constant=0.0),
-    "reconstruction_kernel_distance": Description(DOWN, f"{KERNEL}, reconstructions to data", "equal", constant=0.0),
-    "content_accuracy": Description(UP, "samples that show the requested class", "chance"),
-    "swap_accuracy": Description(UP, "changes of class that show the new class", "chance"),
-    "style_leakage": Description(DOWN, "accuracy of reading the class from the code", "chance"),
-    "style_consistency": Description(UP, "a code's style is equal in every class", "unrelated", constant=0.0),
-    "classifier_accuracy": Description(UP, "accuracy of the judge on real images", "chance"),
-    "prior_mmd": Description(DOWN, "distance between codes and prior", baselines={"noise": "prior_mmd_baseline"}),
-    "code_std_min": Description(NEITHER, "smallest code std, in units of the prior's", "prior", constant=1.0),
-    "code_std_max": Description(NEITHER, "largest code std, in units of the prior's", "prior", constant=1.0),
+    "ssim": Description(UP, "structural similarity", "equal", constant=1.0),
+    "psnr_denoised": Description(UP, "similarity to clean images, dB", baselines={"noisy": "psnr_noisy"}),
+    "psnr_gain": Description(UP, "gain by denoising, dB", "none", constant=0.0),
+    "denoised_mse": Description(DOWN, "squared error after denoising", "mean image"),
+    "color_mse": Description(DOWN, "squared error of the colors", baselines={"gray input": "grayscale_baseline_mse"}),
+    "reconstruction_frechet_distance": Description(DOWN, f"{FRECHET}, reconstructions", "equal", constant=0.0),
+    "reconstruction_kernel_distance": Description(DOWN, f"{KERNEL}, reconstructions", "equal", constant=0.0),
+    "content_accuracy": Description(UP, "samples of the requested class", "chance"),
+    "swap_accuracy": Description(UP, "class swaps that succeed", "chance"),
+    "style_leakage": Description(DOWN, "class read from the code", "chance"),
+    "style_consistency": Description(UP, "same style in every class", "unrelated", constant=0.0),
+    "classifier_accuracy": Description(UP, "the classifier, on real images", "chance"),
+    "prior_mmd": Description(DOWN, "distance of codes from the prior", baselines={"noise": "prior_mmd_baseline"}),
+    "code_std_min": Description(NEITHER, "smallest std of a code dimension", "prior", constant=1.0),
+    "code_std_max": Description(NEITHER, "largest std of a code dimension", "prior", constant=1.0),
     "prior_component_accuracy": Description(
         UP,
-        "codes in the prior's component of their class",
+        "codes in their class's component",
         "chance",
         {"at most": "prior_component_accuracy_of_prior"},
     ),
-    "test_error": Description(DOWN, "images with a wrongly predicted class", "chance"),
-    "error": Description(DOWN, "images with a wrongly predicted class", "chance"),
-    "class_nll": Description(DOWN, "cross-entropy of predicted classes, nats", "chance"),
-    "cluster_error": Description(DOWN, "images whose class differs from their cluster's", "chance"),
+    "test_error": Description(DOWN, "images with a wrong class", "chance"),
+    "error": Description(DOWN, "images with a wrong class", "chance"),
+    "class_nll": Description(DOWN, "cross-entropy of classes, nats", "chance"),
+    "cluster_error": Description(DOWN, "images in a wrong cluster", "chance"),
     "clusters_used": Description(UP, "clusters with at least one image"),
     "retrieval_map": Description(
         UP,
-        "precision of retrieval by code, same class",
+        "precision of search by code",
         "chance",
         {"PCA signs": "retrieval_map_pca_sign", "pixels": "retrieval_map_pixels"},
     ),
-    "parzen_log_likelihood": Description(UP, "log density under a Parzen window, nats"),
-    "parzen_std": Description(NEITHER, "std of the Parzen window"),
+    "parzen_log_likelihood": Description(UP, "Parzen log density, nats"),
+    "parzen_std": Description(NEITHER, "std of the Parzen kernel"),
     **SAMPLE_METRICS,
     **BY_SAMPLER,
-    "pixel_mmd": Description(DOWN, "kernel distance (MMD) of pixels", "equal", constant=0.0),
-    "mode_collapse": Description(DOWN, "1: samples lack the variety of the data", "no", constant=0.0),
-    "class_fractions": Description(NEITHER, "share of each class among samples"),
-    "d_real": Description(NEITHER, "critic's probability of real, real images", "undecided", constant=0.5),
-    "d_fake": Description(NEITHER, "critic's probability of real, samples", "undecided", constant=0.5),
+    "pixel_mmd": Description(DOWN, "kernel distance of pixels", "equal", constant=0.0),
+    "mode_collapse": Description(DOWN, "1: samples lack variety", "no", constant=0.0),
+    "class_fractions": Description(NEITHER, "share of each class"),
+    "d_real": Description(NEITHER, "critic's P(real), real images", "undecided", constant=0.5),
+    "d_fake": Description(NEITHER, "critic's P(real), samples", "undecided", constant=0.5),
 }
 UNKNOWN = Description(NEITHER, "")  # a metric of a model from outside the package
 
 
-def baseline_names() -> set[str]:
-    """Returns the names of the metrics that are shown beside another one."""
-    return {name for description in DESCRIPTIONS.values() for name in description.baselines.values()}
+def known_names() -> set[str]:
+    """Returns the names of all metrics of an evaluation: the described ones, and those that are shown beside them."""
+    return {*DESCRIPTIONS, *(name for one in DESCRIPTIONS.values() for name in one.baselines.values())}
 
 
 def compute_references(names, dataset: Dataset, data: Split, model) -> dict[str, float]:

@@ -14,6 +14,7 @@ from jaxgen.types import EvaluationMetrics, Split
 MIN_STEPS = 100  # a younger model may be worse than the mean image, or at chance
 HUGE, HUGE_PER_PIXEL = 1e6, 1e3  # no metric of a working model is larger
 LARGEST_CODE_STD, SMALLEST_CODE_STD = 3.0, 0.1  # in units of the prior's
+MARGIN = 0.98  # a loss above this fraction of the mean image's is no better
 MIN_COPIES = 0.01  # fraction of copies of training images in a split that is worth a warning
 ACCURACIES = ("content_accuracy", "swap_accuracy", "prior_component_accuracy", "classifier_accuracy", "retrieval_map")
 ERRORS = ("test_error", "cluster_error")
@@ -81,11 +82,9 @@ def find_chance(metrics: Mapping[str, float], references: Mapping[str, float]) -
 def find_worse_than_baseline(metrics: Mapping[str, float], references: Mapping[str, float]) -> Iterator[str]:
     """Yields a warning for outputs that are worse than the mean training image, or than the model's own input."""
     for name in ("mse", "nll", "distortion"):
-        if name in metrics and name in references and metrics[name] > references[name]:
-            yield (
-                f"worse_than_mean: {name} {metrics[name]:.3g} is worse than the mean training image's "
-                f"{references[name]:.3g}"
-            )
+        if name in metrics and name in references and metrics[name] > MARGIN * references[name]:
+            value, reference = f"{metrics[name]:.3g}", f"{references[name]:.3g}"
+            yield f"worse_than_mean: {name} {value} is no better than the mean training image's {reference}"
     if metrics.get("color_mse", 0) > metrics.get("grayscale_baseline_mse", math.inf):
         yield "worse_than_input: the colors have a larger error than the gray input; see color_mse"
     if metrics.get("psnr_gain", 1) <= 0:

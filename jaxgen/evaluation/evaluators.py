@@ -27,7 +27,7 @@ from jaxgen.types import Batch, EvaluationMetrics, Metrics, Split
 MAX_VALIDATION_SAMPLES = 2000  # generated images per evaluation during training
 MAX_MMD_SAMPLES = 2000  # time and memory of the kernel distance are quadratic in this number
 # Training is long enough to judge a model after MIN_STEPS, and after MIN_EPOCHS or, with much data, MANY_STEPS.
-MIN_STEPS, MIN_EPOCHS, MANY_STEPS = 1000, 5, 10_000
+MIN_STEPS, MIN_EPOCHS, MANY_STEPS = 2000, 5, 10_000
 
 log = logging.getLogger("jaxgen")
 

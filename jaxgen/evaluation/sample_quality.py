@@ -1,6 +1,7 @@
 """Quality and diversity of generated images, measured on features of an independent classifier."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -76,9 +77,7 @@ def measure_sample_quality(trained: TrainedModel, dataset: Dataset, data: Split,
     return metrics
 
 
-def compare_features(
-    classifier: FeatureClassifier, images: np.ndarray, expected: np.ndarray, num_classes: int
-) -> EvaluationMetrics:
+def compare_features(classifier: Any, images: np.ndarray, expected: np.ndarray, num_classes: int) -> EvaluationMetrics:
     """Returns every metric of images beside the features of held-out images."""
     features = classifier.features(images)
     others = measure_precision_recall_diversity(classifier, images, features, expected, num_classes)

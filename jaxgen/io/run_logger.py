@@ -4,6 +4,7 @@ The primary process of a run has a `RunLogger`; the other processes have a `Null
 """
 
 import contextlib
+import itertools
 import json
 import logging
 import math
@@ -29,7 +30,7 @@ LOGGER = logging.getLogger("jaxgen")
 RESERVED = ("step", "split", "time")  # keys of a line in metrics.jsonl that no metric may have
 SECONDS_BETWEEN_LINES = 10.0  # between progress lines, without a bar
 MAX_SHOWN = 4  # metrics beside the bar
-WIDTH, MIN_WIDTH = 100, 20  # columns of a table, and of its last cell
+WIDTH, MAX_CELL, MIN_CELL = 100, 22, 20  # columns of a table; at most of a cell; at least of the last cell
 BAR_FORMAT = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
 
 
@@ -112,7 +113,7 @@ class RunLogger:
 
         Args:
           title: the title; further lines describe the table.
-          rows: a value, or a tuple of cells, by name; the last cell is wrapped to WIDTH columns.
+          rows: a value, or a tuple of cells, by name; long cells are wrapped, so that lines have at most WIDTH columns.
           header: names of the columns, with the first.
           notes: lines below the table, which are not wrapped.
         """
@@ -216,16 +217,17 @@ def format_cells(cells: Any) -> tuple[str, ...]:
 
 
 def align_cells(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Returns the lines of a table in aligned columns, at most WIDTH wide: the last cell of a row is wrapped."""
+    """Returns the lines of a table in aligned columns, at most WIDTH wide: cells after the first are wrapped."""
     if not rows:
         return []
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)][:-1]
-    left = sum(width + 2 for width in widths)
+    columns = list(zip(*rows, strict=True))
+    limits = [max(map(len, columns[0])), *(min(max(map(len, column)), MAX_CELL) for column in columns[1:-1])]
+    limits.append(max(WIDTH - sum(limit + 2 for limit in limits), MIN_CELL))
     lines = []
-    for *cells, last in rows:
-        first = "".join(f"{cell:<{width}}  " for cell, width in zip(cells, widths, strict=True))
-        parts = textwrap.wrap(last, max(WIDTH - left, MIN_WIDTH)) or [""]
-        lines += [(first + parts[0]).rstrip(), *(" " * left + part for part in parts[1:])]
+    for row in rows:
+        parts = [textwrap.wrap(cell, limit) or [""] for cell, limit in zip(row, limits, strict=True)]
+        for line in itertools.zip_longest(*parts, fillvalue=""):
+            lines.append("  ".join(f"{part:<{limit}}" for part, limit in zip(line, limits, strict=True)).rstrip())
     return lines
 
 
