@@ -20,6 +20,7 @@ import jaxgen
 from benchmarks.common import records
 from jaxgen.data import Dataset, load_dataset, to_float_images
 from jaxgen.evaluation import sample_quality
+from jaxgen.inference.trained_model import TrainedModel
 from jaxgen.metrics.precision_recall import coverage, is_precision_meaningful, precision_and_recall
 
 METRICS = ("precision", "recall", "coverage", "diversity", "frechet_distance")
@@ -60,7 +61,7 @@ def run(options: argparse.Namespace) -> list[dict]:
     return rows
 
 
-def image_sets(model: jaxgen.TrainedModel, dataset: Dataset) -> Iterator[tuple[str, np.ndarray]]:
+def image_sets(model: TrainedModel, dataset: Dataset) -> Iterator[tuple[str, np.ndarray]]:
     """Yields sets of equally many images by name."""
     numbers, training_images = np.random.default_rng(0), to_float_images(dataset.train.image)
     shape = training_images.shape
