@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Parses the command line."""
     parser = records.parser("quality.sample_metrics", "sample_metrics", __doc__)
-    help_text = "workdir of a run of configs/gan.py on the digits (default: %(default)s)"
+    help_text = "workdir of a finished run of a GAN of the digits, or of a run to train (default: %(default)s)"
     parser.add_argument("--workdir", type=Path, default=Path("runs/gan"), metavar="DIR", help=help_text)
     return parser.parse_args(argv)
 
@@ -45,10 +45,11 @@ def run(options: argparse.Namespace) -> list[dict]:
     """Measures each set of images and appends a row for it to `options.out`.
 
     Raises:
-      ValueError: the file cannot be written, or the workdir holds another run.
+      ValueError: the file cannot be written.
     """
     records.prepare(options.out)
-    records.load_or_run("gan", options.workdir, ())
+    if not (options.workdir / "results.json").exists():
+        records.load_or_run("gan", options.workdir, ())
     model = jaxgen.load(options.workdir)
     dataset = load_dataset(ConfigDict(model.config["data"]))
     steps = model.config["evaluation"]["classifier_steps"]
