@@ -13,6 +13,7 @@ import numpy as np
 from jaxgen.config.base import suggest
 from jaxgen.data.batching import epoch_permutation
 from jaxgen.data.binarization import binarize_dataset
+from jaxgen.data.copies import count_copies
 from jaxgen.data.dataset import Dataset
 from jaxgen.data.sources.digits import load_digits_dataset
 from jaxgen.data.sources.folder import load_image_folder
@@ -47,6 +48,8 @@ def load_dataset(config) -> Dataset:
             raise ValueError(f"data.{key}={config[key]} must be at least 0; try --config.data.{key}=0")
     dataset = SOURCES[config.source](config)
     dataset = with_resident_subsets(dataset, config) if isinstance(dataset.train.image, ImageStream) else dataset
+    copies = count_copies(dataset.train, validation=dataset.validation, test=dataset.test)
+    dataset = dataset._replace(copies=copies)  # before a random binarization, which makes copies differ
     dataset = tint_by_class(dataset) if config.tint_by_class else dataset
     return binarize_dataset(dataset, config.binarization)
 

@@ -14,7 +14,7 @@ from jaxgen import models
 from jaxgen.config.base import validate_config
 from jaxgen.data import Augmentation, Dataset, gather_batch, is_different_dataset, load_dataset, to_batch
 from jaxgen.distributed import devices, processes
-from jaxgen.evaluation import evaluators, figures, results, sample_snapshots
+from jaxgen.evaluation import diagnostics, evaluators, figures, results, sample_snapshots
 from jaxgen.evaluation.optional import skip_on_failure
 from jaxgen.inference.loading import NetworkState, attach_base_model, load_initial_networks
 from jaxgen.inference.trained_model import TrainedModel
@@ -83,6 +83,7 @@ class TrainingRun(NamedTuple):
     workdir: Path
     checkpoints: CheckpointManager
     dataset_id: str  # identifies the training images
+    best_metric: str  # validation metric of the best checkpoint
     profile: bool = False  # whether a log interval is traced
 
 
@@ -115,7 +116,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path, profile: bool = 
     has_checkpoint = bool(list_checkpoints(workdir / "checkpoints"))  # a resumed run ignores config.init_from
     networks = None if has_checkpoint else load_initial_networks(config, model)
     evaluators.validate_evaluation(config, model, dataset)
-    best, dataset_id = (f"validation/{config.best_metric}", "min"), dataset.content_id
+    best_metric, dataset_id = evaluators.select_best_metric(config, dataset), dataset.content_id
     if processes.is_multiprocess():
         identity = workdirs.identity_config(config.to_dict(), free=workdirs.MACHINE_KEYS)
         processes.require_equal_across_processes(str(identity), "config")
@@ -123,10 +124,14 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path, profile: bool = 
     with (
         processes.lost_peer_guard(),
         processes.enter_on_primary(workdirs.lock_workdir(workdir, config.to_dict(), free=workdirs.MACHINE_KEYS)),
-        CheckpointManager(workdir / "checkpoints", config.max_to_keep, best) as checkpoints,
+        CheckpointManager(
+            workdir / "checkpoints", config.max_to_keep, (f"validation/{best_metric}", "min")
+        ) as checkpoints,
     ):
         traced = profile and processes.is_primary()
-        run = TrainingRun(config, dataset, train_data, model, mesh, workdir, checkpoints, dataset_id, traced)
+        run = TrainingRun(
+            config, dataset, train_data, model, mesh, workdir, checkpoints, dataset_id, best_metric, traced
+        )
         state, start, seconds = restore_or_init(run, networks)
         processes.require_equal_across_processes(
             str(start), f"checkpoints in workdir={workdir}, which must be on a disk that all processes share"
@@ -136,7 +141,8 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path, profile: bool = 
             print(f"The run in {workdir} is complete ({start} steps). For another run: --workdir=DIR")
             return finished
         with RunLogger(workdir, config.steps, start) if processes.is_primary() else NullLogger() as logger:
-            logger.log_message(describe_run(run, state, start))
+            for text in (describe_run(run, state, start), *diagnostics.describe_data(run.dataset, config, best_metric)):
+                logger.log_message(text)
             state, seconds = train_loop(run, state, start, seconds, logger)
             return evaluate_and_report(run, state, seconds, logger)
 
@@ -265,6 +271,7 @@ def save_checkpoint(run: TrainingRun, state: TrainState, validation: dict[str, f
     metadata = {
         "config": run.config.to_dict(),
         "data": run.dataset_id,
+        "best_metric": run.best_metric,
         "info": run.dataset.spec._asdict(),
         "class_names": run.dataset.class_names,
         "versions": versions.collect_versions(),
