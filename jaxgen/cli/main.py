@@ -26,8 +26,8 @@ Flags:
   --sampler=NAME           sample, latent_walk: distribution of the codes: prior (default), or a sampler fitted to the
                            codes of the training images: mixture (of Gaussians) or two_stage (a second VAE). Fitted
                            samplers are kept in samplers/, and file names end in their name: samples_mixture.png
-  --images=PATHS           reconstruct, interpolate, traverse: your own images, as a folder or as files separated by
-                           commas; default: held-out images
+  --images=PATHS           reconstruct, interpolate, traverse: your own images, as a folder, with everything nested in
+                           it, or as files separated by commas; may be repeated; default: held-out images
   --count=N                number of images (sample, reconstruct), pairs (interpolate), dimensions (traverse) or sampled
                            codes (latent_walk). Conditional models sample whole rows: one image of each class
   --spherical              interpolate: interpolate.gif follows the spherical path instead of the linear one
@@ -119,7 +119,7 @@ def parse_flags(argv: list[str]):
     flags.DEFINE_string("workdir", None, "folder of the run's files", flag_values=values)
     flags.DEFINE_enum("mode", "train", MODES, "what to do", flag_values=values)
     flags.DEFINE_enum("sampler", "prior", SAMPLERS, "distribution of the codes", flag_values=values)
-    flags.DEFINE_string("images", "", "your own images", flag_values=values)
+    flags.DEFINE_multi_string("images", [], "your own images", flag_values=values)
     flags.DEFINE_integer(
         "count", None, "number of images, pairs, dimensions or codes", lower_bound=1, flag_values=values
     )

@@ -11,6 +11,7 @@ import jax
 from ml_collections import ConfigDict
 
 from jaxgen import models
+from jaxgen.config.automatic import resolve_auto
 from jaxgen.config.base import validate_config
 from jaxgen.data import Augmentation, Dataset, gather_batch, is_different_dataset, load_dataset, to_batch
 from jaxgen.distributed import devices, processes
@@ -103,6 +104,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path, profile: bool = 
       LostPeerError: another process of the run is gone; the last checkpoint is kept.
     """
     validate_config(config)
+    config = resolve_auto(config)
     mesh = devices.data_mesh()
     devices.validate_parallelism(config.batch_size, config.parallel, mesh)
     dataset = load_dataset(config.data)
