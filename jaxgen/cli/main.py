@@ -50,6 +50,7 @@ from pathlib import Path
 
 from jaxgen.cli import errors
 from jaxgen.config.base import SAMPLERS, suggest
+from jaxgen.config.unused import require_used_data_keys
 
 MODES = ("train", "evaluate", "sample", "reconstruct", "interpolate", "traverse", "latent_walk", "attributes")
 PROCESS_FLAGS = ("coordinator_address", "num_processes", "process_id")  # the first fields of launchers.ProcessSpec
@@ -141,6 +142,8 @@ def parse_flags(argv: list[str]):
             raise ValueError(f"--{name} is for --mode={' or '.join(modes)}, not for --mode={values.mode}")
     options = {name: values[name].value for name in FLAG_MODES}
     require_process_flags(options)
+    if values.mode == "train":
+        require_used_data_keys(values.config, config_flags.get_override_values(values["config"]))
     return values.config, values.workdir or default_workdir(argv[1:]), values.mode, options
 
 

@@ -76,10 +76,11 @@ def require_images(root: Path, found: FoundFiles, flag: str) -> None:
     if found.names:
         return
     counts = {**count_suffixes(list(found.unreadable)), **found.other_suffixes}
-    contents = f"; it has {describe_suffixes(counts)}" if counts else ""
+    contents = f", but {describe_suffixes(counts)}" if counts else ""
     convert = "convert its files to PNG or JPEG, or " if found.unreadable else ""
     raise ValueError(
-        f"{root} has no image file ({', '.join(SUFFIXES[:8])}, …){contents}; {convert}name a folder of images: {flag}"
+        f"{root} has no {', '.join(SUFFIXES[:4])} file; it has no image of another format either{contents}; "
+        f"{convert}name a folder of images: {flag}"
     )
 
 

@@ -101,6 +101,7 @@ def test_a_folder_without_subfolders_is_one_class_with_the_name_of_the_folder(tm
 
 
 def test_other_files_hidden_files_and_folders_without_images_are_ignored(tmp_path, caplog):
+    caplog.set_level("WARNING", "jaxgen")
     root = make_flat_folder(tmp_path / "set")
     (root / "notes.txt").write_text("no image")
     (root / ".hidden.png").write_bytes(b"")
@@ -435,7 +436,7 @@ def make_file(root: Path) -> Path:
         (
             make_empty_folder,
             {},
-            r"set has no image file \(\.png, \.jpg, .*; name a folder of images: --config\.data\.path=DIR",
+            r"set has no \.png, \.jpg, \.jpeg, \.webp file; .*--config\.data\.path=DIR",
         ),
         (make_bad_folder, {}, r"all of the 1 images in .*1 empty \(empty\.png\); .*--config\.data\.path=DIR"),
         (

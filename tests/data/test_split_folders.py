@@ -92,6 +92,7 @@ def test_test_images_without_classes_are_left_out_and_test_images_are_held_out(t
 
 
 def test_a_class_may_be_called_train_next_to_other_classes(tmp_path, caplog):
+    caplog.set_level("WARNING", "jaxgen")
     data = load_dataset(data_config(make_tree(tmp_path / "traffic", {"bus": 4, "train": 5})))
     assert data.class_names == ("bus", "train")
     assert not caplog.records

@@ -4,11 +4,14 @@ import os
 
 import numpy as np
 import pytest
+from helpers import read_config
 from PIL import Image
 
-from jaxgen.data import image_files
+from jaxgen import models
+from jaxgen.data import image_files, load_dataset
 from jaxgen.data.image_files import DecodeOptions
 from jaxgen.data.user_images import prepare_images
+from jaxgen.inference.trained_model import TrainedModel
 
 
 def save_gray(path, value=51, shape=(5, 5)):
@@ -77,6 +80,25 @@ def test_files_in_subfolders_are_found_and_a_broken_file_is_left_out_as_in_train
     assert len(prepare_images(str(tmp_path / "mine"), options, count=1)) == 1
 
 
+def test_a_model_prepares_images_with_the_size_the_fit_and_the_filter_of_its_training_images(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    row, column = np.mgrid[:24, :48]
+    for number in range(6):  # circles in wide images
+        disk = (row - 12) ** 2 + (column - 24) ** 2 < (4 + number) ** 2
+        save_gray(tmp_path / "set" / f"{number}.png", 0)
+        Image.fromarray(np.where(disk, 255, 40).astype(np.uint8)).save(tmp_path / "set" / f"{number}.png")
+    for resize in image_files.RESIZE_MODES:
+        config = read_config("ae")
+        config.data.update({"source": "folder", "path": str(tmp_path / "set"), "image_size": 8, "resize": resize})
+        dataset = load_dataset(config.data)
+        trained = TrainedModel(models.build_model(config, dataset.spec), {}, {}, config.to_dict())
+        found = trained.prepare_images(tmp_path / "set")
+        stored = np.concatenate([getattr(dataset, name).image for name in ("train", "validation", "test")])
+        expected = stored[np.argsort(stored.sum((1, 2, 3)))].astype(np.float32) / 255
+        np.testing.assert_array_equal(found[np.argsort(found.sum((1, 2, 3)))], expected)
+    assert trained.prepare_images([tmp_path / "set" / "0.png"], count=1).shape == (1, 8, 8, 1)
+
+
 @pytest.mark.parametrize("where", ["a,b.png", "a,b.png,c.png", ("a,b.png", "c.png"), "c.png,a,b.png,folder"])
 def test_a_comma_belongs_to_a_name_if_the_file_exists(where, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -92,11 +114,11 @@ def test_a_comma_belongs_to_a_name_if_the_file_exists(where, tmp_path, monkeypat
     [
         ("none.png", "none.png does not exist; name a folder"),
         ("a.png,none.png", "none.png does not exist; name a folder"),
-        ("folder,", "has no image file"),
+        ("folder,", "has no .png, .jpg, .jpeg, .webp file"),
         ("a.png", "not an image that Pillow reads"),
         ("cut.png", "truncated or damaged"),
-        ("", "has no image file"),
-        ("heic", "has no image file .* it has 1 .heic; convert its files"),
+        ("", "has no .png, .jpg, .jpeg, .webp file"),
+        ("heic", "has no .* either, but 1 .heic; convert its files"),
     ],
 )
 def test_files_that_are_not_images_are_rejected(name, message, tmp_path):
