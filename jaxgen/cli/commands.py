@@ -1,5 +1,6 @@
 """The modes that evaluate a trained model or sample from it. The other modes are in `explore.py`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -7,6 +8,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from jaxgen import plotting
+from jaxgen.config.automatic import resolve_auto
 from jaxgen.config.base import validate_config
 from jaxgen.data import Dataset, is_different_dataset, load_dataset
 from jaxgen.evaluation import results
@@ -26,7 +28,7 @@ class ModeOptions(NamedTuple):
     """The command line's flags for the modes that use a trained model."""
 
     sampler: str = samplers.PRIOR
-    images: str = ""  # a folder, or files separated by commas; "" for held-out images
+    images: str | Sequence[str] = ""  # folders and files; "" or empty for held-out images
     count: int | None = None  # number of images, pairs, dimensions or codes; None for the mode's default
     spherical: bool = False
 
@@ -50,6 +52,7 @@ def evaluate_run(config, workdir: str | Path) -> dict:
       ValueError: the workdir is not a run, holds a run with another config, or has no checkpoint.
     """
     validate_config(config)
+    config = resolve_auto(config)
     stored_config = workdirs.read_config(workdir)  # refuses a folder that is not a run, before a lock file is made
     dataset = load_dataset(config.data)
     # config.json keeps the run's own evaluation keys, so that the command which trained the run still resumes it.

@@ -25,6 +25,7 @@ class Dataset(NamedTuple):
       class_names: names by label; empty if a label is its own name, as for digits.
       stream: the whole training split of a streamed data set, or None.
       copies: number of images that are identical to training images, by held-out split; see `data.copies`.
+      rare_classes: "name: count" of each class with too few images for a model that uses labels.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Dataset(NamedTuple):
     class_names: tuple[str, ...] = ()
     stream: Split | None = None
     copies: Mapping[str, int] = MappingProxyType({})
+    rare_classes: tuple[str, ...] = ()
 
     @property
     def train_source(self) -> Split:
@@ -61,7 +63,7 @@ class Dataset(NamedTuple):
     @property
     def spec(self) -> DatasetSpec:
         """The properties that a model's networks depend on."""
-        return DatasetSpec(self.name, self.image_shape, self.num_classes)
+        return DatasetSpec(self.name, self.image_shape, self.num_classes, self.class_names, self.rare_classes)
 
 
 def is_different_dataset(one: str, other: str) -> bool:

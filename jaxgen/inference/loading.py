@@ -45,7 +45,7 @@ def load_model(workdir: str | os.PathLike, step: int | str | None = None, seed: 
     state = seeds.unstack_seeds(restored.state, config.num_seeds)[index]
     trained = TrainedModel(model, state.params, state.stats, config.to_dict(), restored.step)
     trained.metrics_by_split = read_metrics(workdir, restored.step, index)
-    trained.classes = tuple(meta.get("class_names") or map(str, range(model.info.num_classes)))
+    trained.classes = model.info.class_names or tuple(map(str, range(model.info.num_classes)))
     trained.source = (str(workdir), restored.step, seed)
     return trained
 
@@ -53,7 +53,8 @@ def load_model(workdir: str | os.PathLike, step: int | str | None = None, seed: 
 def spec_from_metadata(meta: dict[str, Any]) -> DatasetSpec:
     """Returns the properties of the training images that a checkpoint's metadata states."""
     info = meta["info"]
-    return DatasetSpec(info["name"], tuple(info["image_shape"]), info["num_classes"])
+    class_names = tuple(info.get("class_names", ()))
+    return DatasetSpec(info["name"], tuple(info["image_shape"]), info["num_classes"], class_names)
 
 
 def read_metrics(workdir: Path, step: int, index: int) -> dict[str, EvaluationMetrics]:

@@ -10,6 +10,8 @@ from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
 from jaxgen.distributed import devices
+from jaxgen.data.image_files import DecodeOptions
+from jaxgen.data.user_images import Paths, prepare_images
 from jaxgen.inference import latent_paths
 from jaxgen.models.base import GenerativeModel, LatentVariableModel
 from jaxgen.models.colorizer import Colorizer
@@ -75,6 +77,24 @@ class TrainedModel:
         from jaxgen.inference.loading import load_model
 
         return load_model, self.source
+
+    def prepare_images(
+        self, where: Paths, count: int | None = None, on_bad_image: str | None = None
+    ) -> Float[np.ndarray, "N H W C"]:
+        """Returns image files as the model's inputs: decoded, fitted and filtered like the run's training images.
+
+        Args:
+          where: a folder, with everything nested in it, a file, files separated by commas, or a sequence of these.
+          count: maximum number of images; None for all.
+          on_bad_image: "skip" leaves files out that cannot be used, with a warning; "stop" raises an error; None for
+            the run's own rule.
+
+        Raises:
+          ValueError: a path does not exist, or no file can be used.
+        """
+        (height, width, channels), data = self.model.info.image_shape, self.config.get("data", {})
+        options = DecodeOptions((height, width), data.get("resize", "crop"), channels)
+        return prepare_images(where, options, on_bad_image or data.get("on_bad_image", "skip"), count)
 
     def encode(self, images: ArrayLike, labels: Labels = None, seed: int = 0) -> Float[np.ndarray, "N Z"]:
         """Returns the codes of images [N, H, W, C] in [0, 1]; `seed` fixes the samples of a stochastic encoder.

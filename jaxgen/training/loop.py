@@ -11,6 +11,7 @@ import jax
 from ml_collections import ConfigDict
 
 from jaxgen import models
+from jaxgen.config.automatic import resolve_auto
 from jaxgen.config.base import validate_config
 from jaxgen.data import Augmentation, Dataset, gather_batch, is_different_dataset, load_dataset, to_batch
 from jaxgen.distributed import devices, processes
@@ -108,6 +109,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path, profile: bool = 
     """
     workdir = resolve_path(workdir, "--workdir")
     validate_config(config)
+    config = resolve_auto(config)
     mesh = devices.data_mesh()
     devices.validate_parallelism(config.batch_size, config.parallel, mesh)
     dataset = load_dataset(config.data)
@@ -273,7 +275,6 @@ def save_checkpoint(run: TrainingRun, state: TrainState, validation: dict[str, f
         "data": run.dataset_id,
         "best_metric": run.best_metric,
         "info": run.dataset.spec._asdict(),
-        "class_names": run.dataset.class_names,
         "versions": versions.collect_versions(),
         "seconds": seconds,
     }

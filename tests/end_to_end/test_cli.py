@@ -44,7 +44,14 @@ MISTAKES = [
     ((COND_AAE, "--config.seed=-1"), "seed=-1 must be at least 0"),
     ((COND_AAE, "--config.hidden_sizes=abc"), "must be layer sizes, whole numbers of at least 1"),
     ((COND_AAE, "--config.data.path=/nowhere"), "is not used: the digits are bundled"),
-    ((COND_AAE, "--config.data.image_size=-3"), "data.image_size=-3 must be at least 0"),
+    ((COND_AAE, "--config.data.image_size=-3"), "data.image_size=-3"),
+    ((COND_AAE, "--config.data.image_size=32"), "data.image_size=32 has no effect with data.source='digits'; leave it"),
+    ((COND_AAE, "--config.data.name=nosuchset"), "or try --config.data.source=tfds --config.data.name=NAME"),
+    ((f"{COND_AAE}:mnist", "--config.data.channels=3"), "data.channels=3 has no effect with data.source='tfds'"),
+    (
+        (COND_AAE, "--config.data.resize=pad", "--config.data.split_seed=1"),
+        "data.resize='pad' and data.split_seed=1 have",
+    ),
     ((COND_AAE, "--mode=evaluate", "--config.evaluation.split=tset"), 'evaluation.split="tset" is unknown'),
     (
         (f"--config={REPOSITORY}/configs/vae.py", "--config.likelihood=gaussian"),
