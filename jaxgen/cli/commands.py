@@ -12,6 +12,8 @@ from jaxgen.config.automatic import resolve_auto
 from jaxgen.config.base import validate_config
 from jaxgen.data import Dataset, is_different_dataset, load_dataset
 from jaxgen.evaluation import results
+from jaxgen.evaluation.latent_figures import condition_name
+from jaxgen.evaluation.titles import add_figure_title
 from jaxgen.inference import samplers
 from jaxgen.inference.loading import attach_base_model, load_model, require_same_images
 from jaxgen.inference.trained_model import TrainedModel
@@ -125,12 +127,19 @@ def sample_run(config, workdir: str | Path, options: ModeOptions = DEFAULTS) -> 
     picture_path, arrays_path = workdir / f"{name}.png", workdir / f"{name}.npz"
     write_npz_atomic(arrays_path, images=images, labels=stored_labels, codes=codes)
     if is_conditional:
-        picture = plotting.style_grid(images.reshape(rows, num_labels, *images.shape[1:]))
+        names = [condition_name(trained, label, get_class_names(trained)) for label in range(num_labels)]
+        picture = plotting.style_grid(images.reshape(rows, num_labels, *images.shape[1:]), names=names)
     else:
         picture = plotting.tile_images(images, min(count, COLUMNS))
+    picture = add_figure_title(picture, "samples", trained.model.info.name, f"codes from {options.sampler}")
     write_bytes_atomic(picture_path, plotting.encode_png(picture))
     print(f"wrote {picture_path} and {arrays_path} ({len(images)} images)")
     return picture_path
+
+
+def get_class_names(trained: TrainedModel) -> tuple[str, ...]:
+    """Returns the names of the classes by label, () if the run does not store them or a label is its own name."""
+    return tuple(getattr(trained, "classes", ()) or ())
 
 
 def with_sampler_suffix(name: str, sampler: str) -> str:

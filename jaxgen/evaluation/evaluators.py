@@ -9,9 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
+from jaxgen.config.base import suggest
 from jaxgen.data import Dataset, padded_batches, to_float_images
 from jaxgen.data.transforms import add_gaussian_noise
 from jaxgen.evaluation import sample_quality as quality
+from jaxgen.evaluation.contract import validate_losses, validate_per_example_metrics
 from jaxgen.evaluation.optional import skip_on_failure
 from jaxgen.inference.trained_model import TrainedModel
 from jaxgen.metrics import parzen, style_content
@@ -26,6 +28,7 @@ from jaxgen.models import GenerativeModel
 from jaxgen.types import Batch, EvaluationMetrics, Metrics, Split
 
 MAX_VALIDATION_SAMPLES = 2000  # generated images per evaluation during training
+QUICK_IMAGES, QUICK_CODES = 500, 2000  # of the metrics of separation during training
 MAX_MMD_SAMPLES = 2000  # time and memory of the kernel distance are quadratic in this number
 # Training is long enough to judge a model after MIN_STEPS, and after MIN_EPOCHS or, with much data, MANY_STEPS.
 MIN_STEPS, MIN_EPOCHS, MANY_STEPS = 2000, 5, 10_000
@@ -96,11 +99,13 @@ def validate_evaluation(config, model: GenerativeModel, dataset: Dataset) -> Non
     state = jax.eval_shape(model.init, jax.random.key(0))
     batch = Batch(model.example_image(), jnp.zeros(1, jnp.int32), jnp.ones(1))
     metrics = jax.eval_shape(model.per_example_metrics, state.params, state.stats, batch, jax.random.key(0))
+    validate_per_example_metrics(model, metrics)
+    validate_losses(model, state, batch)
     samples = (*quality.CHECKPOINT_METRICS, quality.PIXEL_METRIC)
     known = {*metrics, *(samples if "sample_quality" in model.validation_evaluators else ())}
     if config.best_metric not in known:
-        known = ", ".join(sorted(known))
-        raise ValueError(f'best_metric="{config.best_metric}" is not computed; choose one of {known}')
+        hint, known = suggest(config.best_metric, known), ", ".join(sorted(known))
+        raise ValueError(f'best_metric="{config.best_metric}" is not computed{hint}; choose one of {known}')
 
 
 def select_best_metric(config, dataset: Dataset) -> str:
@@ -216,6 +221,21 @@ def evaluate_separation(trained: TrainedModel, dataset: Dataset, config) -> dict
     if options.probe_epochs >= quality.MIN_PROBE_EPOCHS:
         metrics["style_leakage"] = style_content.style_leakage(train, held_out, options.probe_epochs)
     return metrics
+
+
+def evaluate_separation_quickly(trained: TrainedModel, dataset: Dataset, config) -> dict[str, float]:
+    """Returns `content_accuracy` of few codes, and `quadratic_style_leakage`, fast enough for each validation."""
+    options, num_classes = config.evaluation, dataset.num_classes
+    splits = (dataset.train, get_evaluation_split(dataset, config))
+    codes = [encode_split(trained, Split(split.image[:QUICK_CODES], split.label[:QUICK_CODES])) for split in splits]
+    metrics = {"quadratic_style_leakage": style_content.quadratic_style_leakage(*codes, num_classes)}
+    if quality.find_classifier_obstacle(config):
+        return metrics
+    classifier = quality.load_dataset_classifier(dataset, options.classifier_steps)
+    count = min(options.samples_per_class, QUICK_IMAGES // num_classes + 1)
+    labels = np.tile(np.arange(num_classes, dtype=np.int32), count)
+    images = trained.decode(np.repeat(trained.sample_prior(count, config.seed), num_classes, axis=0), labels)
+    return {**metrics, "content_accuracy": float((classifier(images) == labels).mean())}
 
 
 def evaluate_prior_mmd(trained: TrainedModel, dataset: Dataset, config) -> dict[str, float]:
@@ -352,6 +372,7 @@ EVALUATORS = {
     "reconstruction": partial(select_metrics, names=("mse", "nll")),
     "likelihood": evaluate_likelihood,
     "separation": evaluate_separation,
+    "separation_quickly": evaluate_separation_quickly,
     "prior_mmd": evaluate_prior_mmd,
     "prior_component_accuracy": evaluate_prior_components,
     "classification": evaluate_classification,

@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
-from jaxgen.distributed import devices
 from jaxgen.data.image_files import DecodeOptions
 from jaxgen.data.user_images import Paths, prepare_images
+from jaxgen.distributed import devices
 from jaxgen.inference import latent_paths
 from jaxgen.models.base import GenerativeModel, LatentVariableModel
 from jaxgen.models.colorizer import Colorizer

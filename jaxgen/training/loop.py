@@ -15,7 +15,8 @@ from jaxgen.config.automatic import resolve_auto
 from jaxgen.config.base import validate_config
 from jaxgen.data import Augmentation, Dataset, gather_batch, is_different_dataset, load_dataset, to_batch
 from jaxgen.distributed import devices, processes
-from jaxgen.evaluation import diagnostics, evaluators, figures, results, sample_snapshots
+from jaxgen.evaluation import diagnostics, evaluators, figures, results, sample_snapshots, titles
+from jaxgen.evaluation.chance import chance_levels
 from jaxgen.evaluation.optional import skip_on_failure
 from jaxgen.inference.loading import NetworkState, attach_base_model, load_initial_networks
 from jaxgen.inference.trained_model import TrainedModel
@@ -247,7 +248,7 @@ def train_loop(
 
 
 def validate_seeds(run: TrainingRun, state: TrainState, metric_sums: Callable) -> dict[str, float]:
-    """Returns the metrics on the validation split, averaged over seeds.
+    """Returns the metrics on the validation split, averaged over seeds, and NAME_seed_std for several seeds.
 
     Args:
       run: the run.
@@ -255,10 +256,10 @@ def validate_seeds(run: TrainingRun, state: TrainState, metric_sums: Callable) -
       metric_sums: the result of `evaluators.compile_metric_sums`.
     """
     trained_models = [TrainedModel(run.model, one.params, one.stats) for one in states_per_seed(run, state)]
-    means = seeds.mean_over_seeds(
+    metrics = seeds.mean_and_spread(
         [evaluators.evaluate_validation(trained, run.dataset, run.config, metric_sums) for trained in trained_models]
     )
-    return json.loads(processes.broadcast_text(json.dumps(means)))  # all processes must agree on the best checkpoint
+    return json.loads(processes.broadcast_text(json.dumps(metrics)))  # all processes must agree on the best checkpoint
 
 
 def save_checkpoint(run: TrainingRun, state: TrainState, validation: dict[str, float], seconds: float) -> None:
@@ -296,9 +297,11 @@ def draw_figures(run: TrainingRun, state: TrainState, step: int, split: Split, l
     images = figures.draw_figures(first_seed_model(run, state), run.dataset, split)
     with skip_on_failure("figure samples_by_epoch"):
         epochs = sample_snapshots.draw_snapshots(run.config, len(run.dataset.train_source.image), run.workdir)
-        images |= {} if epochs is None else {"samples_by_epoch": epochs}
+        if epochs is not None:
+            images["samples_by_epoch"] = titles.add_figure_title(epochs, "samples_by_epoch", run.dataset.name)
     with skip_on_failure("figure curves"):
-        images["curves"] = training_curves(logger.history)
+        curves = training_curves(logger.history, chance_levels(run.model, run.dataset.validation))
+        images["curves"] = titles.add_curves_title(curves, run.dataset.name, run.config)
     for name, image in images.items():
         logger.log_figure(step, name, image)
 
