@@ -51,11 +51,13 @@ class Split(NamedTuple):
 
 
 class DatasetSpec(NamedTuple):
-    """The properties of a data set that a model's networks depend on."""
+    """The properties of a data set that a model depends on."""
 
     name: str
     image_shape: tuple[int, int, int]  # H, W, C
     num_classes: int
+    class_names: tuple[str, ...] = ()  # by label; empty if a label is its own name, as for digits
+    rare_classes: tuple[str, ...] = ()  # "name: count" of classes with too few images for a model that uses labels
 
 
 @flax.struct.dataclass

@@ -1,5 +1,6 @@
 """The modes that evaluate a trained model or sample from it. The other modes are in `explore.py`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -7,13 +8,14 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from jaxgen import plotting
+from jaxgen.config.automatic import resolve_auto
 from jaxgen.config.base import validate_config
 from jaxgen.data import Dataset, is_different_dataset, load_dataset
 from jaxgen.evaluation import results
 from jaxgen.evaluation.latent_figures import condition_name
 from jaxgen.evaluation.titles import add_figure_title
 from jaxgen.inference import samplers
-from jaxgen.inference.loading import attach_base_model, load_model
+from jaxgen.inference.loading import attach_base_model, load_model, require_same_images
 from jaxgen.inference.trained_model import TrainedModel
 from jaxgen.io import workdir as workdirs
 from jaxgen.io.atomic import write_bytes_atomic, write_npz_atomic
@@ -28,7 +30,7 @@ class ModeOptions(NamedTuple):
     """The command line's flags for the modes that use a trained model."""
 
     sampler: str = samplers.PRIOR
-    images: str = ""  # a folder, or files separated by commas; "" for held-out images
+    images: str | Sequence[str] = ""  # folders and files; "" or empty for held-out images
     count: int | None = None  # number of images, pairs, dimensions or codes; None for the mode's default
     spherical: bool = False
 
@@ -52,15 +54,17 @@ def evaluate_run(config, workdir: str | Path) -> dict:
       ValueError: the workdir is not a run, holds a run with another config, or has no checkpoint.
     """
     validate_config(config)
+    config = resolve_auto(config)
     stored_config = workdirs.read_config(workdir)  # refuses a folder that is not a run, before a lock file is made
     dataset = load_dataset(config.data)
     # config.json keeps the run's own evaluation keys, so that the command which trained the run still resumes it.
     identity = {**config.to_dict(), "evaluation": stored_config.get("evaluation")}
     with workdirs.lock_workdir(workdir, identity, free=workdirs.MACHINE_KEYS) as workdir:
         trained_models = [with_base_model(load_model(workdir, seed=seed)) for seed in seeds.seed_range(config)]
-        previous = workdirs.read_results(workdir) or {}
+        previous = workdirs.read_results(workdir, config.evaluation.split) or workdirs.read_results(workdir) or {}
         metadata = read_latest_metadata(workdir / "checkpoints")
         with RunLogger(workdir, config.steps, config.steps) as logger:
+            require_same_images(dataset, metadata, workdir)
             if is_different_dataset(metadata.get("data", ""), dataset.content_id):
                 logger.log_message(
                     f"{dataset.name} has other images here than the run was trained on: those may be held out now"
@@ -70,7 +74,7 @@ def evaluate_run(config, workdir: str | Path) -> dict:
 
 def with_base_model(trained: TrainedModel) -> TrainedModel:
     """Returns the model with its base model attached, if its family uses one."""
-    model = attach_base_model(trained.model)
+    model = attach_base_model(trained.model, trained.source[0] if trained.source else None)
     return TrainedModel(model, trained.params, trained.stats, trained.config, trained.step, trained.metrics)
 
 

@@ -24,7 +24,7 @@ from jaxgen.cli.commands import (
 )
 from jaxgen.config.base import validate_config
 from jaxgen.data import Dataset
-from jaxgen.data.image_files import read_user_images
+from jaxgen.data.user_images import describe_place
 from jaxgen.evaluation import latent_figures
 from jaxgen.evaluation.latent_figures import LabeledImages
 from jaxgen.evaluation.titles import add_figure_title
@@ -52,6 +52,7 @@ class LoadedRun(NamedTuple):
     dataset: Dataset
     held_out: Split
     workdir: Path
+    on_bad_image: str  # "skip" or "stop", of the user's own images
 
 
 def load_run(config, workdir: str | Path) -> LoadedRun:
@@ -59,7 +60,8 @@ def load_run(config, workdir: str | Path) -> LoadedRun:
     validate_config(config)
     trained = load_run_model(config, workdir)
     dataset = load_training_dataset(trained, config)
-    return LoadedRun(trained, dataset, getattr(dataset, config.evaluation.split), Path(workdir))
+    held_out = getattr(dataset, config.evaluation.split)
+    return LoadedRun(trained, dataset, held_out, Path(workdir), config.data.on_bad_image)
 
 
 def interpolate(config, workdir: str | Path, options: ModeOptions = DEFAULTS) -> list[Path]:
@@ -94,8 +96,8 @@ def _interpolate_images(run: LoadedRun, options: ModeOptions) -> tuple[Paths, Ca
 def _interpolate_samples(run: LoadedRun, options: ModeOptions) -> tuple[Paths, Callable]:
     if options.images:
         raise ValueError(
-            f"images={options.images} cannot be encoded: {type(run.trained.model).__name__} has no encoder; leave "
-            "--images out for paths between sampled codes"
+            f"images={describe_place(options.images)} cannot be encoded: {type(run.trained.model).__name__} has no "
+            "encoder; leave --images out for paths between sampled codes"
         )
     count = options.count or latent_figures.PAIRS
     decoded = {
@@ -266,12 +268,13 @@ def _select_images(run: LoadedRun, options: ModeOptions, count: int | None) -> L
     """Returns the first `count` images of the user, by default of the held-out split; None means all of the user's."""
     if not options.images:
         return latent_figures.select_examples(run.trained, run.held_out, slice(count))
-    images = read_user_images(options.images, run.trained.model.info.image_shape)[:count]
+    images = run.trained.prepare_images(options.images, count, run.on_bad_image)
     labels = run.trained.resolve_labels(images)
     if labels is None and run.trained.model.is_conditional:
         raise ValueError(
-            f"images={options.images} have no labels, which the decoder of {type(run.trained.model).__name__} needs; "
-            "leave --images out for held-out images, or use model.reconstruct(images, labels) in Python"
+            f"images={describe_place(options.images)} have no labels, which the decoder of "
+            f"{type(run.trained.model).__name__} needs; leave --images out for held-out images, or use "
+            "model.reconstruct(images, labels) in Python"
         )
     return LabeledImages(images, labels)
 
@@ -284,7 +287,7 @@ def _select_pairs(run: LoadedRun, options: ModeOptions) -> tuple[LabeledImages, 
         )
     images, labels = _select_images(run, options, None)
     if len(images) < 2:
-        raise ValueError(f"images={options.images} must be at least 2 images; got {len(images)}")
+        raise ValueError(f"images={describe_place(options.images)} must be at least 2 images; got {len(images)}")
     first, second = (slice(start, len(images) // 2 * 2, 2) for start in (0, 1))
     return tuple(LabeledImages(images[part], None if labels is None else labels[part]) for part in (first, second))
 

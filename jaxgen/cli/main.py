@@ -26,8 +26,8 @@ Flags:
   --sampler=NAME           sample, latent_walk: distribution of the codes: prior (default), or a sampler fitted to the
                            codes of the training images: mixture (of Gaussians) or two_stage (a second VAE). Fitted
                            samplers are kept in samplers/, and file names end in their name: samples_mixture.png
-  --images=PATHS           reconstruct, interpolate, traverse: your own images, as a folder or as files separated by
-                           commas; default: held-out images
+  --images=PATHS           reconstruct, interpolate, traverse: your own images, as a folder, with everything nested in
+                           it, or as files separated by commas; may be repeated; default: held-out images
   --count=N                number of images (sample, reconstruct), pairs (interpolate), dimensions (traverse) or sampled
                            codes (latent_walk). Conditional models sample whole rows: one image of each class
   --spherical              interpolate: interpolate.gif follows the spherical path instead of the linear one
@@ -50,6 +50,7 @@ from pathlib import Path
 
 from jaxgen.cli import errors
 from jaxgen.config.base import SAMPLERS, suggest
+from jaxgen.config.unused import require_used_data_keys
 
 MODES = ("train", "evaluate", "sample", "reconstruct", "interpolate", "traverse", "latent_walk", "attributes")
 PROCESS_FLAGS = ("coordinator_address", "num_processes", "process_id")  # the first fields of launchers.ProcessSpec
@@ -119,7 +120,7 @@ def parse_flags(argv: list[str]):
     flags.DEFINE_string("workdir", None, "folder of the run's files", flag_values=values)
     flags.DEFINE_enum("mode", "train", MODES, "what to do", flag_values=values)
     flags.DEFINE_enum("sampler", "prior", SAMPLERS, "distribution of the codes", flag_values=values)
-    flags.DEFINE_string("images", "", "your own images", flag_values=values)
+    flags.DEFINE_multi_string("images", [], "your own images", flag_values=values)
     flags.DEFINE_integer(
         "count", None, "number of images, pairs, dimensions or codes", lower_bound=1, flag_values=values
     )
@@ -141,6 +142,8 @@ def parse_flags(argv: list[str]):
             raise ValueError(f"--{name} is for --mode={' or '.join(modes)}, not for --mode={values.mode}")
     options = {name: values[name].value for name in FLAG_MODES}
     require_process_flags(options)
+    if values.mode == "train":
+        require_used_data_keys(values.config, config_flags.get_override_values(values["config"]))
     return values.config, values.workdir or default_workdir(argv[1:]), values.mode, options
 
 

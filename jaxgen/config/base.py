@@ -9,7 +9,7 @@ import math
 from ml_collections import ConfigDict
 
 SAMPLERS = ("prior", "mixture", "two_stage")  # of codes; see inference/samplers.py
-BINARIZATIONS = ("none", "static", "dynamic")
+BINARIZATIONS = ("none", "static", "dynamic", "auto")
 
 
 def base_config(model: str) -> ConfigDict:
@@ -36,7 +36,8 @@ def base_config(model: str) -> ConfigDict:
     # MiB of pixels that host memory, and the memory of each device, may hold; larger data sets are streamed.
     config.data.memory_budget_mib = 4096
     config.data.tint_by_class = False  # gives gray images, of any source, a color by class
-    # "static": every pixel is sampled once; "dynamic": training pixels are sampled at every step.
+    # "static": every pixel is sampled once; "dynamic": training pixels are sampled at every step; "auto": "dynamic" for
+    # sets whose protocol is binary, such as the digits and MNIST, and "none" for other images.
     config.data.binarization = "none"
     config.num_labeled = -1  # number of labeled training images, balanced over classes; -1 for all
     config.labeled_every_n = 0  # every n-th place of a batch holds a labeled image; 0 for no such rule

@@ -17,16 +17,19 @@ from jaxgen.evaluation.latent_figures import (
     draw_latent_manifold,
     make_traversal_grid,
 )
+from jaxgen.evaluation.optional import skip_on_failure
 from jaxgen.inference.trained_model import TrainedModel
 from jaxgen.types import Batch, Split
 
 
 def draw_figures(trained: TrainedModel, dataset: Dataset, split: Split) -> dict[str, np.ndarray]:
-    """Returns all figures of the model by file name, uint8 [H, W, 3] each."""
-    return {
-        name: titles.add_figure_title(FIGURES[name](trained, dataset, split), name, dataset.name)
-        for name in trained.model.figures
-    }
+    """Returns the figures of the model by file name, uint8 [H, W, 3] each, without those that cannot be made."""
+    images: dict[str, np.ndarray] = {}
+    for name in trained.model.figures:
+        with skip_on_failure(f"figure {name}"):
+            picture = FIGURES[name](trained, dataset, split)
+            images[name] = titles.add_figure_title(picture, name, dataset.name)
+    return images
 
 
 def draw_prior_styles(trained: TrainedModel, dataset: Dataset, split: Split, rows: int = 10) -> np.ndarray:

@@ -30,6 +30,11 @@ def content_accuracy(code: Float[np.ndarray, "N Z"], decode: Decode, classify: C
     return float(label_matches(code, decode, classify, num_classes).mean())
 
 
+def is_at_chance(accuracy: float, chance: float) -> bool:
+    """Returns whether an accuracy is hardly above chance: by less than 5 percentage points, or half the chance."""
+    return accuracy < chance + min(0.05, chance / 2)
+
+
 def swap_accuracy(codes: LabeledCodes, decode: Decode, classify: Classify, num_classes: int) -> float:
     """Returns `content_accuracy` for codes of images, over all labels except the label of the image.
 
