@@ -131,7 +131,7 @@ def sample_run(config, workdir: str | Path, options: ModeOptions = DEFAULTS) -> 
         picture = plotting.style_grid(images.reshape(rows, num_labels, *images.shape[1:]), names=names)
     else:
         picture = plotting.tile_images(images, min(count, COLUMNS))
-    picture = add_figure_title(picture, "samples", trained.model.info.name, f"codes from {options.sampler}")
+    picture = add_figure_title(picture, "samples", trained.model.info.name, f"sampler: {options.sampler}")
     write_bytes_atomic(picture_path, plotting.encode_png(picture))
     print(f"wrote {picture_path} and {arrays_path} ({len(images)} images)")
     return picture_path

@@ -158,7 +158,7 @@ def latent_walk(config, workdir: str | Path, options: ModeOptions = DEFAULTS) ->
     still, animation = workdir / f"{name}.png", workdir / f"{name}.gif"
     names = [latent_figures.condition_name(trained, label, get_class_names(trained)) for label in labels]
     picture = plotting.labeled_grid(still_frames, row_labels=names if trained.model.is_conditional else None)
-    picture = add_figure_title(picture, "latent_walk", trained.model.info.name, f"codes from {options.sampler}")
+    picture = add_figure_title(picture, "latent_walk", trained.model.info.name, f"sampler: {options.sampler}")
     write_bytes_atomic(still, plotting.encode_png(picture))
     frames = [_tile_frame(frame) for frame in walks.swapaxes(0, 1)]
     write_bytes_atomic(animation, plotting.encode_gif(frames, FRAME_MS))
