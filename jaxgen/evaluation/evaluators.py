@@ -113,12 +113,8 @@ def select_best_metric(config, dataset: Dataset) -> str:
 
     The names tell the protocols apart: a distance by another classifier is no `frechet_distance`.
     """
-    needs_features = config.best_metric in quality.CHECKPOINT_METRICS
-    return (
-        quality.PIXEL_METRIC
-        if needs_features and quality.find_obstacle(config, dataset.validation)
-        else config.best_metric
-    )
+    obstacle = quality.find_obstacle(with_validation_options(config), dataset.validation)
+    return quality.PIXEL_METRIC if obstacle and config.best_metric in quality.CHECKPOINT_METRICS else config.best_metric
 
 
 def compile_metric_sums(model: GenerativeModel) -> Callable[[dict, dict, Batch, int], Metrics]:
