@@ -16,7 +16,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
-from jaxgen.io.atomic import cache_dir, write_bytes_atomic
+from jaxgen.io.atomic import cache_dir, to_file_name, write_bytes_atomic
 from jaxgen.networks import ConvClassifier
 from jaxgen.types import Split
 
@@ -86,7 +86,7 @@ def load_or_train_classifier(train: Split, num_classes: int, steps: int, key: st
         )
     num_outputs = ROTATIONS if rotated else num_classes
     name = f"{key}-rotations-{steps}" if rotated else f"{key}-{steps}"
-    path = cache_dir("classifiers") / f"{name}-v{VERSION}.msgpack"
+    path = cache_dir("classifiers") / f"{to_file_name(name)}-v{VERSION}.msgpack"
     network = ConvClassifier(num_outputs)
 
     def init(rng):

@@ -29,7 +29,7 @@ def load_model(workdir: str | os.PathLike, step: int | str | None = None, seed: 
         raise ValueError(
             f"{workdir} holds no checkpoint yet; train it: python launch.py --config=… --workdir={workdir}"
         )
-    info = DatasetSpec(meta["info"]["name"], tuple(meta["info"]["image_shape"]), meta["info"]["num_classes"])
+    info = read_dataset_spec(meta["info"])
     model = models.build_model(config, info)
     index = seed_index(config, seed)
     init = seeds.vmap_init(model.init, config.num_seeds)
@@ -42,6 +42,12 @@ def load_model(workdir: str | os.PathLike, step: int | str | None = None, seed: 
         metrics = results["per_seed"][index] if "per_seed" in results else results["metrics"]
     state = seeds.unstack_seeds(restored.state, config.num_seeds)[index]
     return TrainedModel(model, state.params, state.stats, config.to_dict(), restored.step, metrics)
+
+
+def read_dataset_spec(info: dict) -> DatasetSpec:
+    """Returns the properties of the data set that a checkpoint describes; older ones have no names of the classes."""
+    shape, names = tuple(info["image_shape"]), tuple(info.get("class_names", ()))
+    return DatasetSpec(info["name"], shape, info["num_classes"], names)
 
 
 def attach_base_model(model: GenerativeModel) -> GenerativeModel:

@@ -1,5 +1,7 @@
 """Subfolders that are splits, splits that are held out of them, and classes with few images."""
 
+import json
+
 import numpy as np
 import pytest
 from helpers import REPOSITORY, launch_here, read_config
@@ -9,6 +11,7 @@ from jaxgen import models
 from jaxgen.config.base import base_config
 from jaxgen.data import load_dataset
 from jaxgen.data.splits import stratified_splits
+from jaxgen.inference.loading import read_dataset_spec
 
 SPLITS = ("train", "validation", "test")
 
@@ -176,3 +179,11 @@ def train_here(name, folder):
     """Trains the smoke test of a recipe on the images in `folder`/set."""
     recipe, source = f"--config={REPOSITORY}/configs/{name}.py:smoke", ("--config.data.source=folder",)
     return launch_here(recipe, *source, "--config.data.path=set", "--workdir=run", cwd=folder)
+
+
+def test_a_checkpoint_keeps_the_names_of_the_classes(tmp_path):
+    data = load_dataset(data_config(make_tree(tmp_path / "set", {"cat": 4, "dog": 4})))
+    stored = json.loads(json.dumps(data.spec._asdict()))
+    assert read_dataset_spec(stored) == data.spec
+    del stored["class_names"], stored["rare_classes"]  # as in an older checkpoint
+    assert read_dataset_spec(stored).class_names == ()
