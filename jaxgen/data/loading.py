@@ -20,7 +20,7 @@ from jaxgen.data.dataset import Dataset
 from jaxgen.data.file_finder import printable
 from jaxgen.data.sources.digits import load_digits_dataset
 from jaxgen.data.sources.folder import ImageFolder, load_image_folder
-from jaxgen.data.sources.tfds import load_tfds
+from jaxgen.data.sources.tfds import load_tfds, read_class_names
 from jaxgen.data.split_folders import SPLIT_NAMES as SPLITS
 from jaxgen.data.splits import SPLIT_SEED, complete_splits, hold_out, stratified_splits, take_examples
 from jaxgen.data.streaming import ImageStream, size_in_mib
@@ -104,7 +104,7 @@ def _load_tfds(config) -> Dataset:
         train, test = hold_out(train, max(1, len(train.label) // 7), number=0)
         logger.info("%s has no test split: %d of its training examples are held out as one", name, len(test.label))
     train, validation = hold_out(train, max(1, min(5000, len(train.label) // 12)), number=1)
-    return Dataset(name, train, validation, test, num_classes)
+    return Dataset(name, train, validation, test, num_classes, read_class_names(name, config.path, num_classes))
 
 
 def _load_folder(config) -> Dataset:
