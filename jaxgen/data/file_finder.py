@@ -11,11 +11,11 @@ from typing import NamedTuple
 SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".jfif", ".jpe", ".avif", ".apng", ".dib"),
     *(".jp2", ".j2k", ".jpx", ".jpf", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".tga", ".pcx", ".sgi", ".ras", ".qoi"),
-    ".mpo",
+    *(".mpo", ".psd", ".ico", ".icns", ".dds", ".xpm", ".xbm", ".im"),
 )
 # Suffixes of pictures that Pillow does not decode by itself.
 UNREADABLE_SUFFIXES = (
-    *(".heic", ".heif", ".hif", ".jxl", ".svg", ".psd", ".xcf", ".exr", ".hdr", ".eps", ".raw", ".cr2", ".cr3"),
+    *(".heic", ".heif", ".hif", ".jxl", ".svg", ".xcf", ".exr", ".hdr", ".eps", ".raw", ".cr2", ".cr3"),
     *(".nef", ".arw", ".dng", ".orf", ".rw2", ".raf"),
 )
 MAX_NAMED = 3  # files that a message names for each reason

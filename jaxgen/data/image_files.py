@@ -14,8 +14,9 @@ from jaxgen.data.pixel_modes import DEEP_MODES, GRAY_MODES, MODES, has_no_color,
 # Pillow's names of the formats that are read, by the content of a file and not by its suffix.
 FORMATS = (
     *("PNG", "JPEG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "AVIF", "JPEG2000", "PPM", "TGA", "PCX", "SGI", "SUN"),
-    *("QOI", "MPO"),
+    *("QOI", "MPO", "PSD", "ICO", "ICNS", "DDS", "XPM", "XBM", "IM"),
 )
+ANIMATED_FORMATS = ("PNG", "GIF", "WEBP", "AVIF")
 RESIZE_MODES = ("crop", "pad", "stretch")
 VERSION = 2  # of the result of `decode`; part of the cache's key
 
@@ -122,8 +123,8 @@ def available_formats() -> tuple[str, ...]:
 
 def require_single_frame(image) -> None:
     """Raises a BadImageError for an animation and for a document of several pages."""
-    # A phone's JPEG can contain a second, smaller picture (MPO) and is not an animation.
-    if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
+    # The second picture in a phone's JPEG (MPO) and the layers of a PSD are not frames.
+    if image.format in (*ANIMATED_FORMATS, "TIFF") and getattr(image, "n_frames", 1) > 1:
         raise BadImageError("several pages" if image.format == "TIFF" else "animated")
 
 

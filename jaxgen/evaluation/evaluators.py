@@ -27,13 +27,13 @@ from jaxgen.metrics.style_content import LabeledCodes
 from jaxgen.models import GenerativeModel
 from jaxgen.types import Batch, EvaluationMetrics, Metrics, Split
 
+log = logging.getLogger("jaxgen")
+
 MAX_VALIDATION_SAMPLES = 2000  # generated images per evaluation during training
 QUICK_IMAGES, QUICK_CODES = 500, 2000  # of the metrics of separation during training
 MAX_MMD_SAMPLES = 2000  # time and memory of the kernel distance are quadratic in this number
 # Training is long enough to judge a model after MIN_STEPS, and after MIN_EPOCHS or, with much data, MANY_STEPS.
 MIN_STEPS, MIN_EPOCHS, MANY_STEPS = 2000, 5, 10_000
-
-log = logging.getLogger("jaxgen")
 
 
 def evaluate_model(trained: TrainedModel, dataset: Dataset, config, label: str = "") -> EvaluationMetrics:
@@ -113,12 +113,8 @@ def select_best_metric(config, dataset: Dataset) -> str:
 
     The names tell the protocols apart: a distance by another classifier is no `frechet_distance`.
     """
-    needs_features = config.best_metric in quality.CHECKPOINT_METRICS
-    return (
-        quality.PIXEL_METRIC
-        if needs_features and quality.find_obstacle(config, dataset.validation)
-        else config.best_metric
-    )
+    obstacle = quality.find_obstacle(with_validation_options(config), dataset.validation)
+    return quality.PIXEL_METRIC if obstacle and config.best_metric in quality.CHECKPOINT_METRICS else config.best_metric
 
 
 def compile_metric_sums(model: GenerativeModel) -> Callable[[dict, dict, Batch, int], Metrics]:
@@ -301,23 +297,30 @@ def evaluate_image_quality(trained: TrainedModel, dataset: Dataset, config) -> d
 def evaluate_retrieval(trained: TrainedModel, dataset: Dataset, config) -> dict[str, float]:
     """Returns the mean average precision of retrieving training images of the same class by binary code.
 
-    The baselines are equally many bits from the signs of principal components, and the pixels.
+    The baselines are equally many bits from the signs of principal components, and the pixels. Without a query whose
+    class is in the database there are no such metrics, and with fewer images than bits there is no principal component.
     """
     queries, count = get_evaluation_split(dataset, config), config.evaluation.retrieval_database_size
     database = Split(dataset.train.image[:count], dataset.train.label[:count])
+    if not np.isin(queries.label, database.label).any():
+        log.warning("retrieval_map is omitted: no %s image has a class with training images", config.evaluation.split)
+        return {}
     images = to_float_images(queries.image), to_float_images(database.image)
     codes = binarize_codes(*(trained.encode(x) for x in images))  # without labels, which are the search target
-    signs = [pca_sign_codes(images[1], x, codes[1].shape[1]) for x in images]
     pixels = [x.reshape(len(x), -1) for x in images]
 
     def mean_precision(query_codes, database_codes, distance):
         return mean_average_precision(query_codes, queries.label, database_codes, database.label, distance)
 
-    return {
+    metrics = {
         "retrieval_map": mean_precision(*codes, "hamming"),
-        "retrieval_map_pca_sign": mean_precision(*signs, "hamming"),
         "retrieval_map_pixels": mean_precision(*pixels, "euclidean"),
     }
+    if codes[1].shape[1] > min(pixels[1].shape):
+        log.warning("retrieval_map_pca_sign is omitted: %d images have fewer components than bits", len(pixels[1]))
+        return metrics
+    signs = [pca_sign_codes(images[1], x, codes[1].shape[1]) for x in images]
+    return {**metrics, "retrieval_map_pca_sign": mean_precision(*signs, "hamming")}
 
 
 def binarize_codes(*codes: np.ndarray) -> list[np.ndarray]:
@@ -382,5 +385,6 @@ EVALUATORS = {
 
 
 def encode_split(trained: TrainedModel, data: Split) -> LabeledCodes:
-    """Returns the codes and labels of a split."""
-    return LabeledCodes(trained.encode(to_float_images(data.image), data.label), data.label)
+    """Returns the codes and labels of a split; a model that predicts the category encodes without labels."""
+    labels = None if trained.model.predicts_category else data.label
+    return LabeledCodes(trained.encode(to_float_images(data.image), labels), data.label)

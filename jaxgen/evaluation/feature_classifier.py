@@ -17,7 +17,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
-from jaxgen.io.atomic import cache_dir, write_bytes_atomic
+from jaxgen.io.atomic import cache_dir, to_file_name, write_bytes_atomic
 from jaxgen.networks import ConvClassifier
 from jaxgen.types import Split
 
@@ -95,7 +95,7 @@ def load_or_train_classifier(train: Split, num_classes: int, steps: int, key: st
     """
     rotated, num_outputs = num_classes == 1, count_outputs(num_classes, train.image.shape[1:])
     name = f"{key}-rotations-{steps}" if rotated else f"{key}-{steps}"
-    path = cache_dir("classifiers") / f"{name}-v{VERSION}.msgpack"
+    path = cache_dir("classifiers") / f"{to_file_name(name)}-v{VERSION}.msgpack"
     network = ConvClassifier(num_outputs)
 
     def init(rng):

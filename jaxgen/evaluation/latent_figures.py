@@ -198,7 +198,8 @@ def make_prior_interpolation_grid(decoded: Float[np.ndarray, "N S H W C"]) -> pl
 def draw_codes_vs_prior(trained: TrainedModel, dataset: Dataset, split: Split) -> np.ndarray:
     """Returns a plot of the codes of images and of prior samples."""
     images, labels = to_float_images(split.image[:MAX_SCATTER_POINTS]), split.label[:MAX_SCATTER_POINTS]
-    codes, prior = trained.encode(images, labels), trained.sample_prior(len(images), seed=0)
+    known = None if trained.model.predicts_category else labels  # a cluster is no class
+    codes, prior = trained.encode(images, known), trained.sample_prior(len(images), seed=0)
     return plotting.plot_codes_vs_prior(codes, prior, labels, dataset.class_names)
 
 

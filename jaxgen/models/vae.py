@@ -76,6 +76,8 @@ class VAE(LatentVariableModel):
         """Builds the networks and optimizers that a config describes."""
         config = resolve_auto(config)
         validate_config(config)
+        if cls.is_conditional:
+            checks.require_multiple_classes(info)
         prior = Gaussian(config.latent_size)
         networks = dict(build_encoder_decoder(config, info.image_shape, (2, prior.size)))
         if config.subtract_learned_mean:

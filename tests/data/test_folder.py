@@ -542,7 +542,9 @@ def test_a_family_that_uses_labels_rejects_a_single_class(name, presets):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("name", "presets"), [("cond_aae", ""), ("semi_aae", ""), ("gan", "conditional")])
+@pytest.mark.parametrize(
+    ("name", "presets"), [("cond_aae", ""), ("semi_aae", ""), ("gan", "conditional"), ("vae", "conditional")]
+)
 def test_a_family_that_uses_labels_rejects_a_class_of_two_images(tmp_path, name, presets):
     make_flat_folder(tmp_path / "set" / "many", 5)
     data = load_dataset(data_config(make_flat_folder(tmp_path / "set" / "two", 2).parent))

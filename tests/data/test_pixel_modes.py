@@ -105,7 +105,8 @@ def test_a_single_colored_pixel_is_color():
 
 
 @pytest.mark.parametrize(
-    "suffix", ["bmp", "tif", "TIFF", "gif", "jfif", "webp", "jpe", "ppm", "tga", "pcx", "jp2", "avif", "qoi"]
+    "suffix",
+    ["bmp", "tif", "TIFF", "gif", "jfif", "webp", "jpe", "ppm", "tga", "pcx", "jp2", "avif", "qoi", "sgi", "dds", "im"],
 )
 def test_every_format_that_pillow_reads_is_read(tmp_path, suffix):
     Image.init()

@@ -1,14 +1,17 @@
 """Subfolders that are splits, splits that are held out of them, and classes with few images."""
 
+import json
+
 import numpy as np
 import pytest
-from helpers import read_config
+from helpers import REPOSITORY, launch_here, read_config
 from PIL import Image
 
 from jaxgen import models
 from jaxgen.config.base import base_config
 from jaxgen.data import load_dataset
 from jaxgen.data.splits import stratified_splits
+from jaxgen.inference.loading import read_dataset_spec
 
 SPLITS = ("train", "validation", "test")
 
@@ -145,3 +148,42 @@ def test_a_class_without_training_images_is_rejected_by_models_that_use_labels(t
     assert data.spec.rare_classes == ("c: 4",)
     with pytest.raises(ValueError, match=r"set has classes with too few usable images \(c: 4\)"):
         models.build_model(read_config("cond_aae"), data.spec)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["hash_ae", "cluster_aae", "vae"])
+def test_models_without_labels_train_and_are_evaluated_on_one_image_per_class(tmp_path, name):
+    noise = np.random.default_rng(0)
+    for k in range(60):  # more classes than clusters
+        (tmp_path / "set" / f"c{k:02}").mkdir(parents=True)
+        Image.fromarray(noise.integers(0, 256, (8, 8), dtype=np.uint8)).save(tmp_path / "set" / f"c{k:02}" / "x.png")
+    run = train_here(name, tmp_path)
+    assert run.returncode == 0, run.stderr
+    assert ("retrieval_map is omitted: no test image has a class" in run.stdout) == (name == "hash_ae")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["cond_aae", "hash_ae"])
+def test_a_class_may_be_missing_from_a_held_out_split(tmp_path, name):
+    noise = np.random.default_rng(0)
+    for folder in ("train/a", "train/b", "train/c", "val/a", "val/b", "test/b", "test/c"):
+        (tmp_path / "set" / folder).mkdir(parents=True)
+        for number in range(12 if folder.startswith("train") else 5):
+            pixels = noise.integers(0, 256, (8, 8), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "set" / folder / f"{number}.png")
+    run = train_here(name, tmp_path)
+    assert run.returncode == 0, run.stderr
+
+
+def train_here(name, folder):
+    """Trains the smoke test of a recipe on the images in `folder`/set."""
+    recipe, source = f"--config={REPOSITORY}/configs/{name}.py:smoke", ("--config.data.source=folder",)
+    return launch_here(recipe, *source, "--config.data.path=set", "--workdir=run", cwd=folder)
+
+
+def test_a_checkpoint_keeps_the_names_of_the_classes(tmp_path):
+    data = load_dataset(data_config(make_tree(tmp_path / "set", {"cat": 4, "dog": 4})))
+    stored = json.loads(json.dumps(data.spec._asdict()))
+    assert read_dataset_spec(stored) == data.spec
+    del stored["class_names"], stored["rare_classes"]  # as in an older checkpoint
+    assert read_dataset_spec(stored).class_names == ()
