@@ -22,11 +22,12 @@ def write_results(
     seconds: float | None,
     workdir: Path,
     logger: RunLogger,
+    name: str = "results.json",
 ) -> dict:
-    """Evaluates the model of each seed, writes the mean and std over seeds to `results.json`, and prints them."""
+    """Evaluates the model of each seed, writes the mean and std over seeds to the file `name`, and prints them."""
     results = compute_results(trained_models, dataset, config, seconds)
     if processes.is_primary():
-        workdirs.write_json(workdir / "results.json", results)
+        workdirs.write_json(workdir / name, results)
     scalars, std = sample_quality.select_scalars(results["metrics"]), results.get("std")
     logger.log_metrics(results["step"], scalars, split=results["split"])
     cells = {name: f"{value:.4g} ± {std[name]:.2g}" if std else value for name, value in scalars.items()}
