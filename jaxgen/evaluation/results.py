@@ -27,12 +27,23 @@ def write_results(
     seconds: float | None,
     workdir: Path,
     logger: RunLogger,
+    suffix: str = "",
 ) -> dict:
-    """Evaluates the model of each seed, writes the mean and std over seeds to `results.json`, and prints them."""
+    """Evaluates the model of each seed, writes the mean and std over seeds to its file, and prints them.
+
+    Args:
+      trained_models: the model of each seed.
+      dataset: the data set.
+      config: the run's config.
+      seconds: duration of training, or None.
+      workdir: folder of the file; see `io.workdir.results_path`.
+      logger: receives the table and the metrics.
+      suffix: of the file's name, for a checkpoint that is not the newest.
+    """
     results = compute_results(trained_models, dataset, config, seconds)
     path = workdir / "results.json"
     if processes.is_primary():
-        path = workdirs.write_results(workdir, results)
+        path = workdirs.write_results(workdir, results, suffix)
     logger.log_metrics(results["step"], sample_quality.select_scalars(results["metrics"]), split=results["split"])
     notes = [*describe_results(results), *describe_paths(workdir, path)]
     logger.log_table(describe_protocol(results, len(trained_models)), build_rows(results), HEADER, notes)

@@ -314,5 +314,5 @@ def test_a_tfds_set_has_the_class_names_of_its_label_file_unless_they_are_the_la
     (directory / "dataset_info.json").write_text("{}")
     if lines is not None:
         (directory / "label.labels.txt").write_text(lines, encoding="utf-8")
-    assert tfds.read_class_names("clothes", tmp_path) == names
-    assert tfds.read_class_names("other", tmp_path) == ()
+    assert tfds.read_class_names("clothes", tmp_path, len((lines or "").splitlines())) == names
+    assert tfds.read_class_names("other", tmp_path, 2) == ()
