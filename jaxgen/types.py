@@ -12,6 +12,7 @@ import optax
 from jaxtyping import Array, Float, Int
 
 DATA_AXIS = "data"  # the mesh axis of the devices, also the name of the axis that pmap maps
+SEED_STD = "_seed_std"  # ends the name of a logged metric's standard deviation over seeds
 Params = Any  # a tree of arrays
 Stats = Any  # a tree of arrays: batch statistics, {} for a network without any
 NetworkParams = Mapping[str, Params]  # by network

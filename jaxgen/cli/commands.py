@@ -12,8 +12,10 @@ from jaxgen.config.automatic import resolve_auto
 from jaxgen.config.base import validate_config
 from jaxgen.data import Dataset, is_different_dataset, load_dataset
 from jaxgen.evaluation import results
+from jaxgen.evaluation.latent_figures import condition_name
+from jaxgen.evaluation.titles import add_figure_title
 from jaxgen.inference import samplers
-from jaxgen.inference.loading import attach_base_model, load_model
+from jaxgen.inference.loading import attach_base_model, load_model, require_same_images
 from jaxgen.inference.trained_model import TrainedModel
 from jaxgen.io import workdir as workdirs
 from jaxgen.io.atomic import write_bytes_atomic, write_npz_atomic
@@ -59,9 +61,10 @@ def evaluate_run(config, workdir: str | Path) -> dict:
     identity = {**config.to_dict(), "evaluation": stored_config.get("evaluation")}
     with workdirs.lock_workdir(workdir, identity, free=workdirs.MACHINE_KEYS) as workdir:
         trained_models = [with_base_model(load_model(workdir, seed=seed)) for seed in seeds.seed_range(config)]
-        previous = workdirs.read_results(workdir) or {}
+        previous = workdirs.read_results(workdir, config.evaluation.split) or workdirs.read_results(workdir) or {}
         metadata = read_latest_metadata(workdir / "checkpoints")
         with RunLogger(workdir, config.steps, config.steps) as logger:
+            require_same_images(dataset, metadata, workdir)
             if is_different_dataset(metadata.get("data", ""), dataset.content_id):
                 logger.log_message(
                     f"{dataset.name} has other images here than the run was trained on: those may be held out now"
@@ -71,7 +74,7 @@ def evaluate_run(config, workdir: str | Path) -> dict:
 
 def with_base_model(trained: TrainedModel) -> TrainedModel:
     """Returns the model with its base model attached, if its family uses one."""
-    model = attach_base_model(trained.model)
+    model = attach_base_model(trained.model, trained.source[0] if trained.source else None)
     return TrainedModel(model, trained.params, trained.stats, trained.config, trained.step, trained.metrics)
 
 
@@ -124,12 +127,19 @@ def sample_run(config, workdir: str | Path, options: ModeOptions = DEFAULTS) -> 
     picture_path, arrays_path = workdir / f"{name}.png", workdir / f"{name}.npz"
     write_npz_atomic(arrays_path, images=images, labels=stored_labels, codes=codes)
     if is_conditional:
-        picture = plotting.style_grid(images.reshape(rows, num_labels, *images.shape[1:]))
+        names = [condition_name(trained, label, get_class_names(trained)) for label in range(num_labels)]
+        picture = plotting.style_grid(images.reshape(rows, num_labels, *images.shape[1:]), names=names)
     else:
         picture = plotting.tile_images(images, min(count, COLUMNS))
+    picture = add_figure_title(picture, "samples", trained.model.info.name, f"codes from {options.sampler}")
     write_bytes_atomic(picture_path, plotting.encode_png(picture))
     print(f"wrote {picture_path} and {arrays_path} ({len(images)} images)")
     return picture_path
+
+
+def get_class_names(trained: TrainedModel) -> tuple[str, ...]:
+    """Returns the names of the classes by label, () if the run does not store them or a label is its own name."""
+    return tuple(getattr(trained, "classes", ()) or ())
 
 
 def with_sampler_suffix(name: str, sampler: str) -> str:

@@ -15,6 +15,7 @@ from jaxgen import plotting
 from jaxgen.cli.commands import (
     DEFAULTS,
     ModeOptions,
+    get_class_names,
     get_sampler,
     load_run_model,
     load_training_dataset,
@@ -26,6 +27,7 @@ from jaxgen.data import Dataset
 from jaxgen.data.user_images import describe_place
 from jaxgen.evaluation import latent_figures
 from jaxgen.evaluation.latent_figures import LabeledImages
+from jaxgen.evaluation.titles import add_figure_title
 from jaxgen.inference.samplers import MAX_CODES
 from jaxgen.inference.trained_model import TrainedModel
 from jaxgen.io.atomic import write_bytes_atomic, write_npz_atomic
@@ -122,8 +124,9 @@ def traverse(config, workdir: str | Path, options: ModeOptions = DEFAULTS) -> li
         run.trained, run.held_out, options.count or latent_figures.MOST_DIMS
     )
     scale = latent_figures.traversal_scale(run.trained, run.held_out)
+    unit = latent_figures.describe_traversal_scale(run.trained)
     decoded = run.trained.traverse(image, latent_figures.STEPS, dims, std=scale, label=label)
-    still = _write_png(run, "traverse", latent_figures.make_traversal_grid(image, decoded, dims))
+    still = _write_png(run, "traverse", latent_figures.make_traversal_grid(image, decoded, dims, unit))
     return _print_written([still, _write_gif(run, "traverse", decoded.swapaxes(0, 1))])
 
 
@@ -153,8 +156,10 @@ def latent_walk(config, workdir: str | Path, options: ModeOptions = DEFAULTS) ->
     still_frames = walks[:, np.linspace(0, walks.shape[1], STILL_FRAMES, endpoint=False).astype(int)]
     name = with_sampler_suffix("latent_walk", options.sampler)
     still, animation = workdir / f"{name}.png", workdir / f"{name}.gif"
-    marks = [str(label) for label in labels] if trained.model.is_conditional else None
-    write_bytes_atomic(still, plotting.encode_png(plotting.labeled_grid(still_frames, row_labels=marks)))
+    names = [latent_figures.condition_name(trained, label, get_class_names(trained)) for label in labels]
+    picture = plotting.labeled_grid(still_frames, row_labels=names if trained.model.is_conditional else None)
+    picture = add_figure_title(picture, "latent_walk", trained.model.info.name, f"codes from {options.sampler}")
+    write_bytes_atomic(still, plotting.encode_png(picture))
     frames = [_tile_frame(frame) for frame in walks.swapaxes(0, 1)]
     write_bytes_atomic(animation, plotting.encode_gif(frames, FRAME_MS))
     return _print_written([still, animation])
@@ -220,6 +225,7 @@ def attributes(config, workdir: str | Path, options: ModeOptions = DEFAULTS) -> 
     headings = ["image", *(f"{strength:+g}" if strength else "code" for strength in STRENGTHS)]
     names = [f"to {run.dataset.class_name(label)}" for label in classes[:MAX_ATTRIBUTES]]
     picture = plotting.labeled_grid(np.stack(rows), headings, names)
+    picture = plotting.name_axes(picture, "multiples of the difference of the mean codes", "direction")
     return _print_written([_write_png(run, "attributes", picture)])
 
 
@@ -293,6 +299,7 @@ def _tile_frame(images: Float[np.ndarray, "N H W C"]) -> plotting.Picture:
 
 
 def _write_png(run: LoadedRun, name: str, picture: plotting.Picture) -> Path:
+    picture = add_figure_title(picture, name, run.trained.model.info.name)
     write_bytes_atomic(run.workdir / f"{name}.png", plotting.encode_png(picture))
     return run.workdir / f"{name}.png"
 

@@ -15,6 +15,7 @@ from jaxgen.config.automatic import choose_binarization
 from jaxgen.config.base import suggest
 from jaxgen.data.batching import epoch_permutation
 from jaxgen.data.binarization import binarize_dataset
+from jaxgen.data.copies import count_copies
 from jaxgen.data.dataset import Dataset
 from jaxgen.data.file_finder import printable
 from jaxgen.data.sources.digits import load_digits_dataset
@@ -53,6 +54,8 @@ def load_dataset(config) -> Dataset:
             raise ValueError(f"data.{key}={config[key]} must be at least 0; try --config.data.{key}=0")
     dataset = SOURCES[config.source](config)
     dataset = with_resident_subsets(dataset, config) if isinstance(dataset.train.image, ImageStream) else dataset
+    copies = count_copies(dataset.train, validation=dataset.validation, test=dataset.test)
+    dataset = dataset._replace(copies=copies)  # before a random binarization, which makes copies differ
     dataset = tint_by_class(dataset) if config.tint_by_class else dataset
     return binarize_dataset(dataset, choose_binarization(config))
 
@@ -101,7 +104,8 @@ def _load_tfds(config) -> Dataset:
         train, test = hold_out(train, max(1, len(train.label) // 7), number=0)
         logger.info("%s has no test split: %d of its training examples are held out as one", name, len(test.label))
     train, validation = hold_out(train, max(1, min(5000, len(train.label) // 12)), number=1)
-    return Dataset(name, train, validation, test, num_classes, read_class_names(name, config.path, num_classes))
+    class_names = read_class_names(config.name, config.path)
+    return Dataset(name, train, validation, test, num_classes, class_names if len(class_names) == num_classes else ())
 
 
 def _load_folder(config) -> Dataset:

@@ -13,10 +13,12 @@ from typing import Any
 
 from jaxgen.io.atomic import TEMPORARY, write_bytes_atomic
 from jaxgen.io.json_types import to_json_types
+from jaxgen.io.paths import require_safe_for_checkpoints, resolve_path
 
 LOGGER = logging.getLogger("jaxgen")
 # Keys that describe the machine instead of the run: they may change when a run resumes.
-MACHINE_KEYS = ("data.path", "data.download", "data.memory_budget_mib")
+MACHINE_KEYS = ("data.path", "data.download", "data.memory_budget_mib", "base_model_workdir")
+SPLITS = ("test", "validation")  # that a run can be evaluated on
 MAX_NAMED = 3  # differences between two configs that an error names
 ABSENT = object()
 
@@ -40,7 +42,8 @@ def lock_workdir(workdir: str | os.PathLike, config: dict[str, Any], free: tuple
     Raises:
       ValueError: the folder cannot be written, is in use, or holds a run with another config or of jaxgen 0.1.
     """
-    path = Path(os.path.abspath(workdir))
+    path = resolve_path(workdir, "--workdir")
+    require_safe_for_checkpoints(path, "--workdir")
     _create_folder(path)
     with _lock_folder(path):
         _remove_temporary_files(path)
@@ -54,7 +57,7 @@ def read_config(workdir: str | os.PathLike) -> dict[str, Any]:
     Raises:
       ValueError: the folder is not a run, is a run of jaxgen 0.1, or its config.json is damaged.
     """
-    config = _read_json(Path(workdir) / "config.json")
+    config = _read_json(resolve_path(workdir, "--workdir") / "config.json")
     if config is None:
         raise ValueError(
             f"workdir={workdir} is not a run: it has no config.json; "
@@ -64,13 +67,47 @@ def read_config(workdir: str | os.PathLike) -> dict[str, Any]:
     return config
 
 
-def read_results(workdir: str | os.PathLike) -> dict[str, Any] | None:
-    """Reads the results of the run in a folder; None if the run is not complete.
+def read_results(workdir: str | os.PathLike, split: str | None = None) -> dict[str, Any] | None:
+    """Reads the results of the run in a folder.
+
+    Args:
+      workdir: the folder.
+      split: the split that was evaluated; None for the one that the run's config names.
+
+    Returns:
+      The contents of the file, or None if the split was not evaluated.
 
     Raises:
-      ValueError: results.json is damaged.
+      ValueError: the file is damaged.
     """
-    return _read_json(Path(workdir) / "results.json")
+    return _read_json(results_path(resolve_path(workdir, "--workdir"), split))
+
+
+def read_all_results(workdir: Path) -> list[dict[str, Any]]:
+    """Returns the results of each split that was evaluated."""
+    return [entry for split in SPLITS if (entry := _read_json(results_path(workdir, split)))]
+
+
+def results_path(workdir: Path, split: str | None = None) -> Path:
+    """Returns `results.json` for the split that the run's config names, and `results_SPLIT.json` for another one."""
+    config = _read_json(workdir / "config.json") or {}
+    own = config.get("evaluation", {}).get("split", split)
+    return workdir / ("results.json" if split in (None, own) else f"results_{split}.json")
+
+
+def write_results(workdir: Path, results: dict[str, Any]) -> Path:
+    """Writes the results of a split, and appends those that they replace to `results_history.jsonl`.
+
+    Returns:
+      The path of the written file.
+    """
+    path = results_path(workdir, results["split"])
+    previous = path.read_text(encoding="utf-8") if path.exists() else ""
+    if previous:
+        with open(workdir / "results_history.jsonl", "a", encoding="utf-8") as history:
+            history.write(" ".join(previous.split()) + "\n")
+    write_json(path, results)
+    return path
 
 
 def identity_config(config: dict[str, Any], free: tuple[str, ...]) -> dict[str, Any]:

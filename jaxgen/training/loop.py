@@ -15,13 +15,16 @@ from jaxgen.config.automatic import resolve_auto
 from jaxgen.config.base import validate_config
 from jaxgen.data import Augmentation, Dataset, gather_batch, is_different_dataset, load_dataset, to_batch
 from jaxgen.distributed import devices, processes
-from jaxgen.evaluation import evaluators, figures, results, sample_snapshots
+from jaxgen.evaluation import diagnostics, evaluators, figures, results, sample_snapshots, titles
+from jaxgen.evaluation.chance import chance_levels
+from jaxgen.evaluation.optional import skip_on_failure
 from jaxgen.inference.loading import NetworkState, attach_base_model, load_initial_networks
 from jaxgen.inference.trained_model import TrainedModel
 from jaxgen.io import versions
 from jaxgen.io import workdir as workdirs
 from jaxgen.io.checkpoint_files import list_checkpoints
 from jaxgen.io.checkpoints import CheckpointManager
+from jaxgen.io.paths import resolve_path
 from jaxgen.io.run_logger import NullLogger, RunLogger
 from jaxgen.kernels import random
 from jaxgen.models import GenerativeModel
@@ -82,9 +85,11 @@ class TrainingRun(NamedTuple):
     workdir: Path
     checkpoints: CheckpointManager
     dataset_id: str  # identifies the training images
+    best_metric: str  # validation metric of the best checkpoint
     profile: bool = False  # whether a log interval is traced
 
 
+@devices.in_float32
 def train_and_evaluate(config: ConfigDict, workdir: str | Path, profile: bool = False) -> dict:
     """Trains to `config.steps`, resuming from the workdir's newest checkpoint, and then evaluates.
 
@@ -103,18 +108,18 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path, profile: bool = 
       Interrupted: SIGTERM or Ctrl-C, after saving a checkpoint.
       LostPeerError: another process of the run is gone; the last checkpoint is kept.
     """
+    workdir = resolve_path(workdir, "--workdir")
     validate_config(config)
     config = resolve_auto(config)
     mesh = devices.data_mesh()
     devices.validate_parallelism(config.batch_size, config.parallel, mesh)
     dataset = load_dataset(config.data)
     train_data = batches.training_labels_per_seed(dataset.train_source, config, dataset.num_classes)
-    model = attach_base_model(models.build_model(config, dataset.spec))
-    workdir = Path(workdir).absolute()
+    model = attach_base_model(models.build_model(config, dataset.spec), workdir)
     has_checkpoint = bool(list_checkpoints(workdir / "checkpoints"))  # a resumed run ignores config.init_from
     networks = None if has_checkpoint else load_initial_networks(config, model)
     evaluators.validate_evaluation(config, model, dataset)
-    best, dataset_id = (f"validation/{config.best_metric}", "min"), dataset.content_id
+    best_metric, dataset_id = evaluators.select_best_metric(config, dataset), dataset.content_id
     if processes.is_multiprocess():
         identity = workdirs.identity_config(config.to_dict(), free=workdirs.MACHINE_KEYS)
         processes.require_equal_across_processes(str(identity), "config")
@@ -122,10 +127,14 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path, profile: bool = 
     with (
         processes.lost_peer_guard(),
         processes.enter_on_primary(workdirs.lock_workdir(workdir, config.to_dict(), free=workdirs.MACHINE_KEYS)),
-        CheckpointManager(workdir / "checkpoints", config.max_to_keep, best) as checkpoints,
+        CheckpointManager(
+            workdir / "checkpoints", config.max_to_keep, (f"validation/{best_metric}", "min")
+        ) as checkpoints,
     ):
         traced = profile and processes.is_primary()
-        run = TrainingRun(config, dataset, train_data, model, mesh, workdir, checkpoints, dataset_id, traced)
+        run = TrainingRun(
+            config, dataset, train_data, model, mesh, workdir, checkpoints, dataset_id, best_metric, traced
+        )
         state, start, seconds = restore_or_init(run, networks)
         processes.require_equal_across_processes(
             str(start), f"checkpoints in workdir={workdir}, which must be on a disk that all processes share"
@@ -135,7 +144,8 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path, profile: bool = 
             print(f"The run in {workdir} is complete ({start} steps). For another run: --workdir=DIR")
             return finished
         with RunLogger(workdir, config.steps, start) if processes.is_primary() else NullLogger() as logger:
-            logger.log_message(describe_run(run, state, start))
+            for text in (describe_run(run, state, start), *diagnostics.describe_data(run.dataset, config, best_metric)):
+                logger.log_message(text)
             state, seconds = train_loop(run, state, start, seconds, logger)
             return evaluate_and_report(run, state, seconds, logger)
 
@@ -218,14 +228,18 @@ def train_loop(
                 logger.log_metrics(step, validation, split="validation")
             if snapshot and processes.is_primary():
                 sample_snapshots.save_snapshot(first_seed_model(run, state), run.workdir, step)
-            if evaluate and not last:
-                draw_figures(run, state, step, dataset.validation, logger)
             if evaluate or save:  # a signal may have arrived in the meantime
                 signum = processes.all_max(stop.signum)
             if save or signum:
                 save_checkpoint(run, state, validation, time.monotonic() - started_at)
             if signum:
                 break
+            if evaluate and not last:
+                run.checkpoints.wait_until_finished()  # no figure can harm a checkpoint that is on the disk
+                draw_figures(run, state, step, dataset.validation, logger)
+                if processes.all_max(stop.signum):
+                    save_checkpoint(run, state, validation, time.monotonic() - started_at)
+                    break
         run.checkpoints.wait_until_finished()
         # Also honor a signal that arrived during the last save: the same command then only evaluates.
         if signum := processes.all_max(stop.signum):
@@ -234,7 +248,7 @@ def train_loop(
 
 
 def validate_seeds(run: TrainingRun, state: TrainState, metric_sums: Callable) -> dict[str, float]:
-    """Returns the metrics on the validation split, averaged over seeds.
+    """Returns the metrics on the validation split, averaged over seeds, and NAME_seed_std for several seeds.
 
     Args:
       run: the run.
@@ -242,10 +256,10 @@ def validate_seeds(run: TrainingRun, state: TrainState, metric_sums: Callable) -
       metric_sums: the result of `evaluators.compile_metric_sums`.
     """
     trained_models = [TrainedModel(run.model, one.params, one.stats) for one in states_per_seed(run, state)]
-    means = seeds.mean_over_seeds(
+    metrics = seeds.mean_and_spread(
         [evaluators.evaluate_validation(trained, run.dataset, run.config, metric_sums) for trained in trained_models]
     )
-    return json.loads(processes.broadcast_text(json.dumps(means)))  # all processes must agree on the best checkpoint
+    return json.loads(processes.broadcast_text(json.dumps(metrics)))  # all processes must agree on the best checkpoint
 
 
 def save_checkpoint(run: TrainingRun, state: TrainState, validation: dict[str, float], seconds: float) -> None:
@@ -260,6 +274,7 @@ def save_checkpoint(run: TrainingRun, state: TrainState, validation: dict[str, f
     metadata = {
         "config": run.config.to_dict(),
         "data": run.dataset_id,
+        "best_metric": run.best_metric,
         "info": run.dataset.spec._asdict(),
         "versions": versions.collect_versions(),
         "seconds": seconds,
@@ -280,10 +295,15 @@ def draw_figures(run: TrainingRun, state: TrainState, step: int, split: Split, l
     if not processes.is_primary():
         return
     images = figures.draw_figures(first_seed_model(run, state), run.dataset, split)
-    epochs = sample_snapshots.draw_snapshots(run.config, len(run.dataset.train_source.image), run.workdir)
-    for name, image in (images if epochs is None else {**images, "samples_by_epoch": epochs}).items():
+    with skip_on_failure("figure samples_by_epoch"):
+        epochs = sample_snapshots.draw_snapshots(run.config, len(run.dataset.train_source.image), run.workdir)
+        if epochs is not None:
+            images["samples_by_epoch"] = titles.add_figure_title(epochs, "samples_by_epoch", run.dataset.name)
+    with skip_on_failure("figure curves"):
+        curves = training_curves(logger.history, chance_levels(run.model, run.dataset.validation))
+        images["curves"] = titles.add_curves_title(curves, run.dataset.name, run.config)
+    for name, image in images.items():
         logger.log_figure(step, name, image)
-    logger.log_figure(step, "curves", training_curves(logger.history))
 
 
 def states_per_seed(run: TrainingRun, state: TrainState) -> list[TrainState]:
@@ -314,7 +334,8 @@ def evaluate_and_report(run: TrainingRun, state: TrainState, seconds: float, log
     draw_figures(run, state, config["steps"], evaluators.get_evaluation_split(run.dataset, run.config), logger)
     if processes.is_primary():
         path = run.workdir / "figures" / "samples_by_epoch.gif"
-        sample_snapshots.write_snapshot_gif(run.config, len(run.dataset.train_source.image), run.workdir, path)
+        with skip_on_failure("figure samples_by_epoch.gif"):
+            sample_snapshots.write_snapshot_gif(run.config, len(run.dataset.train_source.image), run.workdir, path)
     trained_models = [
         TrainedModel(run.model, one.params, one.stats, config, int(one.step)) for one in states_per_seed(run, state)
     ]

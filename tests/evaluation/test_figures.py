@@ -44,7 +44,7 @@ def test_a_row_of_clusters_contains_the_head_then_members_then_white(labeled_gri
     figures.draw_clusters(Flat(num_conditions=3, latent_size=2), DATASET, SPLIT, columns=4)
     ((rows, headings, row_labels),) = labeled_grids
     assert np.allclose(rows[..., 0, 0, 0], [[0, 0.2, 1, 1], [0.25, 1, 1, 1], [0.5, 0.2, 0.2, 0.2]])
-    assert headings == ["head", "1", "2", "3"]
+    assert headings == ["head", "members →", "", ""]
     assert row_labels == ["0", "1", "2"]
 
 
