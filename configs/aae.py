@@ -20,23 +20,23 @@ def get_config(presets: str = ""):
     config.steps = 3000
     config.eval_every = config.checkpoint_every = 1000
 
-    config.latent_size = 2
-    config.prior, config.prior_std = "gaussian", 1.0
-    config.hidden_sizes = (500, 500)
-    config.critic_hidden_sizes = (500, 500)
-    config.dropout_rate = 0.0
-    config.critic_dropout_rate = 0.0
-    config.kernel_init = "he_normal"
+    config.latent_size = 2  # dimensions of the code
+    config.prior, config.prior_std = "gaussian", 1.0  # or "uniform", "mixture", "swiss_roll"; its scale
+    config.hidden_sizes = (500, 500)  # units of the encoder's hidden layers; the decoder has them in reverse order
+    config.critic_hidden_sizes = (500, 500)  # units of each critic's hidden layers
+    config.dropout_rate = 0.0  # fraction of hidden units of encoder and decoder that are dropped in training
+    config.critic_dropout_rate = 0.0  # the same for the critic
+    config.kernel_init = "he_normal"  # initialization: "he_normal", "lecun_normal", "torch" or "dcgan"
     config.encoder_negative_slope = 0.0  # slope of the encoder's hidden units below 0
-    config.conditional_critic = False
-    config.bilinear_label_networks = ()
-    config.decoder_film = False
-    config.gaussian_posterior = False
-    config.kl_weight = 0.0
-    config.adversarial_loss_trains_std = True
-    config.r1_r2_weight = 2.0
+    config.conditional_critic = False  # whether the critic receives (code, label)
+    config.bilinear_label_networks = ()  # which of "decoder", "critic" also receive code ⊗ label
+    config.decoder_film = False  # the label scales and shifts every hidden layer of the decoder
+    config.gaussian_posterior = False  # the encoder outputs mean and std, and codes are sampled
+    config.kl_weight = 0.0  # weight of KL(q(z | x) || prior) in the reconstruction loss
+    config.adversarial_loss_trains_std = True  # whether the adversarial loss also trains the posterior's std
+    config.r1_r2_weight = 2.0  # weight of the critic's squared gradient norm at prior samples and at codes
 
-    config.update_order = "simultaneous"
+    config.update_order = "simultaneous"  # or "alternating": each player sees the updates before its own
     config.learning_rates = {  # Adam; kl 0: no such player
         "reconstruction": 1e-3,
         "critic": 2e-3,
@@ -44,9 +44,9 @@ def get_config(presets: str = ""):
         "kl": 0.0,
         "vat": 1e-3,
     }
-    config.b1 = {"reconstruction": 0.9, "critic": 0.5, "adversarial": 0.9, "kl": 0.9, "vat": 0.9}
-    config.lr_schedule = "cosine"
-    config.vat_epsilon = 0.0
+    config.b1 = {"reconstruction": 0.9, "critic": 0.5, "adversarial": 0.9, "kl": 0.9, "vat": 0.9}  # of Adam
+    config.lr_schedule = "cosine"  # to 2% of the rate at the last step; or "constant"
+    config.vat_epsilon = 0.0  # norm of the perturbation of virtual adversarial training; 0: no such player
 
     available = {"mnist": mnist} | {name: partial(prior, name=name) for name in ("uniform", "mixture", "swiss_roll")}
     available |= {"labeled": labeled, "likelihood": likelihood, "tutorial": tutorial, "smoke": smoke_test}
@@ -107,6 +107,6 @@ def tutorial(config):
     config.b1.update({"critic": 0.9})
     config.lr_schedule = "constant"
     config.model = "tutorial_aae.TutorialAAE"
-    config.average_pixel_nll = True
-    config.log_sigmoid_eps = 1e-15
-    config.decoder_linear_layers, config.accumulate_gradients = (), False
+    config.average_pixel_nll = True  # reconstruction loss in nats per pixel
+    config.log_sigmoid_eps = 1e-15  # losses from log(sigmoid(x) + eps)
+    config.decoder_linear_layers, config.accumulate_gradients = (), False  # see models/tutorial_aae.py

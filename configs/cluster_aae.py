@@ -18,22 +18,22 @@ def get_config(presets: str = ""):
     config.eval_every = config.checkpoint_every = 1000
     config.num_labeled = 0
 
-    config.num_clusters = 16
-    config.latent_size = 5
-    config.prior_std = 1.0
-    config.hidden_sizes = config.critic_hidden_sizes = (500, 500)
-    config.dropout_rate = 0.0
-    config.kernel_init = "he_normal"
-    config.input_noise_std = 0.0
-    config.vat_epsilon = 1.25
-    config.mutual_information_weight = 0.3
-    config.reconstruction_trains_category = False
-    config.straight_through_category = False
-    config.min_head_distance = 0.0
+    config.num_clusters = 16  # categories of the encoder
+    config.latent_size = 5  # dimensions of the code
+    config.prior_std = 1.0  # scale of the prior
+    config.hidden_sizes = config.critic_hidden_sizes = (500, 500)  # units of the hidden layers
+    config.dropout_rate = 0.0  # fraction of hidden units of encoder and decoder that are dropped in training
+    config.kernel_init = "he_normal"  # initialization: "he_normal", "lecun_normal", "torch" or "dcgan"
+    config.input_noise_std = 0.0  # std of Gaussian noise on the encoder's input in training
+    config.vat_epsilon = 1.25  # norm of the perturbation of virtual adversarial training; 0: no such player
+    config.mutual_information_weight = 0.3  # weight of I(image; cluster), beside vat
+    config.reconstruction_trains_category = False  # whether the reconstruction's gradient passes through the category
+    config.straight_through_category = False  # the decoder receives the hard category, with a straight-through gradient
+    config.min_head_distance = 0.0  # distance that cluster heads keep; 0: no heads
 
-    config.update_order = "simultaneous"
+    config.update_order = "simultaneous"  # or "alternating": each player sees the updates before its own
     config.optimizer = "adam"  # or "sgd", "rmsprop"
-    config.learning_rates = {
+    config.learning_rates = {  # one rate per player
         "reconstruction": 1e-3,
         "category_critic": 1e-3,
         "style_critic": 1e-3,
@@ -51,10 +51,10 @@ def get_config(presets: str = ""):
     }
     config.momentum = dict.fromkeys(config.b1, 0.0)  # SGD or RMSProp
     config.lr_schedule = "cosine"  # or "step", at lr_boundaries, or "constant"
-    config.lr_boundaries = ()
+    config.lr_boundaries = ()  # steps at which "step" lowers the rate to a tenth
     config.pixel_loss = "bce"  # or "mse", the paper's half squared error
-    config.conditional_style_critic = True
-    config.r1_r2_weight = 1.0
+    config.conditional_style_critic = True  # the style critic receives (style, category)
+    config.r1_r2_weight = 1.0  # weight of the critic's squared gradient norm at prior samples and at codes
 
     available = {"mnist": mnist, "plane": plane, "tutorial": tutorial, "smoke": smoke_test}
     return apply_presets(config, presets, available)

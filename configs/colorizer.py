@@ -25,15 +25,15 @@ def get_config(presets: str = ""):
     config.random_flip = True
 
     config.colorizer_network = "coarse"  # or "published"
-    config.hidden_sizes = (512, 256)
+    config.hidden_sizes = (512, 256)  # units of the encoder's hidden layers; the decoder has them in reverse order
     config.color_grid_size = 5  # pixels between the points of the color grid
-    config.dropout_rate = 0.5
-    config.kernel_init = "he_normal"
+    config.dropout_rate = 0.5  # fraction of hidden units of encoder and decoder that are dropped in training
+    config.kernel_init = "he_normal"  # initialization: "he_normal", "lecun_normal", "torch" or "dcgan"
     config.input_noise_std = 0.05  # std of the Gaussian noise on the input in training, pixels in [0, 1]
 
-    config.update_order = "simultaneous"
+    config.update_order = "simultaneous"  # or "alternating": each player sees the updates before its own
     config.learning_rates = {"reconstruction": 1e-3}  # Adam
-    config.lr_schedule = "cosine"
+    config.lr_schedule = "cosine"  # to 2% of the rate at the last step; or "constant"
     available = {"digits": tinted, "mnist": tinted, "published": published, "smoke": smoke_test}
     config = apply_presets(config, presets, available)
     config.data.channels = 0 if config.data.tint_by_class else 3

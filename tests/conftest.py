@@ -18,12 +18,10 @@ from jaxtyping import install_import_hook
 # Every annotated function of jaxgen is checked at run time, also inside jit and in Flax modules.
 install_import_hook("jaxgen", "beartype.beartype")
 
-import logging
-
 import jax
 import pytest
 
-from jaxgen.evaluation.optional import MESSAGE
+from jaxgen.evaluation import optional
 
 # The command-line tests start many processes that compile the same programs, so the session has one compilation cache.
 CACHE_DIR = os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.join(os.environ["XDG_CACHE_HOME"], "xla"))
@@ -43,14 +41,16 @@ LONGEST = (
 
 
 @pytest.fixture(autouse=True)
-def no_unexpected_skips(request):
+def no_unexpected_skips(request, monkeypatch):
     """Fails a test in which a figure or a metric was skipped, unless the test expects that."""
-    skipped: list[str] = []
-    handler = logging.Handler()
-    handler.emit = lambda record: skipped.append(record.getMessage()) if record.msg == MESSAGE else None
-    logging.getLogger("jaxgen").addHandler(handler)
+    skipped, report = [], optional.report_skip
+
+    def record(name, error):
+        skipped.append(f"{name}: {error!r}")
+        report(name, error)
+
+    monkeypatch.setattr(optional, "report_skip", record)
     yield
-    logging.getLogger("jaxgen").removeHandler(handler)
     if request.node.get_closest_marker("expects_skips") is None:
         assert skipped == []
 

@@ -1,5 +1,6 @@
 """The modes that evaluate a trained model or sample from it. The other modes are in `explore.py`."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +11,7 @@ from ml_collections import ConfigDict
 from jaxgen import plotting
 from jaxgen.config.automatic import resolve_auto
 from jaxgen.config.base import validate_config
+from jaxgen.config.overrides import NO_COMMAND, Command
 from jaxgen.data import Dataset, is_different_dataset, load_dataset
 from jaxgen.evaluation import results
 from jaxgen.evaluation.latent_figures import condition_name
@@ -22,6 +24,7 @@ from jaxgen.io.atomic import write_bytes_atomic, write_npz_atomic
 from jaxgen.io.checkpoint_files import read_latest_metadata
 from jaxgen.io.run_logger import RunLogger
 from jaxgen.optimization import seeds
+from jaxgen.training.effects import require_effect
 
 STYLES, COLUMNS = 10, 10  # rows of the grid of samples; its columns for unconditional models
 
@@ -33,25 +36,28 @@ class ModeOptions(NamedTuple):
     images: str | Sequence[str] = ""  # folders and files; "" or empty for held-out images
     count: int | None = None  # number of images, pairs, dimensions or codes; None for the mode's default
     spherical: bool = False
+    step: int | str | None = None  # of the checkpoint, or "best"; None for the newest
 
 
 DEFAULTS = ModeOptions()
 
 
-def evaluate_run(config, workdir: str | Path) -> dict:
-    """Evaluates the newest good checkpoint as `config.evaluation` says, and writes `results.json`.
+def evaluate_run(config, workdir: str | Path, step: int | str | None = None, command: Command = NO_COMMAND) -> dict:
+    """Evaluates a checkpoint as `config.evaluation` says, and writes `results.json`.
 
     The evaluation keys may differ from those in the run's own config, which stays as it is.
 
     Args:
       config: the recipe's config.
       workdir: folder of the run.
+      step: of the checkpoint, or "best"; None for the newest good one.
+      command: what the command line says; a value without an effect is refused.
 
     Returns:
       The contents of `results.json`.
 
     Raises:
-      ValueError: the workdir is not a run, holds a run with another config, or has no checkpoint.
+      ValueError: the workdir is not a run, holds a run with another config, or has no such checkpoint.
     """
     validate_config(config)
     config = resolve_auto(config)
@@ -60,7 +66,8 @@ def evaluate_run(config, workdir: str | Path) -> dict:
     # config.json keeps the run's own evaluation keys, so that the command which trained the run still resumes it.
     identity = {**config.to_dict(), "evaluation": stored_config.get("evaluation")}
     with workdirs.lock_workdir(workdir, identity, free=workdirs.MACHINE_KEYS) as workdir:
-        trained_models = [with_base_model(load_model(workdir, seed=seed)) for seed in seeds.seed_range(config)]
+        trained_models = [with_base_model(load_model(workdir, step, seed)) for seed in seeds.seed_range(config)]
+        require_effect(command, config, trained_models[0].model)
         previous = workdirs.read_results(workdir, config.evaluation.split) or workdirs.read_results(workdir) or {}
         metadata = read_latest_metadata(workdir / "checkpoints")
         with RunLogger(workdir, config.steps, config.steps) as logger:
@@ -69,7 +76,11 @@ def evaluate_run(config, workdir: str | Path) -> dict:
                 logger.log_message(
                     f"{dataset.name} has other images here than the run was trained on: those may be held out now"
                 )
-            return results.write_results(trained_models, dataset, config, previous.get("seconds"), workdir, logger)
+            newest = trained_models[0].step == metadata["step"]
+            suffix = "" if newest else f"_step{trained_models[0].step}"
+            return results.write_results(
+                trained_models, dataset, config, previous.get("seconds"), workdir, logger, suffix
+            )
 
 
 def with_base_model(trained: TrainedModel) -> TrainedModel:
@@ -78,18 +89,16 @@ def with_base_model(trained: TrainedModel) -> TrainedModel:
     return TrainedModel(model, trained.params, trained.stats, trained.config, trained.step, trained.metrics)
 
 
-def load_run_model(config, workdir: str | Path) -> TrainedModel:
-    """Loads the run's model, whose class must be the config's.
+def load_run_model(config, workdir: str | Path, step: int | str | None = None) -> TrainedModel:
+    """Loads the run's model, whose class must be the config's, at a step, "best" or the newest.
 
     Raises:
-      ValueError: the workdir is not a run, has no checkpoint, or holds a model of another class.
+      ValueError: the workdir is not a run, has no such checkpoint, or holds a model of another class.
     """
-    trained = load_model(workdir)
+    trained = load_model(workdir, step)
     if trained.config["model"] != config.model:
-        raise ValueError(
-            f"workdir={workdir} holds a run of model={trained.config['model']}, and --config has model={config.model}; "
-            "try the run's own recipe, or another --workdir"
-        )
+        raise ValueError(workdirs.describe_other_model(workdir, trained.config["model"], config.model))
+    print(f"{config.model} of workdir={workdir} at step {trained.step:,}", file=sys.stderr)
     return trained
 
 
@@ -112,7 +121,7 @@ def sample_run(config, workdir: str | Path, options: ModeOptions = DEFAULTS) -> 
       ValueError: the workdir is not a run, or has no checkpoint.
     """
     workdir = Path(workdir)
-    trained = load_run_model(config, workdir)
+    trained = load_run_model(config, workdir, options.step)
     trained.require_latent()
     is_conditional, num_labels = trained.model.is_conditional, trained.model.num_conditions
     count = options.count or STYLES * (num_labels if is_conditional else COLUMNS)
@@ -123,7 +132,7 @@ def sample_run(config, workdir: str | Path, options: ModeOptions = DEFAULTS) -> 
     labels = np.tile(np.arange(num_labels, dtype=np.int32), rows) if is_conditional else None
     images = trained.decode(codes, labels)
     stored_labels = np.full(len(codes), -1, np.int32) if labels is None else labels
-    name = with_sampler_suffix("samples", options.sampler)
+    name = with_step_suffix(with_sampler_suffix("samples", options.sampler), options, trained)
     picture_path, arrays_path = workdir / f"{name}.png", workdir / f"{name}.npz"
     write_npz_atomic(arrays_path, images=images, labels=stored_labels, codes=codes)
     if is_conditional:
@@ -140,6 +149,11 @@ def sample_run(config, workdir: str | Path, options: ModeOptions = DEFAULTS) -> 
 def get_class_names(trained: TrainedModel) -> tuple[str, ...]:
     """Returns the names of the classes by label, () if the run does not store them or a label is its own name."""
     return tuple(getattr(trained, "classes", ()) or ())
+
+
+def with_step_suffix(name: str, options: ModeOptions, trained: TrainedModel) -> str:
+    """Returns a file name that ends in the step of the model, such as `traverse_step1000`, if the command names one."""
+    return name if options.step is None else f"{name}_step{trained.step}"
 
 
 def with_sampler_suffix(name: str, sampler: str) -> str:

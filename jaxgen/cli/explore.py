@@ -21,6 +21,7 @@ from jaxgen.cli.commands import (
     load_training_dataset,
     sample_run,
     with_sampler_suffix,
+    with_step_suffix,
 )
 from jaxgen.config.base import validate_config
 from jaxgen.data import Dataset
@@ -53,15 +54,20 @@ class LoadedRun(NamedTuple):
     held_out: Split
     workdir: Path
     on_bad_image: str  # "skip" or "stop", of the user's own images
+    suffix: str = ""  # of file names: the step, if the command names one
 
 
-def load_run(config, workdir: str | Path) -> LoadedRun:
-    """Loads the run's model and data set; `config` gives the place of the data and the held-out split."""
+def load_run(config, workdir: str | Path, options: ModeOptions = DEFAULTS) -> LoadedRun:
+    """Loads the run's model at the step of `options`, and its data set.
+
+    `config` gives the place of the data and the held-out split.
+    """
     validate_config(config)
-    trained = load_run_model(config, workdir)
+    trained = load_run_model(config, workdir, options.step)
     dataset = load_training_dataset(trained, config)
     held_out = getattr(dataset, config.evaluation.split)
-    return LoadedRun(trained, dataset, held_out, Path(workdir), config.data.on_bad_image)
+    suffix = with_step_suffix("", options, trained)
+    return LoadedRun(trained, dataset, held_out, Path(workdir), config.data.on_bad_image, suffix)
 
 
 def interpolate(config, workdir: str | Path, options: ModeOptions = DEFAULTS) -> list[Path]:
@@ -77,7 +83,7 @@ def interpolate(config, workdir: str | Path, options: ModeOptions = DEFAULTS) ->
     Returns:
       The paths of the pictures.
     """
-    run = _load_latent_run(config, workdir, "interpolate")
+    run = _load_latent_run(config, workdir, "interpolate", options)
     decode_paths = _interpolate_images if run.trained.model.has_encoder else _interpolate_samples
     decoded, make_grid = decode_paths(run, options)
     written = [_write_png(run, f"interpolate_{name}", make_grid(images)) for name, images in decoded.items()]
@@ -117,7 +123,7 @@ def traverse(config, workdir: str | Path, options: ModeOptions = DEFAULTS) -> li
     Returns:
       The paths of the pictures.
     """
-    run = _load_encoder_run(config, workdir, "traverse")
+    run = _load_encoder_run(config, workdir, "traverse", options)
     (image, *_), labels = _select_images(run, options, 1)
     label = None if labels is None else labels[:1]
     dims = latent_figures.find_highest_variance_dims(
@@ -143,7 +149,7 @@ def latent_walk(config, workdir: str | Path, options: ModeOptions = DEFAULTS) ->
     Returns:
       The paths of the pictures.
     """
-    trained, workdir = load_run_model(config, workdir), Path(workdir)
+    trained, workdir = load_run_model(config, workdir, options.step), Path(workdir)
     _require_latent(trained, "latent_walk")
     sampler, anchors = get_sampler(trained, config, workdir, options.sampler), options.count or ANCHORS
     if trained.model.is_conditional:
@@ -154,7 +160,7 @@ def latent_walk(config, workdir: str | Path, options: ModeOptions = DEFAULTS) ->
         [trained.latent_walk(anchors, BETWEEN, label, seed, sampler) for label, seed in zip(labels, seeds, strict=True)]
     )
     still_frames = walks[:, np.linspace(0, walks.shape[1], STILL_FRAMES, endpoint=False).astype(int)]
-    name = with_sampler_suffix("latent_walk", options.sampler)
+    name = with_step_suffix(with_sampler_suffix("latent_walk", options.sampler), options, trained)
     still, animation = workdir / f"{name}.png", workdir / f"{name}.gif"
     names = [latent_figures.condition_name(trained, label, get_class_names(trained)) for label in labels]
     picture = plotting.labeled_grid(still_frames, row_labels=names if trained.model.is_conditional else None)
@@ -176,13 +182,14 @@ def reconstruct(config, workdir: str | Path, options: ModeOptions = DEFAULTS) ->
     Returns:
       The paths of the files.
     """
-    run = _load_encoder_run(config, workdir, "reconstruct")
+    run = _load_encoder_run(config, workdir, "reconstruct", options)
     images, labels = _select_images(run, options, options.count or (None if options.images else NUM_RECONSTRUCTIONS))
     arrays = {"images": images, "reconstructions": run.trained.reconstruct(images, labels)}
     arrays["codes"] = run.trained.encode_mean(images, labels)
     still = _write_png(run, "reconstruct", plotting.reconstruction_pairs(images, arrays["reconstructions"]))
-    write_npz_atomic(run.workdir / "reconstruct.npz", **arrays)
-    return _print_written([still, run.workdir / "reconstruct.npz"])
+    arrays_path = run.workdir / f"reconstruct{run.suffix}.npz"
+    write_npz_atomic(arrays_path, **arrays)
+    return _print_written([still, arrays_path])
 
 
 def attributes(config, workdir: str | Path, options: ModeOptions = DEFAULTS) -> list[Path]:
@@ -191,7 +198,7 @@ def attributes(config, workdir: str | Path, options: ModeOptions = DEFAULTS) -> 
     Args:
       config: the recipe's config.
       workdir: folder of the run, where the file is written.
-      options: not used.
+      options: only the step is used.
 
     Returns:
       The path of the picture, which has a row per class.
@@ -200,8 +207,7 @@ def attributes(config, workdir: str | Path, options: ModeOptions = DEFAULTS) -> 
       ValueError: the data set has fewer than two classes, or the model is conditional, so that its codes do not
         contain the class.
     """
-    del options
-    run = _load_encoder_run(config, workdir, "attributes")
+    run = _load_encoder_run(config, workdir, "attributes", options)
     if run.trained.model.is_conditional:
         raise ValueError(
             f"--mode=attributes moves codes between classes, but {type(run.trained.model).__name__} is conditional: "
@@ -239,8 +245,8 @@ MODES: dict[str, Callable] = {
 }
 
 
-def _load_latent_run(config, workdir: str | Path, mode: str) -> LoadedRun:
-    run = load_run(config, workdir)
+def _load_latent_run(config, workdir: str | Path, mode: str, options: ModeOptions) -> LoadedRun:
+    run = load_run(config, workdir, options)
     _require_latent(run.trained, mode)
     return run
 
@@ -250,8 +256,8 @@ def _require_latent(trained: TrainedModel, mode: str) -> None:
         raise ValueError(f"--mode={mode} needs latent codes, which {type(trained.model).__name__} does not have")
 
 
-def _load_encoder_run(config, workdir: str | Path, mode: str) -> LoadedRun:
-    run = _load_latent_run(config, workdir, mode)
+def _load_encoder_run(config, workdir: str | Path, mode: str, options: ModeOptions) -> LoadedRun:
+    run = _load_latent_run(config, workdir, mode, options)
     _require_encoder(run.trained, mode)
     return run
 
@@ -288,7 +294,8 @@ def _select_pairs(run: LoadedRun, options: ModeOptions) -> tuple[LabeledImages, 
     images, labels = _select_images(run, options, None)
     if len(images) < 2:
         raise ValueError(f"images={describe_place(options.images)} must be at least 2 images; got {len(images)}")
-    first, second = (slice(start, len(images) // 2 * 2, 2) for start in (0, 1))
+    stop = 2 * min(len(images) // 2, options.count or len(images))
+    first, second = (slice(start, stop, 2) for start in (0, 1))
     return tuple(LabeledImages(images[part], None if labels is None else labels[part]) for part in (first, second))
 
 
@@ -299,14 +306,15 @@ def _tile_frame(images: Float[np.ndarray, "N H W C"]) -> plotting.Picture:
 
 
 def _write_png(run: LoadedRun, name: str, picture: plotting.Picture) -> Path:
+    path = run.workdir / f"{name}{run.suffix}.png"
     picture = add_figure_title(picture, name, run.trained.model.info.name)
-    write_bytes_atomic(run.workdir / f"{name}.png", plotting.encode_png(picture))
-    return run.workdir / f"{name}.png"
+    write_bytes_atomic(path, plotting.encode_png(picture))
+    return path
 
 
 def _write_gif(run: LoadedRun, name: str, frames: Float[np.ndarray, "F N H W C"]) -> Path:
     """Writes an animation that runs forwards and then backwards."""
-    path = run.workdir / f"{name}.gif"
+    path = run.workdir / f"{name}{run.suffix}.gif"
     looped = plotting.ping_pong([_tile_frame(frame) for frame in frames])
     write_bytes_atomic(path, plotting.encode_gif(looped, 2 * FRAME_MS))
     return path

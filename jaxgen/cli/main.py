@@ -9,12 +9,14 @@
 
 Flags:
   --config=FILE[:PRESETS]  a recipe; presets are words separated by commas: a data set (digits, mnist, …), smoke
-                           (a run of seconds, to test that everything works), and the recipe's own, such as tutorial
+                           (a run of seconds, to test that everything works), and the recipe's own, such as tutorial.
+                           With --help: lists the recipe's keys with their values and meanings
   --config.KEY=VALUE       changes one key of the recipe; must come after --config
-  --workdir=DIR            folder of the run's files; default: runs/NAME, where NAME joins recipe and presets by "-"
+  --workdir=DIR            folder of the run's files; default: runs/NAME, where NAME joins recipe and presets by "-".
+                           In the folder of a run, every mode uses the run's own values, and --config may be left out
   --mode=MODE              train (default): trains to config.steps, or resumes from the last checkpoint; then evaluates
                            evaluate: evaluates the newest checkpoint again (on the validation split with
-                               --config.evaluation.split=validation)
+                               --config.evaluation.split=validation), or that of --step
                            sample: samples images: samples.png, samples.npz (images, labels, codes)
                            reconstruct: encodes and decodes held-out images: reconstruct.png, reconstruct.npz
                            interpolate: decodes paths between pairs of images: interpolate_linear.png,
@@ -30,6 +32,8 @@ Flags:
                            it, or as files separated by commas; may be repeated; default: held-out images
   --count=N                number of images (sample, reconstruct), pairs (interpolate), dimensions (traverse) or sampled
                            codes (latent_walk). Conditional models sample whole rows: one image of each class
+  --step=N                 all modes but train: uses the checkpoint of step N, or the best one: --step=best; default:
+                           the newest one
   --spherical              interpolate: interpolate.gif follows the spherical path instead of the linear one
   --profile                train: traces the second log interval into profile/, for ui.perfetto.dev or TensorBoard
   --distributed            train: this process is one of several; each is started by the same command. Under srun,
@@ -38,7 +42,8 @@ Flags:
                            where HOST is the machine of process 0, and I is a different number from 0 to N - 1 in each
 
 A run writes config.json, checkpoints/, tensorboard/, metrics.jsonl, log.txt, figures/*.png and results.json.
-The same command again resumes the run, or reports that it is complete.
+The same command again resumes the run, or reports that it is complete; a larger --config.steps extends it. Values that
+change no training step may change too: log_every, eval_every, checkpoint_every, max_to_keep, evaluation.KEY and others.
 """
 
 import ast
@@ -46,23 +51,14 @@ import logging
 import signal
 import sys
 import traceback
-from pathlib import Path
 
 from jaxgen.cli import errors
-from jaxgen.config.base import SAMPLERS, suggest
+from jaxgen.cli.flags import MODES as MODES
+from jaxgen.cli.flags import PROCESS_FLAGS, parse_flags
+from jaxgen.cli.run_config import describe_keys, find_recipes, resolve_config
+from jaxgen.config.errors import ConfigError, gather_errors, raise_errors, run_check
+from jaxgen.config.overrides import NO_COMMAND
 from jaxgen.config.unused import require_used_data_keys
-
-MODES = ("train", "evaluate", "sample", "reconstruct", "interpolate", "traverse", "latent_walk", "attributes")
-PROCESS_FLAGS = ("coordinator_address", "num_processes", "process_id")  # the first fields of launchers.ProcessSpec
-FLAG_MODES = {  # the modes in which each optional flag has a meaning
-    "sampler": ("sample", "latent_walk"),
-    "images": ("reconstruct", "interpolate", "traverse"),
-    "count": ("sample", "reconstruct", "interpolate", "traverse", "latent_walk"),
-    "spherical": ("interpolate",),
-    "profile": ("train",),
-    **dict.fromkeys(("distributed", *PROCESS_FLAGS), ("train",)),
-}
-CONFIGS = Path(__file__).parents[2] / "configs"  # of a clone; an installed package has none
 
 
 def run() -> None:
@@ -79,15 +75,37 @@ def main(argv: list[str]) -> int:
     Returns:
       The exit status: 0, 1 for a run that failed, 2 for a mistake of the user, 128 + N after signal N.
     """
-    if {"--help", "-h", "-help"} & set(argv[1:]):
+    help_flags = {"--help", "-h", "-help"}
+    arguments = [argument for argument in argv[1:] if argument not in help_flags]
+    asks_for_help = len(arguments) < len(argv) - 1
+    if asks_for_help and not any(argument.lstrip("-").startswith(("config", "workdir")) for argument in arguments):
         print(__doc__ + "\nConfigs:\n" + list_configs())
         return 0
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     try:
-        return execute(*parse_flags(argv))
+        flags = parse_flags(arguments)
+        if asks_for_help:
+            print(describe_keys(flags.config.recipe, flags.config.overrides, flags.workdir))
+            return 0
+        config, command = None, NO_COMMAND
+        with gather_errors() as mistakes:
+            config, command = resolve_config(flags.config.recipe, flags.config.overrides, flags.workdir, flags.mode)
+            if flags.mode == "train":
+                run_check(require_used_data_keys, config, command.changed)
+        if config is None or flags.mode != "train":
+            raise_errors(mistakes)
+        # Training reports the other mistakes with those that need the data and the model.
+        command = command._replace(mistakes=tuple(mistakes))
+        return execute(config, flags.workdir, flags.mode, {**flags.options, "command": command})
     except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print_error(error)
         return 2
+
+
+def print_error(error: ValueError) -> None:
+    """Prints one line for each mistake of the user."""
+    for message in error.messages if isinstance(error, ConfigError) else [str(error)]:
+        print(f"error: {message}", file=sys.stderr)
 
 
 def list_configs() -> str:
@@ -98,104 +116,6 @@ def list_configs() -> str:
     return "\n".join(f"  configs/{path.name:<20}{line}" for path, line in zip(find_recipes(), headlines, strict=True))
 
 
-def find_recipes() -> list[Path]:
-    """Returns the files in configs/, sorted by name."""
-    return sorted(CONFIGS.glob("*.py"))
-
-
-def parse_flags(argv: list[str]):
-    """Parses the flags.
-
-    Returns:
-      The config, the workdir, the mode, and the options that only some modes have, by name.
-
-    Raises:
-      ValueError: a flag or a key is wrong; the message is one line.
-    """
-    from absl import flags
-    from ml_collections import config_flags
-
-    values = flags.FlagValues()
-    config_flags.DEFINE_config_file("config", None, "the recipe", flag_values=values)
-    flags.DEFINE_string("workdir", None, "folder of the run's files", flag_values=values)
-    flags.DEFINE_enum("mode", "train", MODES, "what to do", flag_values=values)
-    flags.DEFINE_enum("sampler", "prior", SAMPLERS, "distribution of the codes", flag_values=values)
-    flags.DEFINE_multi_string("images", [], "your own images", flag_values=values)
-    flags.DEFINE_integer(
-        "count", None, "number of images, pairs, dimensions or codes", lower_bound=1, flag_values=values
-    )
-    flags.DEFINE_boolean("spherical", False, "follow the spherical path", flag_values=values)
-    flags.DEFINE_boolean("profile", False, "trace a log interval", flag_values=values)
-    flags.DEFINE_boolean("distributed", None, "one of several processes", flag_values=values)
-    flags.DEFINE_string("coordinator_address", None, "HOST:PORT of process 0", flag_values=values)
-    flags.DEFINE_integer("num_processes", None, "number of processes", lower_bound=1, flag_values=values)
-    flags.DEFINE_integer("process_id", None, "number of this process", lower_bound=0, flag_values=values)
-    require_config_file(argv[1:])
-    try:
-        positional = values(argv)
-    except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(errors.describe_flag_error(error)) from error
-    if len(positional) > 1:
-        raise ValueError(f'"{positional[1]}" is not a flag; every argument must be --name=value, see --help')
-    for name, modes in FLAG_MODES.items():
-        if values[name].present and values.mode not in modes:
-            raise ValueError(f"--{name} is for --mode={' or '.join(modes)}, not for --mode={values.mode}")
-    options = {name: values[name].value for name in FLAG_MODES}
-    require_process_flags(options)
-    if values.mode == "train":
-        require_used_data_keys(values.config, config_flags.get_override_values(values["config"]))
-    return values.config, values.workdir or default_workdir(argv[1:]), values.mode, options
-
-
-def require_process_flags(options: dict) -> None:
-    """Raises a ValueError unless the process flags are all given, consistently, or all left out."""
-    address, num_processes, process_id = (options[name] for name in PROCESS_FLAGS)
-    given = [f"--{name}" for name in PROCESS_FLAGS if options[name] is not None]
-    if given and not options["distributed"]:
-        raise ValueError(f"{given[0]} is for runs of several processes; add --distributed")
-    if given and len(given) < len(PROCESS_FLAGS):
-        raise ValueError(
-            f"{' and '.join(given)} must come with all of --coordinator_address, --num_processes and --process_id"
-        )
-    if given and process_id >= num_processes:
-        raise ValueError(f"--process_id={process_id} must be below --num_processes={num_processes}; the first is 0")
-    if given and not address.rpartition(":")[2].isdigit():
-        raise ValueError(f"--coordinator_address={address} must be HOST:PORT; try localhost:12345")
-
-
-def require_config_file(arguments: list[str]) -> None:
-    """Raises a ValueError of one line if --config is missing or wrong; absl's own message has 50 lines."""
-    path = config_argument(arguments).partition(":")[0]
-    if not path:
-        raise ValueError("--config is missing; try --config=configs/cond_aae.py, see --help")
-    first = next(argument for argument in arguments if argument.lstrip("-").startswith("config"))
-    if first.lstrip("-").startswith("config."):
-        raise ValueError(f"{first} comes before --config; write --config first")
-    recipes = {recipe.name: recipe for recipe in find_recipes()}
-    if not Path(path).is_file():
-        if recipe := recipes.get(Path(path).name):
-            raise ValueError(f"--config={path} does not exist in {Path.cwd()}; try --config={recipe}")
-        hint = suggest(Path(path).name, recipes)
-        raise ValueError(f"--config={path} does not exist{hint}; the recipes are:\n{list_configs()}")
-    if Path(path).suffix != ".py":
-        raise ValueError(f"--config={path} must be a recipe, a Python file; try --config=configs/cond_aae.py")
-
-
-def config_argument(arguments: list[str]) -> str:
-    """Returns the value of --config, "FILE[:PRESETS]", or "" if it is missing."""
-    for index, argument in enumerate(arguments):
-        name, equals, value = argument.lstrip("-").partition("=")
-        if name == "config" and argument.startswith("-"):
-            return value if equals else "".join(arguments[index + 1 : index + 2])
-    return ""
-
-
-def default_workdir(arguments: list[str]) -> str:
-    """Returns runs/NAME, where NAME is the recipe's name followed by its presets."""
-    path, _, presets = config_argument(arguments).partition(":")
-    return str(Path("runs") / "-".join([Path(path).stem, *(preset for preset in presets.split(",") if preset)]))
-
-
 def execute(config, workdir: str, mode: str, options: dict) -> int:
     """Configures jax, connects to the run's other processes if there are any, and runs a mode.
 
@@ -203,7 +123,7 @@ def execute(config, workdir: str, mode: str, options: dict) -> int:
       config: the recipe's config.
       workdir: folder of the run's files.
       mode: one of `MODES`.
-      options: the value of each flag in `FLAG_MODES`.
+      options: the value of each flag in `FLAG_MODES`, and the `command`.
 
     Returns:
       The exit status, where the process survives `exit_process`.
@@ -220,7 +140,7 @@ def execute(config, workdir: str, mode: str, options: dict) -> int:
             processes.initialize(spec)
         status = run_mode(config, workdir, mode, profile, options)
     except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print_error(error)
         status = 2
     except Exception:  # a bug of jaxgen: several processes must exit without waiting for each other
         if not processes.is_multiprocess():
@@ -239,7 +159,7 @@ def run_mode(config, workdir: str, mode: str, profile: bool, options: dict) -> i
       workdir: folder of the run's files.
       mode: one of `MODES`.
       profile: whether training traces a log interval.
-      options: the fields of `commands.ModeOptions`.
+      options: the fields of `commands.ModeOptions`, and the `command`, if there is one.
 
     Returns:
       The exit status.
@@ -250,13 +170,14 @@ def run_mode(config, workdir: str, mode: str, profile: bool, options: dict) -> i
     from jaxgen.distributed import processes
     from jaxgen.training import deferred_metrics, loop, signals
 
+    command = {"command": options.pop("command")} if "command" in options else {}
     try:
         if mode in explore.MODES:
             explore.MODES[mode](config, workdir, commands.ModeOptions(**options))
         elif mode == "evaluate":
-            commands.evaluate_run(config, workdir)
+            commands.evaluate_run(config, workdir, options.get("step"), **command)
         else:
-            loop.train_and_evaluate(config, workdir, profile)
+            loop.train_and_evaluate(config, workdir, profile, **command)
     except (deferred_metrics.NonFiniteLossError, processes.LostPeerError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -3,6 +3,7 @@
 Outside this file arrays are global: the same pure step runs on one device and on many.
 """
 
+import difflib
 import os
 from collections.abc import Callable, Sequence
 from functools import partial, wraps
@@ -51,7 +52,9 @@ def validate_parallelism(batch_size: int, parallel: str, mesh: Mesh) -> None:
       ValueError: `parallel` is unknown, or the number of devices does not divide the batch size.
     """
     if parallel not in PARALLEL_MODES:
-        raise ValueError(f'parallel="{parallel}" is unknown; choose "jit" or "pmap"')
+        similar = difflib.get_close_matches(parallel, PARALLEL_MODES, n=1)
+        hint = f' (did you mean "{similar[0]}"?)' if similar else ""
+        raise ValueError(f'parallel="{parallel}" is unknown; choose "jit" or "pmap"{hint}')
     if batch_size % mesh.size:
         suggestion = batch_size // mesh.size * mesh.size or mesh.size
         raise ValueError(

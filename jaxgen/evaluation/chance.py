@@ -14,10 +14,11 @@ FREQUENT_CLASS = (
 
 
 def chance_levels(model: GenerativeModel, split: Split) -> dict[str, float]:
-    """Returns the chance level of each accuracy and error by name; {} for a split without classes."""
+    """Returns the chance level of each accuracy and error by name; of a critic alone for a split without classes."""
+    critic = dict.fromkeys(("d_real", "d_fake"), 0.5)  # probability of real of a critic that cannot distinguish
     labels = split.label[split.label >= 0]
     if len(np.unique(labels)) < 2:
-        return {}
+        return critic
     frequent = float(np.bincount(labels).max() / len(labels))
     levels = dict.fromkeys(EVEN_GUESSES, 1 / model.info.num_classes) | dict.fromkeys(FREQUENT_CLASS, frequent)
-    return levels | dict.fromkeys(("error", "test_error", "cluster_error"), 1 - frequent)
+    return critic | levels | dict.fromkeys(("error", "test_error", "cluster_error"), 1 - frequent)

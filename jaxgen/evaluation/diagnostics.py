@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from jaxgen.data import Dataset
 from jaxgen.evaluation import sample_quality as quality
+from jaxgen.evaluation.evaluators import with_validation_options
 from jaxgen.evaluation.feature_classifier import count_outputs
 from jaxgen.metrics.style_content import is_at_chance
 from jaxgen.models import GenerativeModel
@@ -15,6 +16,8 @@ MIN_STEPS = 100  # a younger model may be worse than the mean image, or at chanc
 HUGE, HUGE_PER_PIXEL = 1e6, 1e3  # no metric of a working model is larger
 LARGEST_CODE_STD, SMALLEST_CODE_STD = 3.0, 0.1  # in units of the prior's
 MARGIN = 0.98  # a loss above this fraction of the mean image's is no better
+IDENTICAL = 0.005  # diversity of samples that are practically one image
+CERTAIN = 1e-3  # distance of a probability from 0 or 1
 MIN_COPIES = 0.01  # fraction of copies of training images in a split that is worth a warning
 ACCURACIES = ("content_accuracy", "swap_accuracy", "prior_component_accuracy", "classifier_accuracy", "retrieval_map")
 ERRORS = ("test_error", "cluster_error")
@@ -46,6 +49,7 @@ def find_warnings(metrics: EvaluationMetrics, known: Circumstances) -> list[str]
         found += find_code_scale(scalars, known)
     if known.step >= MIN_STEPS:
         found += [*find_chance(scalars, known.references), *find_worse_than_baseline(scalars, known.references)]
+        found += [*find_certain_critic(scalars), *find_identical_samples(scalars, known.matches_prior)]
     if known.is_trained_long:
         found += [*find_collapse(metrics, known)]
     return found
@@ -89,6 +93,20 @@ def find_worse_than_baseline(metrics: Mapping[str, float], references: Mapping[s
         yield "worse_than_input: the colors have a larger error than the gray input; see color_mse"
     if metrics.get("psnr_gain", 1) <= 0:
         yield "worse_than_input: denoised images have a larger error than the noisy ones; see psnr_gain"
+
+
+def find_certain_critic(metrics: Mapping[str, float]) -> Iterator[str]:
+    """Yields a warning if the critic's probabilities are 0 or 1, so that the generator learns nothing from it."""
+    probabilities = [metrics[name] for name in ("d_real", "d_fake") if name in metrics]
+    if probabilities and all(min(value, 1 - value) < CERTAIN for value in probabilities):
+        real, fake = probabilities
+        yield f"certain_critic: d_real {real:.2g} and d_fake {fake:.2g} leave the generator without a gradient"
+
+
+def find_identical_samples(metrics: Mapping[str, float], matches_prior: bool) -> Iterator[str]:
+    """Yields a warning if samples are practically one image, which is not even so early in training."""
+    if matches_prior and metrics.get("diversity", 1) < IDENTICAL:
+        yield f"identical_samples: samples are {metrics['diversity']:.1g} times as varied as the data; see diversity"
 
 
 def find_collapse(metrics: EvaluationMetrics, known: Circumstances) -> Iterator[str]:
@@ -149,7 +167,7 @@ def describe_data(dataset: Dataset, config, best_metric: str) -> list[str]:
     """Returns messages for the start of a run: copies of training images, and a replaced `best_metric`."""
     found = describe_copies(dataset)
     if best_metric != config.best_metric:
-        obstacle = quality.find_obstacle(config, dataset.validation)
+        obstacle = quality.find_obstacle(with_validation_options(config), dataset.validation)
         found.append(f"best_metric={config.best_metric} is not measured: {obstacle}; {best_metric} replaces it")
     return found
 

@@ -27,13 +27,13 @@ from jaxgen.metrics.style_content import LabeledCodes
 from jaxgen.models import GenerativeModel
 from jaxgen.types import Batch, EvaluationMetrics, Metrics, Split
 
+log = logging.getLogger("jaxgen")
+
 MAX_VALIDATION_SAMPLES = 2000  # generated images per evaluation during training
 QUICK_IMAGES, QUICK_CODES = 500, 2000  # of the metrics of separation during training
 MAX_MMD_SAMPLES = 2000  # time and memory of the kernel distance are quadratic in this number
 # Training is long enough to judge a model after MIN_STEPS, and after MIN_EPOCHS or, with much data, MANY_STEPS.
 MIN_STEPS, MIN_EPOCHS, MANY_STEPS = 2000, 5, 10_000
-
-log = logging.getLogger("jaxgen")
 
 
 def evaluate_model(trained: TrainedModel, dataset: Dataset, config, label: str = "") -> EvaluationMetrics:
@@ -113,12 +113,8 @@ def select_best_metric(config, dataset: Dataset) -> str:
 
     The names tell the protocols apart: a distance by another classifier is no `frechet_distance`.
     """
-    needs_features = config.best_metric in quality.CHECKPOINT_METRICS
-    return (
-        quality.PIXEL_METRIC
-        if needs_features and quality.find_obstacle(config, dataset.validation)
-        else config.best_metric
-    )
+    obstacle = quality.find_obstacle(with_validation_options(config), dataset.validation)
+    return quality.PIXEL_METRIC if obstacle and config.best_metric in quality.CHECKPOINT_METRICS else config.best_metric
 
 
 def compile_metric_sums(model: GenerativeModel) -> Callable[[dict, dict, Batch, int], Metrics]:

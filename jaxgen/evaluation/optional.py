@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from jaxgen.io.errors import describe_error
 
 log = logging.getLogger("jaxgen")
-MESSAGE = "%s is skipped: %s"
 
 
 @contextlib.contextmanager
@@ -24,5 +23,9 @@ def skip_on_failure(name: str) -> Iterator[None]:
     except OSError:
         raise
     except Exception as error:
-        log.warning(MESSAGE, name, describe_error(error))
-        log.debug("traceback of %s", name, exc_info=True)
+        report_skip(name, error)
+
+
+def report_skip(name: str, error: Exception) -> None:
+    """Logs in one line that a figure or a metric is skipped, and why."""
+    log.warning("%s is skipped: %s", name, describe_error(error))

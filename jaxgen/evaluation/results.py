@@ -1,6 +1,6 @@
 """Final metrics of a run: computed once, at the end, written to `results.json`, and printed as a table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ml_collections import ConfigDict
@@ -16,6 +16,7 @@ from jaxgen.io.run_logger import RunLogger
 from jaxgen.optimization import seeds
 from jaxgen.types import EvaluationMetrics
 
+MEASUREMENTS = ("features", "samples", "content", "bounds", "parzen")  # entries of `protocol` that the table shows
 HEADER = ("metric", "value", "", "reference", "meaning")
 
 
@@ -26,12 +27,23 @@ def write_results(
     seconds: float | None,
     workdir: Path,
     logger: RunLogger,
+    suffix: str = "",
 ) -> dict:
-    """Evaluates the model of each seed, writes the mean and std over seeds to `results.json`, and prints them."""
+    """Evaluates the model of each seed, writes the mean and std over seeds to its file, and prints them.
+
+    Args:
+      trained_models: the model of each seed.
+      dataset: the data set.
+      config: the run's config.
+      seconds: duration of training, or None.
+      workdir: folder of the file; see `io.workdir.results_path`.
+      logger: receives the table and the metrics.
+      suffix: of the file's name, for a checkpoint that is not the newest.
+    """
     results = compute_results(trained_models, dataset, config, seconds)
     path = workdir / "results.json"
     if processes.is_primary():
-        path = workdirs.write_results(workdir, results)
+        path = workdirs.write_results(workdir, results, suffix)
     logger.log_metrics(results["step"], sample_quality.select_scalars(results["metrics"]), split=results["split"])
     notes = [*describe_results(results), *describe_paths(workdir, path)]
     logger.log_table(describe_protocol(results, len(trained_models)), build_rows(results), HEADER, notes)
@@ -52,12 +64,9 @@ def compute_results(
     data = evaluators.get_evaluation_split(dataset, config)
     references = descriptions.compute_references(metrics, dataset, data, model)
     protocol = {"binarization": config.data.binarization, "images": len(data.label), **model.evaluation_notes}
+    protocol |= {"copies_of_training_images": dict(dataset.copies), **describe_measurements(metrics, dataset, config)}
     warnings = diagnostics.warn_of_copies(dataset, split)
-    if dataset.copies:
-        protocol["copies_of_training_images"] = dict(dataset.copies)
-    if any("frechet" in name for name in metrics):
-        protocol["features"] = sample_quality.describe_features(dataset, data, config.evaluation.classifier_steps)
-        protocol["samples"] = sample_quality.describe_counts(dataset, data, config)
+    if "features" in protocol:
         warnings += diagnostics.warn_of_features(dataset, data, config.evaluation.classifier_steps)
     return {
         "config": config.to_dict(),
@@ -74,6 +83,22 @@ def compute_results(
         "device": devices.describe_devices(),
         "versions": versions.collect_versions(),
     }
+
+
+def describe_measurements(names: Iterable[str], dataset: Dataset, config: ConfigDict) -> dict[str, str]:
+    """Returns what the named metrics depend on beside the model: classifier, numbers of samples."""
+    data, options, found = evaluators.get_evaluation_split(dataset, config), config.evaluation, {}
+    if any("frechet" in name or name == "content_accuracy" for name in names):
+        found["features"] = sample_quality.describe_features(dataset, data, options.classifier_steps)
+    if "frechet_distance" in names:
+        found["samples"] = sample_quality.describe_counts(dataset, data, config)
+    if "content_accuracy" in names:
+        found["content"] = f"{options.samples_per_class:,} prior codes, each in {dataset.num_classes} classes"
+    if "elbo" in names:
+        found["bounds"] = f"{options.importance_samples:,} posterior samples per image"
+    if "parzen_log_likelihood" in names:
+        found["parzen"] = f"{options.parzen_samples:,} samples"
+    return found
 
 
 def find_warnings(
@@ -131,8 +156,8 @@ def describe_protocol(results: dict, num_seeds: int) -> str:
     protocol = results["protocol"]
     title = f"{results['dataset']}, {results['split']} split, step {results['step']}"
     title += f", mean ± std of {num_seeds} seeds" if num_seeds > 1 else ""
-    features = [f"{key}: {protocol[key]}" for key in ("features", "samples") if key in protocol]
-    return "\n".join([title, f"{protocol['images']:,} held-out images", *features])
+    measured = [f"{key}: {protocol[key]}" for key in MEASUREMENTS if key in protocol]
+    return "\n".join([title, f"{protocol['images']:,} held-out images", *measured])
 
 
 def describe_results(results: dict) -> list[str]:

@@ -30,7 +30,7 @@ def find_obstacle(config, data: Split) -> str:
     if config.evaluation.classifier_steps < MIN_CLASSIFIER_STEPS:
         return find_classifier_obstacle(config)
     if (count := len(data.label)) < MIN_IMAGES:
-        return f"the split has {count} images, fewer than {MIN_IMAGES}"
+        return f"the {config.evaluation.split} split has {count} images, fewer than {MIN_IMAGES}"
     if (count := config.evaluation.num_samples) < MIN_IMAGES:
         return f"evaluation.num_samples={count} is below {MIN_IMAGES}"
     return ""

@@ -35,7 +35,7 @@ def load_model(workdir: str | os.PathLike, step: int | str | None = None, seed: 
         raise ValueError(
             f"{workdir} holds no checkpoint yet; train it: python launch.py --config=… --workdir={workdir}"
         )
-    model = models.build_model(config, spec_from_metadata(meta))
+    model = models.build_model(config, read_dataset_spec(meta["info"]))
     index = seed_index(config, seed)
     init = seeds.vmap_init(model.init, config.num_seeds)
     target = devices.abstract_like(jax.eval_shape(init, seeds.seed_keys(config)), devices.data_mesh())
@@ -50,11 +50,10 @@ def load_model(workdir: str | os.PathLike, step: int | str | None = None, seed: 
     return trained
 
 
-def spec_from_metadata(meta: dict[str, Any]) -> DatasetSpec:
-    """Returns the properties of the training images that a checkpoint's metadata states."""
-    info = meta["info"]
-    class_names = tuple(info.get("class_names", ()))
-    return DatasetSpec(info["name"], tuple(info["image_shape"]), info["num_classes"], class_names)
+def read_dataset_spec(info: dict) -> DatasetSpec:
+    """Returns the properties of the data set that a checkpoint describes; older ones have no names of the classes."""
+    shape, names = tuple(info["image_shape"]), tuple(info.get("class_names", ()))
+    return DatasetSpec(info["name"], shape, info["num_classes"], names)
 
 
 def read_metrics(workdir: Path, step: int, index: int) -> dict[str, EvaluationMetrics]:
@@ -82,7 +81,7 @@ def require_same_images(dataset: Dataset, meta: dict[str, Any], workdir: str | o
     """Raises a ValueError if images have another size, or another number of classes, than those of a run."""
     if not meta:
         return
-    there, here = spec_from_metadata(meta), dataset.spec
+    there, here = read_dataset_spec(meta["info"]), dataset.spec
     if (there.image_shape, there.num_classes) != (here.image_shape, here.num_classes):
         raise ValueError(
             f"{here.name} has images {here.image_shape} in {here.num_classes} classes; workdir={workdir} was trained "

@@ -7,11 +7,14 @@ import json
 import logging
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from jaxgen.config.base import base_config
 from jaxgen.io.atomic import TEMPORARY, write_bytes_atomic
+from jaxgen.io.checkpoint_files import list_checkpoints
 from jaxgen.io.json_types import to_json_types
 from jaxgen.io.paths import require_safe_for_checkpoints, resolve_path
 
@@ -19,12 +22,22 @@ LOGGER = logging.getLogger("jaxgen")
 # Keys that describe the machine instead of the run: they may change when a run resumes.
 MACHINE_KEYS = ("data.path", "data.download", "data.memory_budget_mib", "base_model_workdir")
 SPLITS = ("test", "validation")  # that a run can be evaluated on
+# Keys that change no number of the training steps: they may change too. `steps` may not end before the last checkpoint.
+RESUME_KEYS = (
+    *MACHINE_KEYS,
+    *("steps", "log_every", "eval_every", "checkpoint_every", "max_to_keep", "best_metric"),
+    *("evaluation", "snapshot_epochs", "data.on_bad_image"),
+)
+HISTORY = "config_history.jsonl"
+RECIPE = "recipe.json"
 MAX_NAMED = 3  # differences between two configs that an error names
 ABSENT = object()
 
 
 @contextlib.contextmanager
-def lock_workdir(workdir: str | os.PathLike, config: dict[str, Any], free: tuple[str, ...] = ()) -> Iterator[Path]:
+def lock_workdir(
+    workdir: str | os.PathLike, config: dict[str, Any], free: tuple[str, ...] = (), recipe: str = ""
+) -> Iterator[Path]:
     """Locks a run's folder for this process and writes the config to its `config.json`.
 
     The folder is created if necessary. The lock ends with the block or with the process, even if it is killed. In a
@@ -34,7 +47,8 @@ def lock_workdir(workdir: str | os.PathLike, config: dict[str, Any], free: tuple
       workdir: the folder.
       config: the run's config; it must equal the config of an earlier run in the folder.
       free: keys that may differ, such as ("steps", "data.path"), with all keys below them; `config.json` gets their
-        new values.
+        new values, and `config_history.jsonl` gets a line with the change.
+      recipe: name and presets of the recipe, such as "vae:mnist", for `recipe.json` of a new run.
 
     Yields:
       The absolute path of the folder.
@@ -47,7 +61,7 @@ def lock_workdir(workdir: str | os.PathLike, config: dict[str, Any], free: tuple
     _create_folder(path)
     with _lock_folder(path):
         _remove_temporary_files(path)
-        _match_or_write_config(path, to_json_types(config), free)
+        _match_or_write_config(path, to_json_types(config), free, recipe)
         yield path
 
 
@@ -64,7 +78,82 @@ def read_config(workdir: str | os.PathLike) -> dict[str, Any]:
             f"make one: python launch.py --config=configs/NAME.py --workdir={workdir}"
         )
     _require_current_keys(workdir, config)
-    return config
+    return _with_new_base_keys(config)
+
+
+def is_run(workdir: str | os.PathLike) -> bool:
+    """Returns whether a folder has the config of a run."""
+    return (Path(workdir) / "config.json").is_file()
+
+
+def read_recipe(workdir: str | os.PathLike) -> str:
+    """Returns the name and presets of the run's recipe, such as "vae:mnist"; "" if they are unknown."""
+    return str((_read_json(Path(workdir) / RECIPE) or {}).get("recipe", ""))
+
+
+def compare_configs(
+    stored: dict[str, Any], config: dict[str, Any], free: tuple[str, ...] = ()
+) -> dict[str, tuple[Any, Any]]:
+    """Returns {key: (stored value, value)} of the keys outside of `free` that differ; `ABSENT` for a missing one."""
+    before, now = identity_config(stored, free), identity_config(config, free)
+    pairs = {key: (before.get(key, ABSENT), now.get(key, ABSENT)) for key in sorted({*before, *now})}
+    return {key: (old, new) for key, (old, new) in pairs.items() if old != new}
+
+
+def require_same_run(
+    workdir: str | os.PathLike,
+    stored: dict[str, Any],
+    config: dict[str, Any],
+    free: tuple[str, ...],
+    advice: str = "",
+) -> None:
+    """Raises a ValueError of one line if a run's config differs from `config` outside of the keys in `free`.
+
+    Args:
+      workdir: folder of the run.
+      stored: the run's config.
+      config: the new one.
+      free: keys that may differ, with all keys below them.
+      advice: end of the message; by default that of training.
+    """
+    new_run = f"start a new run, from its networks if you want: --workdir=DIR --config.init_from={workdir}"
+    differences = compare_configs(stored, config, free)
+    if "model" in differences:
+        raise ValueError(describe_other_model(workdir, *differences["model"]))
+    if differences:
+        named = [
+            f"{key}: {describe_pair(*pair, '{} there, {} here')}" for key, pair in list(differences.items())[:MAX_NAMED]
+        ]
+        if len(differences) > MAX_NAMED:
+            named.append(f"and {len(differences) - MAX_NAMED} more")
+        raise ValueError(
+            f"workdir={workdir} holds a run with another config ({'; '.join(named)}); "
+            f"{advice or f'leave these values out for its own, or {new_run}'}"
+        )
+    last = max(list_checkpoints(Path(workdir) / "checkpoints"), default=0)
+    if "steps" in free and config.get("steps", last) < last:
+        raise ValueError(
+            f"steps={config['steps']} ends before the last checkpoint of the run in workdir={workdir}, step {last}; "
+            f"try --config.steps={max(last, stored['steps'])} or more, or {new_run}"
+        )
+
+
+def describe_other_model(workdir: str | os.PathLike, there: Any, here: Any) -> str:
+    """Returns the message for a workdir whose run has the model `there`, and a command with the model `here`."""
+    return (
+        f"workdir={workdir} holds a run of model={there}, and --config has model={here}; "
+        "try the run's own recipe, or another --workdir"
+    )
+
+
+def describe_changes(changes: dict[str, tuple[Any, Any]]) -> str:
+    """Returns "log_every: 10 → 20; steps: 100 → 200" for the result of `compare_configs`."""
+    return "; ".join(f"{key}: {describe_pair(*pair)}" for key, pair in changes.items())
+
+
+def describe_pair(before: Any, after: Any, template: str = "{} → {}") -> str:
+    """Returns "100 → 200" for two values of a key."""
+    return template.format(*("absent" if value is ABSENT else repr(value) for value in (before, after)))
 
 
 def read_results(workdir: str | os.PathLike, split: str | None = None) -> dict[str, Any] | None:
@@ -88,20 +177,25 @@ def read_all_results(workdir: Path) -> list[dict[str, Any]]:
     return [entry for split in SPLITS if (entry := _read_json(results_path(workdir, split)))]
 
 
-def results_path(workdir: Path, split: str | None = None) -> Path:
+def results_path(workdir: Path, split: str | None = None, suffix: str = "") -> Path:
     """Returns `results.json` for the split that the run's config names, and `results_SPLIT.json` for another one."""
     config = _read_json(workdir / "config.json") or {}
     own = config.get("evaluation", {}).get("split", split)
-    return workdir / ("results.json" if split in (None, own) else f"results_{split}.json")
+    return workdir / f"results{'' if split in (None, own) else f'_{split}'}{suffix}.json"
 
 
-def write_results(workdir: Path, results: dict[str, Any]) -> Path:
+def write_results(workdir: Path, results: dict[str, Any], suffix: str = "") -> Path:
     """Writes the results of a split, and appends those that they replace to `results_history.jsonl`.
+
+    Args:
+      workdir: folder of the run.
+      results: the results, with their `split`.
+      suffix: of the file's name, for a checkpoint that is not the newest.
 
     Returns:
       The path of the written file.
     """
-    path = results_path(workdir, results["split"])
+    path = results_path(workdir, results["split"], suffix)
     previous = path.read_text(encoding="utf-8") if path.exists() else ""
     if previous:
         with open(workdir / "results_history.jsonl", "a", encoding="utf-8") as history:
@@ -166,26 +260,36 @@ def _lock_folder(path: Path) -> Iterator[None]:
         yield
 
 
-def _match_or_write_config(path: Path, config: dict[str, Any], free: tuple[str, ...]) -> None:
+def _match_or_write_config(path: Path, config: dict[str, Any], free: tuple[str, ...], recipe: str) -> None:
     """Requires the folder's config.json to match the config outside the free keys, and writes the config."""
     stored = _read_json(path / "config.json")
     if stored == config:
         return
     if stored is not None:
         _require_current_keys(path, stored)
-        before, now = identity_config(stored, free), identity_config(config, free)
-        keys = [key for key in sorted({*before, *now}) if before.get(key, ABSENT) != now.get(key, ABSENT)]
-        if keys:
-            differences = [
-                f"{key}: {_format_value(before, key)} there, {_format_value(now, key)} here" for key in keys[:MAX_NAMED]
-            ]
-            if len(keys) > MAX_NAMED:
-                differences.append(f"and {len(keys) - MAX_NAMED} more")
-            raise ValueError(
-                f"workdir={path} holds a run with another config ({'; '.join(differences)}); "
-                "choose another --workdir, or give the same values"
-            )
+        require_same_run(path, _with_new_base_keys(stored), config, free)
+        _append_history(path, compare_configs(stored, config))
+    elif recipe:
+        write_json(path / RECIPE, {"recipe": recipe})
     write_json(path / "config.json", config)
+
+
+def _append_history(path: Path, changes: dict[str, tuple[Any, Any]]) -> None:
+    """Adds a line to `config_history.jsonl`: the time and, by key, the value before and after; null if absent."""
+    values = {key: [None if value is ABSENT else value for value in pair] for key, pair in changes.items()}
+    line = json.dumps({"time": round(time.time(), 3), "changes": values}, ensure_ascii=False)
+    with contextlib.suppress(FileNotFoundError):
+        line = f"{(path / HISTORY).read_text(encoding='utf-8')}{line}"
+    write_bytes_atomic(path / HISTORY, f"{line}\n".encode())
+
+
+def _with_new_base_keys(config: dict[str, Any]) -> dict[str, Any]:
+    """Returns the config of a run with the keys that `base_config` has received since, at their defaults."""
+    if not isinstance(config.get("model"), str):
+        return config
+    defaults = to_json_types(base_config(config["model"]).to_dict())
+    groups = {key: {**value, **config.get(key, {})} for key, value in defaults.items() if isinstance(value, dict)}
+    return {**defaults, **config, **groups}
 
 
 def _require_current_keys(workdir: str | os.PathLike, config: dict[str, Any]) -> None:
@@ -219,7 +323,3 @@ def _flatten_config(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{key}"] = value
     return flat
-
-
-def _format_value(config: dict[str, Any], key: str) -> str:
-    return repr(config[key]) if key in config else "absent"

@@ -17,7 +17,7 @@ from jaxgen.losses.adversarial import GAN_LOSSES, GANLoss
 from jaxgen.models.base import LatentVariableModel
 from jaxgen.models.builders import build_aae_networks
 from jaxgen.models.posterior import DiagonalGaussian, diagonal_gaussian_from_output, gaussian_kl
-from jaxgen.models.priors import Gaussian, MixturePrior, Prior, make_prior
+from jaxgen.models.priors import PRIORS, MixturePrior, Prior, make_prior
 from jaxgen.networks.mixed_precision import Network
 from jaxgen.optimization.optimizers import learning_rate_schedule
 from jaxgen.optimization.players import Player, UpdateOrder
@@ -112,8 +112,8 @@ class AAE(LatentVariableModel):
     @classmethod
     def fields_from_config(cls, config: Any, info: DatasetSpec) -> dict[str, Any]:
         """Validates a config and returns the fields of an AAE, by name."""
+        validate_config(config, cls.is_conditional)
         prior = make_prior(config.prior, config.latent_size, config.prior_std, info.num_classes)
-        validate_config(config, prior, cls.is_conditional)
         if cls.is_conditional or config.conditional_critic:
             checks.require_multiple_classes(info)
         networks = build_aae_networks(config, info.image_shape, prior.size)
@@ -369,7 +369,7 @@ def reparameterize(posterior: DiagonalGaussian, noise: Float[Array, "B Z"]) -> F
     return posterior.mean if posterior.log_std is None else posterior.mean + jnp.exp(posterior.log_std) * noise
 
 
-def validate_config(config: Any, prior: Prior, decoder_needs_label: bool) -> None:
+def validate_config(config: Any, decoder_needs_label: bool) -> None:
     """Validates the config's values for this family.
 
     Raises:
@@ -378,5 +378,5 @@ def validate_config(config: Any, prior: Prior, decoder_needs_label: bool) -> Non
     checks.require_layer_sizes(config, "hidden_sizes", "critic_hidden_sizes")
     checks.require_fraction(config, "dropout_rate", "critic_dropout_rate", "encoder_negative_slope")
     checks.require_nonnegative(config, "r1_r2_weight", "vat_epsilon")
-    checks.validate_kl(config, closed_form=isinstance(prior, Gaussian))
+    checks.validate_kl(config, closed_form=config.prior == "gaussian" or config.prior not in PRIORS)
     checks.validate_label_conditioning(config, decoder_needs_label)

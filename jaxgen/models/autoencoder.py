@@ -11,6 +11,7 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from jaxgen.config import checks
+from jaxgen.config.errors import report_error
 from jaxgen.data.transforms import add_gaussian_noise, mask_pixels
 from jaxgen.kernels import random
 from jaxgen.losses import reconstruction
@@ -186,7 +187,7 @@ class DenoisingAutoencoder(Autoencoder):
           ValueError: there is no noise to remove.
         """
         if not config.input_noise_std:
-            raise ValueError(
+            report_error(
                 f"input_noise_std={config.input_noise_std} must be positive for a denoising model; try "
                 "--config.input_noise_std=0.3"
             )
@@ -257,7 +258,7 @@ def validate_reconstruction_loss(config: Any) -> None:
     checks.require_choice(config, "pixel_loss", PIXEL_LOSSES)
     checks.require_choice(config, "pixel_range", PIXEL_RANGES)
     if config.pixel_range == "-1_1" and config.pixel_loss != "mse":
-        raise ValueError(
+        report_error(
             f'pixel_range="-1_1" needs pixel_loss="mse"; got pixel_loss="{config.pixel_loss}". '
             "Try --config.pixel_range=0_1"
         )

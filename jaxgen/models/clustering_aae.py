@@ -7,6 +7,7 @@ import jax
 from jaxtyping import Array, Float
 
 from jaxgen.config import checks
+from jaxgen.config.errors import report_error
 from jaxgen.losses import regularizers
 from jaxgen.models.categorical_aae import CategoricalAAE, Forward
 from jaxgen.types import Batch, DatasetSpec, LossOutput, NetworkParams, NetworkStats
@@ -49,10 +50,10 @@ class ClusteringAAE(CategoricalAAE):
           ValueError: no cluster, or mutual information without vat.
         """
         if config.num_clusters < 1:
-            raise ValueError(f"num_clusters={config.num_clusters} must be at least 1; try --config.num_clusters=16")
+            report_error(f"num_clusters={config.num_clusters} must be at least 1; try --config.num_clusters=16")
         checks.require_nonnegative(config, "mutual_information_weight")
         if config.mutual_information_weight and not config.vat_epsilon:
-            raise ValueError(
+            report_error(
                 f"mutual_information_weight={config.mutual_information_weight} must be 0 without the player vat, which "
                 f"minimizes this term; got vat_epsilon={config.vat_epsilon}. Try --config.vat_epsilon=1.25, or "
                 "--config.mutual_information_weight=0"

@@ -10,6 +10,7 @@ import optax
 from jaxtyping import Array, Float
 
 from jaxgen.config import checks
+from jaxgen.config.errors import report_error
 from jaxgen.data import transforms
 from jaxgen.kernels import random
 from jaxgen.losses import reconstruction
@@ -155,11 +156,11 @@ def validate_config(config: Any, info: DatasetSpec) -> None:
     checks.require_nonnegative(config, "input_noise_std")
     checks.require_choice(config, "colorizer_network", COLORIZER_NETWORKS)
     if config.color_grid_size < 1:
-        raise ValueError(
+        report_error(
             f"color_grid_size={config.color_grid_size} must be at least 1 pixel; try --config.color_grid_size=5"
         )
     if info.image_shape[-1] != 3:
-        raise ValueError(
+        report_error(
             f"{info.name} has images of {info.image_shape[-1]} channel; colors need 3: --config.data.channels=3 for a "
             "folder of color images, or --config.data.tint_by_class=true to tint grayscale images by class"
         )

@@ -11,6 +11,7 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from jaxgen.config import checks
+from jaxgen.config.errors import report_error
 from jaxgen.kernels import random
 from jaxgen.kernels.shared_fake_backward import separate_fake_backward, shared_fake_backward
 from jaxgen.losses import regularizers
@@ -272,7 +273,7 @@ class ConditionalGAN(GAN):
         """
         checks.require_multiple_classes(info)
         if config.num_labeled != -1:
-            raise ValueError(
+            report_error(
                 f"num_labeled={config.num_labeled} hides labels that the generator and the critic need; try "
                 "--config.num_labeled=-1"
             )
@@ -321,19 +322,19 @@ def validate_config(config: Any) -> None:
     steps, batch_size = config.critic_steps, config.batch_size
     if steps < 1 or batch_size % steps:
         fix = f"try --config.critic_steps=5 --config.batch_size={5 * 64} --config.update_order=alternating"
-        raise ValueError(f"critic_steps={steps} must be at least 1 and divide batch_size={batch_size}; {fix}")
+        report_error(f"critic_steps={steps} must be at least 1 and divide batch_size={batch_size}; {fix}")
     if steps > 1 and config.update_order != "alternating":
-        raise ValueError(
+        report_error(
             f'critic_steps={steps} needs update_order="alternating"; got "{config.update_order}", which allows one '
             "critic update per step. Try --config.update_order=alternating"
         )
     if config.critic_batch_norm and config.critic_layers:
-        raise ValueError(
+        report_error(
             "critic_batch_norm=True applies to the critic built from base_channels, and critic_layers replaces that "
             "critic; try --config.critic_batch_norm=false, with batch_norm among the layers"
         )
     if config.wgan_gp_weight and (found := batch_dependent_layers(config)):
-        raise ValueError(
+        report_error(
             f"wgan_gp_weight={config.wgan_gp_weight} needs a critic that scores each image on its own; this one has "
             f"{found[0]}. Try --config.wgan_gp_weight=0.0"
         )

@@ -7,6 +7,7 @@ import math
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from jaxgen.config.errors import report_error, suggest
 from jaxgen.kernels import random
 
 SWISS_ROLL_ANGLES = (1.5 * math.pi, 4.5 * math.pi)  # a turn and a half
@@ -32,9 +33,9 @@ class Prior(abc.ABC):
 
     def __post_init__(self):
         if self.size < 1:
-            raise ValueError(f"latent_size={self.size} must be at least 1; try --config.latent_size=15")
+            report_error(f"latent_size={self.size} must be at least 1; try --config.latent_size=15")
         if not self.std > 0:
-            raise ValueError(f"prior_std={self.std} must be positive; try --config.prior_std=1.0")
+            report_error(f"prior_std={self.std} must be positive; try --config.prior_std=1.0")
 
     @abc.abstractmethod
     def sample(self, rng: Array, count: int) -> Float[Array, "{count} {self.size}"]:
@@ -77,7 +78,7 @@ class MixturePrior(Prior):
     def __post_init__(self):
         super().__post_init__()
         if self.size != 2:
-            raise ValueError(f"latent_size={self.size} must be 2 for this prior; try --config.latent_size=2")
+            report_error(f"latent_size={self.size} must be 2 for this prior; try --config.latent_size=2")
 
     def sample(self, rng: Array, count: int) -> Float[Array, "{count} {self.size}"]:
         """Samples codes from all components."""
@@ -167,6 +168,6 @@ def make_prior(name: str, size: int, std: float, num_components: int) -> Prior:
       ValueError: the name is unknown, or the prior can't have that size.
     """
     if name not in PRIORS:
-        raise ValueError(f'prior="{name}" is unknown; choose one of {", ".join(PRIORS)}')
+        raise ValueError(f'prior="{name}" is unknown; choose one of {", ".join(PRIORS)}{suggest(name, PRIORS)}')
     prior_class = PRIORS[name]
     return prior_class(size, std, num_components if issubclass(prior_class, MixturePrior) else 1)

@@ -8,6 +8,7 @@ import optax
 from jaxtyping import Array, Float
 
 from jaxgen.config import checks
+from jaxgen.config.errors import report_error
 from jaxgen.models.categorical_aae import CategoricalAAE, Forward
 from jaxgen.optimization.players import Player
 from jaxgen.types import Batch, DatasetSpec, LossOutput, NetworkParams, NetworkStats
@@ -33,7 +34,7 @@ class SemiSupervisedAAE(CategoricalAAE):
           ValueError: no labels, or a data set of one class.
         """
         if config.num_labeled == 0 or not config.labeled_every_n:
-            raise ValueError(
+            report_error(
                 f"num_labeled={config.num_labeled} and labeled_every_n={config.labeled_every_n} must both differ from "
                 "0: classification needs labeled images in every batch; "
                 "try --config.num_labeled=1000 --config.labeled_every_n=2"

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxgen.config import checks
 from jaxgen.config.automatic import resolve_auto
+from jaxgen.config.errors import report_error
 from jaxgen.kernels import random
 from jaxgen.losses import reconstruction
 from jaxgen.losses.importance_weighting import doubly_reparameterize
@@ -340,22 +341,22 @@ def validate_config(config: Any) -> None:
     checks.require_nonnegative(config, "beta", "free_bits", "input_noise_std")
     checks.require_choice(config, "likelihood", LIKELIHOODS)
     if config.likelihood == "gaussian" and config.data.binarization != "none":
-        raise ValueError(
+        report_error(
             f'likelihood="gaussian" is a density of gray values, and data.binarization="{config.data.binarization}" '
             "makes pixels black or white; try --config.data.binarization=none"
         )
     if config.subtract_learned_mean and config.likelihood != "gaussian":
-        raise ValueError(
+        report_error(
             f'subtract_learned_mean=True needs likelihood="gaussian"; got likelihood="{config.likelihood}". '
             "Try --config.subtract_learned_mean=false"
         )
     if not config.decoder_std > 0:
-        raise ValueError(f"decoder_std={config.decoder_std} must be positive; try --config.decoder_std=0.1")
+        report_error(f"decoder_std={config.decoder_std} must be positive; try --config.decoder_std=0.1")
     samples = config.num_importance_samples
     if samples < 1:
-        raise ValueError(f"num_importance_samples={samples} must be at least 1; try --config.num_importance_samples=1")
+        report_error(f"num_importance_samples={samples} must be at least 1; try --config.num_importance_samples=1")
     if samples > 1 and (config.beta != 1 or config.free_bits or config.learning_rates.kl):
-        raise ValueError(
+        report_error(
             f"num_importance_samples={samples} uses the importance-weighted bound, which has no KL term: beta must be "
             f"1, free_bits and learning_rates.kl 0; got {config.beta}, {config.free_bits} and "
             f"{config.learning_rates.kl}. Try --config.num_importance_samples=1"

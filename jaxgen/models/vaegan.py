@@ -10,6 +10,7 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from jaxgen.config import checks
+from jaxgen.config.errors import report_error
 from jaxgen.data import transforms
 from jaxgen.kernels import random
 from jaxgen.losses import reconstruction, regularizers
@@ -373,21 +374,21 @@ def validate_config(config: Any, info: DatasetSpec) -> None:
     checks.require_fraction(config, "ema_decay", "b1", "momentum")
     gains, channels = config.opponent_color_gains, info.image_shape[-1]
     if gains and (len(gains) != 2 or not min(gains) > 0 or channels != 3):
-        raise ValueError(
+        report_error(
             f"opponent_color_gains={gains} must be two positive numbers, for images of 3 channels; got {channels} "
             "channels. Try --config.opponent_color_gains='()'"
         )
     if config.dip_vae_weight and not config.standardize_latents:
-        raise ValueError(
+        report_error(
             f"dip_vae_weight={config.dip_vae_weight} needs standardized latents; try --config.standardize_latents=true"
         )
     if config.margin and config.gan_loss != "non_saturating":
-        raise ValueError(
+        report_error(
             f'margin={config.margin} compares cross-entropies, which gan_loss="{config.gan_loss}" does not have; try '
             "--config.margin=0.0"
         )
     if config.margin and config.update_order != "simultaneous":
-        raise ValueError(
+        report_error(
             f"margin={config.margin} compares the players at one forward pass and needs "
             f'update_order="simultaneous"; got "{config.update_order}". Try --config.margin=0.0'
         )

@@ -6,6 +6,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxgen.config.errors import report_error, suggest
+
+SCHEDULES = ("constant", "cosine", "step")
+OPTIMIZERS = ("adam", "rmsprop", "sgd")
+
 
 def learning_rate_schedule(
     rate: float, steps: int, schedule: str, final: float = 0.02, boundaries: tuple[int, ...] = ()
@@ -23,14 +28,16 @@ def learning_rate_schedule(
       ValueError: the rate is not positive or the schedule is unknown.
     """
     if not rate > 0:
-        raise ValueError(f"a learning rate of {rate} must be positive; see the config's `learning_rates`")
+        report_error(f"a learning rate of {rate} must be positive; see the config's `learning_rates`")
     if schedule == "constant":
         return rate
     if schedule == "cosine":
         return optax.cosine_decay_schedule(rate, steps, alpha=final)
     if schedule == "step":
         return optax.piecewise_constant_schedule(rate, dict.fromkeys(boundaries, 0.1))
-    raise ValueError(f'lr_schedule="{schedule}" is unknown; choose "constant", "cosine" or "step"')
+    hint = suggest(schedule, SCHEDULES)
+    report_error(f'lr_schedule="{schedule}" is unknown; choose "constant", "cosine" or "step"{hint}')
+    return rate
 
 
 def make_optimizer(kind: str, rate: optax.ScalarOrSchedule, b1: float, momentum: float) -> optax.GradientTransformation:
@@ -47,14 +54,15 @@ def make_optimizer(kind: str, rate: optax.ScalarOrSchedule, b1: float, momentum:
     """
     for name, value in (("b1", b1), ("momentum", momentum)):
         if not 0 <= value < 1:
-            raise ValueError(f"{name}={value} must lie in [0, 1); see the config's `{name}`")
+            report_error(f"{name}={value} must lie in [0, 1); see the config's `{name}`")
     if kind == "adam":
         return optax.adam(rate, b1=b1)
     if kind == "rmsprop":
         return optax.rmsprop(rate, decay=0.99, momentum=momentum or None)
     if kind == "sgd":
         return optax.sgd(rate, momentum=momentum)
-    raise ValueError(f'optimizer="{kind}" is unknown; choose "adam", "rmsprop" or "sgd"')
+    report_error(f'optimizer="{kind}" is unknown; choose "adam", "rmsprop" or "sgd"{suggest(kind, OPTIMIZERS)}')
+    return optax.sgd(rate)
 
 
 def skip_zero_gradients(tx: optax.GradientTransformation) -> optax.GradientTransformation:

@@ -14,6 +14,7 @@ from jax.custom_derivatives import SymbolicZero
 from jax.interpreters import ad
 from jaxtyping import Array
 
+from jaxgen.config.errors import report_error, suggest
 from jaxgen.kernels import random
 from jaxgen.types import Batch, LossFn, Metrics, NetworkParams, NetworkStats, Params, TrainState
 
@@ -120,9 +121,10 @@ UPDATE_ORDERS: Mapping[str, UpdateOrder] = {"alternating": update_alternating, "
 
 
 def validate_update_order(update_order: str) -> None:
-    """Raises a ValueError if the update order is unknown."""
+    """Reports a mistake if the update order is unknown."""
     if update_order not in UPDATE_ORDERS:
-        raise ValueError(f'update_order="{update_order}" is unknown; choose one of {", ".join(UPDATE_ORDERS)}')
+        hint = suggest(update_order, UPDATE_ORDERS)
+        report_error(f'update_order="{update_order}" is unknown; choose one of {", ".join(UPDATE_ORDERS)}{hint}')
 
 
 class SharedForward(NamedTuple):

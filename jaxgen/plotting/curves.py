@@ -128,6 +128,8 @@ def _plot_panel(axes: Any, name: str, curves: Sequence[Curve], chance: float | N
     values = values[np.isfinite(values)]
     if values.size and values.min() > 0 and values.max() > 100 * values.min():
         axes.set_yscale("log")
+    else:  # without the common factor that matplotlib writes where the title is
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:.6g}")
     axes.set_title(name, fontsize=10, fontweight="bold", loc="left", parse_math=False)
     axes.set_xlabel("step")
     axes.set_ylabel(UNITS.get(name.rpartition("/")[2], ""), fontsize=9)

@@ -5,6 +5,7 @@ Inputs are floats in [0, 1] with 1 or 3 channels. Explicit checks report a wrong
 
 import io
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -12,6 +13,8 @@ from numpy.typing import ArrayLike
 
 from jaxgen.plotting.captions import WHITE, Picture, render_text
 from jaxgen.plotting.fonts import shorten_name
+
+SMALLER_TEXT = 0.75  # of the usual size, for headings that are slightly too wide
 
 
 def image_grid(images: ArrayLike, padding: int = 2, scale: int = 1) -> Picture:
@@ -165,25 +168,30 @@ def _to_rgb_bytes(images: Float[np.ndarray, "*N H W C"]) -> UInt8[np.ndarray, "*
 
 
 def _add_headings(body: Picture, headings: Sequence[str], centers: list[float], cell: int) -> Picture:
-    """Returns the body below a strip of headings, which are vertical if one of several is wider than its columns.
+    """Returns the body below a strip of headings, widened on both sides if one is wider than its columns.
 
-    A heading before empty ones belongs to all their columns and begins at its own. The picture is widened on both
-    sides if a heading is wider than its columns.
+    A heading before empty ones belongs to all their columns and begins at its own.
     """
-    marks = [render_text(text, cell) for text in map(shorten_name, headings)]
-    spans = [
-        next((n for n, text in enumerate(headings[k + 1 :], 1) if text), len(headings) - k)
-        for k in range(len(headings))
-    ]
-    if len(marks) > 1 and any(mark.shape[1] > span * cell for mark, span in zip(marks, spans, strict=True)):
-        marks = [np.rot90(mark) for mark in marks]
-    extra = max(0, *(mark.shape[1] + 4 - span * cell for mark, span in zip(marks, spans, strict=True)))
-    strip = max(mark.shape[0] for mark in marks) + 6
+    filled = [k for k, text in enumerate(headings) if text]
+    widths = [cell * (end - start) for start, end in pairwise([*filled, len(headings)])]
+    marks = _render_headings([headings[k] for k in filled], widths, cell)
+    extra = max([0, *(mark.shape[1] + 4 - width for mark, width in zip(marks, widths, strict=True))])
+    strip = max([0, *(mark.shape[0] for mark in marks)]) + 6
     canvas = np.pad(body, ((strip, 0), (extra // 2, extra - extra // 2), (0, 0)), constant_values=WHITE)
-    for mark, center in zip(marks, centers, strict=True):
-        left = round(extra // 2 + center - min(mark.shape[1], cell + extra) / 2)
+    for mark, column in zip(marks, filled, strict=True):
+        left = round(extra // 2 + centers[column] - min(mark.shape[1], cell + extra) / 2)
         canvas[strip - 3 - mark.shape[0] : strip - 3, left : left + mark.shape[1]] = mark
     return canvas
+
+
+def _render_headings(headings: Sequence[str], widths: Sequence[int], cell: int) -> list[Picture]:
+    """Returns the text of each heading: smaller if one is wider than its columns, or vertical if that is not enough."""
+    texts = [shorten_name(text) for text in headings]
+    for size in (cell, int(SMALLER_TEXT * cell)):
+        marks = [render_text(text, size) for text in texts]
+        if len(marks) < 2 or all(mark.shape[1] <= width for mark, width in zip(marks, widths, strict=True)):
+            return marks
+    return [np.rot90(render_text(text, cell)) for text in texts]
 
 
 def _add_row_labels(body: Picture, labels: Sequence[str]) -> Picture:

@@ -1,6 +1,7 @@
 """Feeds examples to training steps: gathered from data on the devices, or streamed to them."""
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 
 import jax
 import jax.numpy as jnp
@@ -56,13 +57,21 @@ def streaming_runner(compiled, train_data, config, mesh, rng, start) -> RunSteps
     """Returns a runner that reads and transfers the examples of later steps in the background."""
     own_slice = devices.process_slice(config.batch_size)
     bytes_per_step = config.batch_size * config.num_seeds * int(np.prod(train_data.image.shape[1:]))
-    chunks = stream_batches(
-        train_data,
-        lambda step: training_indices(config, train_data.label, step, step + 1)[0, own_slice],
-        range(start, config.steps),
-        steps_per_transfer(config.log_every, bytes_per_step),
-        lambda chunk: devices.place_batches(chunk, mesh, config.parallel),
-    )
+    aligned = min(next_dispatch(start, config.log_every), config.steps)
+
+    def stream_range(steps: range, steps_per_dispatch: int) -> Iterator[Split]:
+        yield from stream_batches(
+            train_data,
+            lambda step: training_indices(config, train_data.label, step, step + 1)[0, own_slice],
+            steps,
+            steps_per_transfer(steps_per_dispatch, bytes_per_step),
+            lambda chunk: devices.place_batches(chunk, mesh, config.parallel),
+        )
+
+    # Chunks end where dispatches end, also if the run resumes between two multiples of log_every.
+    parts = [(range(start, aligned), aligned - start)] if start % config.log_every else []
+    parts.append((range(parts[0][0].stop if parts else start, config.steps), config.log_every))
+    chunks = itertools.chain.from_iterable(stream_range(*part) for part in parts)
 
     def run_steps(state, step, stop):
         parts = []
@@ -74,6 +83,11 @@ def streaming_runner(compiled, train_data, config, mesh, rng, start) -> RunSteps
         return state, jax.tree.map(lambda *values: jnp.concatenate(values), *parts)
 
     return run_steps
+
+
+def next_dispatch(step: int, log_every: int) -> int:
+    """Returns the multiple of `log_every` after a step, where the dispatch that begins at the step ends."""
+    return step - step % log_every + log_every
 
 
 def training_indices(config, label: np.ndarray, start: int, stop: int) -> np.ndarray:

@@ -13,6 +13,8 @@ from ml_collections import ConfigDict
 from jaxgen import models
 from jaxgen.config.automatic import resolve_auto
 from jaxgen.config.base import validate_config
+from jaxgen.config.errors import collect_errors, raise_errors, report_error, run_check
+from jaxgen.config.overrides import NO_COMMAND, Command
 from jaxgen.data import Augmentation, Dataset, gather_batch, is_different_dataset, load_dataset, to_batch
 from jaxgen.distributed import devices, processes
 from jaxgen.evaluation import diagnostics, evaluators, figures, results, sample_snapshots, titles
@@ -31,9 +33,10 @@ from jaxgen.models import GenerativeModel
 from jaxgen.optimization import seeds
 from jaxgen.optimization.players import make_update, step_rng
 from jaxgen.plotting import training_curves
-from jaxgen.training import batches
+from jaxgen.training import batches, resuming
 from jaxgen.training.batches import make_step_runner
 from jaxgen.training.deferred_metrics import DeferredMetrics, StepBatch, require_finite
+from jaxgen.training.effects import require_effect
 from jaxgen.training.profiling import IntervalProfiler
 from jaxgen.training.signals import Interrupted, StopSignals
 from jaxgen.types import Split, TrainState
@@ -90,46 +93,57 @@ class TrainingRun(NamedTuple):
 
 
 @devices.in_float32
-def train_and_evaluate(config: ConfigDict, workdir: str | Path, profile: bool = False) -> dict:
+def train_and_evaluate(
+    config: ConfigDict, workdir: str | Path, profile: bool = False, command: Command = NO_COMMAND
+) -> dict:
     """Trains to `config.steps`, resuming from the workdir's newest checkpoint, and then evaluates.
 
     Args:
       config: the recipe's config.
       workdir: folder of the run; created if necessary.
       profile: whether to trace one log interval; see `profiling.py`.
+      command: what the command line says; a value without an effect is refused.
 
     Returns:
       The contents of `results.json`.
 
     Raises:
-      ValueError: the config, the data or the workdir is wrong; nothing has been overwritten. Or a streamed image
-        cannot be read any more; the last checkpoint is kept.
+      ValueError: the config (all its mistakes at once), the data or the workdir is wrong; nothing has been overwritten.
+        Or a streamed image cannot be read any more; the last checkpoint is kept.
       NonFiniteLossError: a loss became NaN or infinite; the last good checkpoint is kept.
       Interrupted: SIGTERM or Ctrl-C, after saving a checkpoint.
       LostPeerError: another process of the run is gone; the last checkpoint is kept.
     """
-    workdir = resolve_path(workdir, "--workdir")
-    validate_config(config)
-    config = resolve_auto(config)
-    mesh = devices.data_mesh()
-    devices.validate_parallelism(config.batch_size, config.parallel, mesh)
-    dataset = load_dataset(config.data)
+    mesh, workdir = devices.data_mesh(), resolve_path(workdir, "--workdir")
+    with collect_errors():
+        for mistake in command.mistakes:
+            report_error(mistake)
+        run_check(validate_config, config)
+        run_check(devices.validate_parallelism, config.batch_size, config.parallel, mesh)
+        if config.data.download:
+            raise_errors()  # before gigabytes are fetched
+        config = resolve_auto(config)
+        dataset = load_dataset(config.data)
+        model = models.build_model(config, dataset.spec)
+        run_check(require_effect, command, config, model)
+        evaluators.validate_evaluation(config, model, dataset)
     train_data = batches.training_labels_per_seed(dataset.train_source, config, dataset.num_classes)
-    model = attach_base_model(models.build_model(config, dataset.spec), workdir)
+    model = attach_base_model(model, workdir)
     has_checkpoint = bool(list_checkpoints(workdir / "checkpoints"))  # a resumed run ignores config.init_from
     networks = None if has_checkpoint else load_initial_networks(config, model)
-    evaluators.validate_evaluation(config, model, dataset)
+    changes = resuming.read_changes(workdir, config)
     best_metric, dataset_id = evaluators.select_best_metric(config, dataset), dataset.content_id
+    best = (f"validation/{best_metric}", "min")
     if processes.is_multiprocess():
         identity = workdirs.identity_config(config.to_dict(), free=workdirs.MACHINE_KEYS)
         processes.require_equal_across_processes(str(identity), "config")
         processes.require_equal_across_processes(dataset_id, "data")
     with (
         processes.lost_peer_guard(),
-        processes.enter_on_primary(workdirs.lock_workdir(workdir, config.to_dict(), free=workdirs.MACHINE_KEYS)),
-        CheckpointManager(
-            workdir / "checkpoints", config.max_to_keep, (f"validation/{best_metric}", "min")
-        ) as checkpoints,
+        processes.enter_on_primary(
+            workdirs.lock_workdir(workdir, config.to_dict(), free=workdirs.RESUME_KEYS, recipe=command.recipe)
+        ),
+        CheckpointManager(workdir / "checkpoints", config.max_to_keep, best) as checkpoints,
     ):
         traced = profile and processes.is_primary()
         run = TrainingRun(
@@ -141,11 +155,18 @@ def train_and_evaluate(config: ConfigDict, workdir: str | Path, profile: bool = 
         )
         finished = workdirs.read_results(workdir)
         if finished and finished["step"] == start == config.steps:
-            print(f"The run in {workdir} is complete ({start} steps). For another run: --workdir=DIR")
+            for message in resuming.describe_changes(changes, config, start):
+                print(message)
+            print(
+                f"The run in {workdir} is complete ({start} steps). To extend it: --config.steps={2 * start}; "
+                "to measure it again: --mode=evaluate; for another run: --workdir=DIR"
+            )
             return finished
         with RunLogger(workdir, config.steps, start) if processes.is_primary() else NullLogger() as logger:
             for text in (describe_run(run, state, start), *diagnostics.describe_data(run.dataset, config, best_metric)):
                 logger.log_message(text)
+            for message in resuming.describe_changes(changes, config, start):
+                logger.log_message(message)
             state, seconds = train_loop(run, state, start, seconds, logger)
             return evaluate_and_report(run, state, seconds, logger)
 
@@ -207,7 +228,7 @@ def train_loop(
     with StopSignals() as stop:
         step, deferred = start, DeferredMetrics(logger, config.batch_size * config.num_seeds)
         while step < config.steps:
-            until = min(step + config.log_every, config.steps)
+            until = min(batches.next_dispatch(step, config.log_every), config.steps)
             with profiler.trace_interval(step):
                 dispatched_at = time.monotonic()
                 state, metrics = run_steps(state, step, until)

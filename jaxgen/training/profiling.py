@@ -12,7 +12,7 @@ class IntervalProfiler:
     """Traces one log interval of a run into its workdir: the second, because the first compiles, or the only one."""
 
     def __init__(self, workdir: Path, enabled: bool, start: int, log_every: int, steps: int):
-        second = start + log_every
+        second = start - start % log_every + log_every
         self._folder = workdir / FOLDER
         self._traced_step = (second if second < steps else start) if enabled else None
 

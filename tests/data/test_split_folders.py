@@ -11,7 +11,7 @@ from jaxgen import models
 from jaxgen.config.base import base_config
 from jaxgen.data import load_dataset
 from jaxgen.data.splits import stratified_splits
-from jaxgen.inference.loading import spec_from_metadata
+from jaxgen.inference.loading import read_dataset_spec
 
 SPLITS = ("train", "validation", "test")
 
@@ -190,6 +190,6 @@ def train_here(name, folder):
 def test_a_checkpoint_keeps_the_names_of_the_classes(tmp_path):
     data = load_dataset(data_config(make_tree(tmp_path / "set", {"cat": 4, "dog": 4})))
     stored = json.loads(json.dumps(data.spec._asdict()))
-    assert spec_from_metadata({"info": stored}) == data.spec
+    assert read_dataset_spec(stored) == data.spec
     del stored["class_names"], stored["rare_classes"]  # as in an older checkpoint
-    assert spec_from_metadata({"info": stored}).class_names == ()
+    assert read_dataset_spec(stored).class_names == ()

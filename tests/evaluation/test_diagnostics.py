@@ -10,7 +10,15 @@ from jaxgen.evaluation.diagnostics import Circumstances, find_warnings
 from jaxgen.types import Split
 
 GOOD = {"mse": 0.01, "nll": 90.0, "code_std_min": 0.9, "code_std_max": 1.1, "content_accuracy": 0.99}
-GOOD |= {"swap_accuracy": 0.98, "test_error": 0.02, "diversity": 0.9, "coverage": 0.7, "mode_collapse": 0.0}
+GOOD |= {
+    "d_real": 0.7,
+    "d_fake": 0.3,
+    "swap_accuracy": 0.98,
+    "test_error": 0.02,
+    "diversity": 0.9,
+    "coverage": 0.7,
+    "mode_collapse": 0.0,
+}
 GOOD |= {"class_fractions": [0.2, 0.3, 0.3, 0.2], "active_units": 9.0, "clusters_used": 4.0, "retrieval_map": 0.8}
 REFERENCES = {"mse": 0.07, "nll": 200.0, "content_accuracy": 0.25, "swap_accuracy": 0.25, "test_error": 0.75}
 REFERENCES |= {"retrieval_map": 0.25}
@@ -41,6 +49,8 @@ def test_a_good_model_has_no_warning():
         ({"mse": 0.08}, "worse_than_mean: mse 0.08 is no better than the mean training image's 0.07"),
         ({"nll": 199.0}, "worse_than_mean: nll 199"),
         ({"color_mse": 0.2, "grayscale_baseline_mse": 0.1}, "worse_than_input: the colors"),
+        ({"d_real": 1.0, "d_fake": 1e-6}, "certain_critic: d_real 1 and d_fake 1e-06"),
+        ({"diversity": 1e-5}, "identical_samples: samples are 1e-05 times as varied as the data"),
         ({"psnr_gain": -0.5}, "worse_than_input: denoised images"),
         ({"mode_collapse": 1.0, "diversity": 0.2}, "mode_collapse: samples are 0.2 times as varied as the data"),
         ({"coverage": 0.01}, "few_modes: samples reach only 1.0% of the real images"),
@@ -100,7 +110,7 @@ def test_each_group_of_omitted_metrics_has_its_reason():
     assert "style_consistency: " in diagnostics.explain_omissions(metrics, model, large, config)[0]
     vae = tiny_model("vae")
     (reason,) = diagnostics.explain_omissions({}, vae, small, config)
-    assert reason.endswith("the split has 6 images, fewer than 30")
+    assert reason.endswith("the test split has 6 images, fewer than 30")
     sampled = {"frechet_distance": 1.0, "recall": 0.0, "coverage": 0.01}
     reasons = diagnostics.explain_omissions(sampled, vae, large, config)
     assert [reason.partition(":")[0] for reason in reasons] == [

@@ -18,7 +18,7 @@ def content():
         "step": 4000,
         "metrics": {**METRICS, "class_fractions": [0.5, 0.5], "my_metric": 3.0},
         "std": {**METRICS, "class_fractions": [0.1, 0.1], "my_metric": 0.5},
-        "references": dict.fromkeys(descriptions.DESCRIPTIONS, 0.1),
+        "references": {name: 0.1 for name, one in descriptions.DESCRIPTIONS.items() if one.label},
         "protocol": PROTOCOL,
         "warnings": ["huge: nll 2e+28; training has diverged"],
         "omitted": ["precision: recall is near 0"],

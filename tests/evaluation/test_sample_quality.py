@@ -19,10 +19,12 @@ def test_a_small_split_is_not_compared_and_the_run_still_starts(images):
     model, config = tiny_model("gan"), read_config("gan", "")
     dataset = load_dataset(config.data)._replace(validation=tiny_data(images))
     evaluators.validate_evaluation(config, model, dataset)
-    assert sample_quality.find_obstacle(config, dataset.validation) == f"the split has {images} images, fewer than 30"
+    assert (
+        sample_quality.find_obstacle(config, dataset.validation) == f"the test split has {images} images, fewer than 30"
+    )
     assert evaluators.select_best_metric(config, dataset) == "pixel_mmd"
     messages = diagnostics.describe_data(dataset, config, "pixel_mmd")
-    assert f"best_metric=frechet_distance is not measured: the split has {images} images" in messages[-1]
+    assert f"best_metric=frechet_distance is not measured: the validation split has {images} images" in messages[-1]
 
 
 class FirstPixel:

@@ -81,7 +81,8 @@ def test_a_run_with_another_config_is_rejected_with_the_differences(tmp_path):
         rf"^workdir={re.escape(str(tmp_path))} holds a run with another config \("
         r"data\.name: 'digits' there, 'mnist' here; data\.path: '' there, absent here; "
         r"optimizer\.betas: \[0\.9, 0\.99\] there, \[0\.9, 0\.9\] here; and 2 more\); "
-        r"choose another --workdir, or give the same values$"
+        r"leave these values out for its own, or start a new run, from its networks if you want: "
+        rf"--workdir=DIR --config\.init_from={re.escape(str(tmp_path))}$"
     )
     assert_rejected(tmp_path, other, message)
     assert_rejected(tmp_path, changed(width=None), r"\(width: absent there, None here\)")
