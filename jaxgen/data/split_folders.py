@@ -56,6 +56,24 @@ def find_split_folders(root: Path, names: Sequence[str]) -> dict[str, int]:
     return splits if TRAIN in splits.values() else {}
 
 
+def find_wrapped_splits(root: Path, names: Sequence[str]) -> str:
+    """Returns the only subfolder if it has split folders, as unpacked archives often have; "" otherwise.
+
+    Args:
+      root: the folder.
+      names: paths of its image files, relative to `root`.
+
+    Raises:
+      ValueError: see `find_split_folders`.
+    """
+    folders = {name.partition("/")[0] for name in names}
+    inner = [name.partition("/")[2] for name in names]
+    if len(folders) != 1 or not all(inner) or find_split_folders(root, names):
+        return ""
+    (folder,) = folders
+    return folder if find_split_folders(root / folder, inner) else ""
+
+
 def place_files(root: Path, names: Sequence[str]) -> tuple[dict[str, Place], dict[str, str]]:
     """Returns split and class of each file, and the reason for each file that has no class beside others that do.
 

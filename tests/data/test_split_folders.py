@@ -74,6 +74,12 @@ def test_a_missing_split_is_held_out_of_training(tmp_path, caplog, missing, held
     assert len({value for name in SPLITS for value in values(getattr(data, name))}) == sum(sizes)
 
 
+def test_splits_are_found_in_the_only_subfolder_of_an_unpacked_archive(tmp_path):
+    data = load_dataset(data_config(make_tree(tmp_path / "set", {f"pets/{name}": n for name, n in TREE.items()})))
+    assert (data.name, data.class_names) == ("set", ("cat", "dog"))
+    assert [len(getattr(data, name).label) for name in SPLITS] == [9, 3, 4]
+
+
 def test_a_fraction_without_effect_is_reported(tmp_path, caplog):
     root = make_tree(tmp_path / "set", TREE)
     load_dataset(data_config(root, holdout_fraction=0.2, split_seed=1))

@@ -18,6 +18,7 @@ from jaxtyping import UInt8
 
 from jaxgen.config.base import suggest
 from jaxgen.data.file_finder import (
+    FoundFiles,
     describe_reasons,
     find_image_files,
     printable,
@@ -36,7 +37,7 @@ from jaxgen.data.image_files import (
     strict_pillow,
     try_decode,
 )
-from jaxgen.data.split_folders import Place, place_files
+from jaxgen.data.split_folders import Place, find_wrapped_splits, place_files
 from jaxgen.data.streaming import ImageStream, size_in_mib
 from jaxgen.data.thread_map import map_in_threads
 from jaxgen.io.array_cache import load_or_compute
@@ -81,9 +82,8 @@ def load_image_folder(config) -> ImageFolder:
     """
     validate_folder_config(config)
     root = find_folder(config.name, config.path)
-    found = find_image_files(root)
-    require_images(root, found, "--config.data.path=DIR")
-    report_other_files(root, found)
+    name = config.name if config.name not in ("", "digits") else root.name or "images"
+    root, found = find_training_files(root)
     places, bad = place_files(root, found.names)
     names, bad = list(places), bad | found.unreadable
     options = DecodeOptions(config.image_size, config.resize, config.channels)
@@ -93,8 +93,20 @@ def load_image_folder(config) -> ImageFolder:
     report_bad_images(root, bad, len(found.names) + len(found.unreadable), stop=config.on_bad_image == "stop")
     good = [name for name in names if name not in bad]
     image = open_stream(root, good, options, arrays["shape"].tolist(), key) if is_streamed else arrays["image"]
-    name = config.name if config.name not in ("", "digits") else root.name or "images"
     return label_images(name, image, [places[file] for file in good])
+
+
+def find_training_files(root: Path) -> tuple[Path, FoundFiles]:
+    """Returns the files of a folder, and the folder itself or its only subfolder if that has the split folders.
+
+    Raises:
+      ValueError: there is no image file.
+    """
+    found = find_image_files(root)
+    require_images(root, found, "--config.data.path=DIR")
+    report_other_files(root, found)
+    wrapper = find_wrapped_splits(root, found.names)
+    return (root / wrapper, find_image_files(root / wrapper)) if wrapper else (root, found)
 
 
 def label_images(name: str, image: np.ndarray | ImageStream, places: Sequence[Place]) -> ImageFolder:
