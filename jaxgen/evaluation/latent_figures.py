@@ -160,7 +160,7 @@ def condition_name(trained: TrainedModel, label: int | np.integer, class_names: 
     """Returns the name of a value that the decoder is conditioned on: a class, or "cluster 3"."""
     if isinstance(trained.model, ClusteringAAE):
         return f"cluster {label}"
-    return class_names[label] if len(class_names) else str(label)
+    return class_names[label] if label < len(class_names) else str(label)
 
 
 def cycle_labels(trained: TrainedModel, count: int) -> Int[np.ndarray, "{count}"] | None:

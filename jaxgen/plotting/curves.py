@@ -141,9 +141,9 @@ def _plot_panel(axes: Any, name: str, curves: Sequence[Curve], reference: tuple[
 
 
 def _plot_reference(axes: Any, label: str, value: float) -> None:
-    """Plots a dashed line; far from the curves it is only named in the legend, because it would flatten them."""
+    """Plots a dashed line; far from the curves, a value other than chance is only named, because it flattens them."""
     (low, high), line = axes.get_ylim(), {"color": "0.35", "linestyle": "--", "linewidth": 1.0}
-    if low - MAX_DISTANCE * (high - low) <= value <= high + MAX_DISTANCE * (high - low):
+    if label == "chance" or low - MAX_DISTANCE * (high - low) <= value <= high + MAX_DISTANCE * (high - low):
         axes.axhline(value, label=f"{label}, {value:.3g}", **line)
     else:
         axes.plot([], [], label=f"{label}, {value:.3g} (not in view)", **line)

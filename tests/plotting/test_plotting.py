@@ -217,6 +217,13 @@ def test_a_band_shows_the_std_over_seeds_and_a_dashed_line_chance_and_baselines(
     assert mse.get_ylim()[1] < 1
 
 
+def test_chance_is_in_view_even_far_from_the_curve(monkeypatch):
+    monkeypatch.setattr(plotting, "training_curves", partial(plotting.training_curves, references=REFERENCES))
+    (panel,) = panels_of(monkeypatch, {"validation/content_accuracy": [(1, 0.98), (2, 0.99)]})
+    assert panel.get_ylim()[0] < 0.25
+    assert panel.lines[1].get_label() == "chance, 0.25"
+
+
 def test_a_single_point_is_a_marker_with_its_value(monkeypatch):
     (panel,) = panels_of(monkeypatch, {"validation/mse": [(10, 0.1234)]})
     assert panel.lines[0].get_marker() == "o"
