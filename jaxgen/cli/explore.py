@@ -19,6 +19,7 @@ from jaxgen.cli.commands import (
     get_sampler,
     load_run_model,
     load_training_dataset,
+    output_folder,
     sample_run,
     with_sampler_suffix,
     with_step_suffix,
@@ -52,7 +53,7 @@ class LoadedRun(NamedTuple):
     trained: TrainedModel
     dataset: Dataset
     held_out: Split
-    workdir: Path
+    workdir: Path  # folder of the written files
     on_bad_image: str  # "skip" or "stop", of the user's own images
     suffix: str = ""  # of file names: the step, if the command names one
 
@@ -67,7 +68,7 @@ def load_run(config, workdir: str | Path, options: ModeOptions = DEFAULTS) -> Lo
     dataset = load_training_dataset(trained, config)
     held_out = getattr(dataset, config.evaluation.split)
     suffix = with_step_suffix("", options, trained)
-    return LoadedRun(trained, dataset, held_out, Path(workdir), config.data.on_bad_image, suffix)
+    return LoadedRun(trained, dataset, held_out, output_folder(workdir, options.out), config.data.on_bad_image, suffix)
 
 
 def interpolate(config, workdir: str | Path, options: ModeOptions = DEFAULTS) -> list[Path]:
@@ -77,7 +78,7 @@ def interpolate(config, workdir: str | Path, options: ModeOptions = DEFAULTS) ->
 
     Args:
       config: the recipe's config.
-      workdir: folder of the run, where the files are written.
+      workdir: folder of the run, where the files are written unless `options` names another one.
       options: the user's own images, the number of pairs, and which path is animated.
 
     Returns:
@@ -117,7 +118,7 @@ def traverse(config, workdir: str | Path, options: ModeOptions = DEFAULTS) -> li
 
     Args:
       config: the recipe's config.
-      workdir: folder of the run, where the files are written.
+      workdir: folder of the run, where the files are written unless `options` names another one.
       options: the user's own images (only the first is used), and the number of dimensions.
 
     Returns:
@@ -143,13 +144,13 @@ def latent_walk(config, workdir: str | Path, options: ModeOptions = DEFAULTS) ->
 
     Args:
       config: the recipe's config.
-      workdir: folder of the run, where the files are written.
+      workdir: folder of the run, where the files are written unless `options` names another one.
       options: the sampler, and the number of codes that a path passes through.
 
     Returns:
       The paths of the pictures.
     """
-    trained, workdir = load_run_model(config, workdir, options.step), Path(workdir)
+    trained, workdir = load_run_model(config, workdir, options.step), output_folder(workdir, options.out)
     _require_latent(trained, "latent_walk")
     sampler, anchors = get_sampler(trained, config, workdir, options.sampler), options.count or ANCHORS
     if trained.model.is_conditional:
@@ -164,7 +165,7 @@ def latent_walk(config, workdir: str | Path, options: ModeOptions = DEFAULTS) ->
     still, animation = workdir / f"{name}.png", workdir / f"{name}.gif"
     names = [latent_figures.condition_name(trained, label, get_class_names(trained)) for label in labels]
     picture = plotting.labeled_grid(still_frames, row_labels=names if trained.model.is_conditional else None)
-    picture = add_figure_title(picture, "latent_walk", trained.model.info.name, f"codes from {options.sampler}")
+    picture = add_figure_title(picture, "latent_walk", trained.model.info.name, f"sampler: {options.sampler}")
     write_bytes_atomic(still, plotting.encode_png(picture))
     frames = [_tile_frame(frame) for frame in walks.swapaxes(0, 1)]
     write_bytes_atomic(animation, plotting.encode_gif(frames, FRAME_MS))
@@ -176,7 +177,7 @@ def reconstruct(config, workdir: str | Path, options: ModeOptions = DEFAULTS) ->
 
     Args:
       config: the recipe's config.
-      workdir: folder of the run, where the files are written.
+      workdir: folder of the run, where the files are written unless `options` names another one.
       options: the user's own images, and the number of images.
 
     Returns:
@@ -197,7 +198,7 @@ def attributes(config, workdir: str | Path, options: ModeOptions = DEFAULTS) -> 
 
     Args:
       config: the recipe's config.
-      workdir: folder of the run, where the file is written.
+      workdir: folder of the run, where the file is written unless `options` names another one.
       options: only the step is used.
 
     Returns:

@@ -34,6 +34,7 @@ Flags:
                            codes (latent_walk). Conditional models sample whole rows: one image of each class
   --step=N                 all modes but train: uses the checkpoint of step N, or the best one: --step=best; default:
                            the newest one
+  --out=DIR                all modes but train: folder of the written files; default: the workdir
   --spherical              interpolate: interpolate.gif follows the spherical path instead of the linear one
   --profile                train: traces the second log interval into profile/, for ui.perfetto.dev or TensorBoard
   --distributed            train: this process is one of several; each is started by the same command. Under srun,
@@ -175,7 +176,7 @@ def run_mode(config, workdir: str, mode: str, profile: bool, options: dict) -> i
         if mode in explore.MODES:
             explore.MODES[mode](config, workdir, commands.ModeOptions(**options))
         elif mode == "evaluate":
-            commands.evaluate_run(config, workdir, options.get("step"), **command)
+            commands.evaluate_run(config, workdir, options.get("step"), out=options.get("out", ""), **command)
         else:
             loop.train_and_evaluate(config, workdir, profile, **command)
     except (deferred_metrics.NonFiniteLossError, processes.LostPeerError) as error:

@@ -19,7 +19,7 @@ def base_config(model: str) -> ConfigDict:
     """Returns the keys that every config has, for the bundled digits; a recipe adds its own.
 
     Args:
-      model: "module.Class" in jaxgen/models.
+      model: "module.Class" in jaxgen/models, or "my_module:MyModel" for a class outside of the package.
     """
     config = ConfigDict()
     config.model = model  # "module.Class" in jaxgen/models
@@ -100,7 +100,7 @@ def _validate_numbers(config: ConfigDict) -> None:
     for key, minimum in minimums.items():
         if config[key] < minimum:
             report_error(f"{key}={config[key]} must be at least {minimum}; try --config.{key}={minimum}")
-    for name, rate in config.learning_rates.items():
+    for name, rate in config.get("learning_rates", {}).items():
         if not 0 <= rate < math.inf:
             key = f"learning_rates.{name}"
             report_error(f"{key}={rate} must be a finite number, at least 0; try --config.{key}=0.001")

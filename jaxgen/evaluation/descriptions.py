@@ -78,6 +78,7 @@ DESCRIPTIONS = {
     "swap_accuracy": Description(UP, "class swaps that succeed", "chance"),
     "style_leakage": Description(DOWN, "class read from the code", "chance"),
     "style_consistency": Description(UP, "same style in every class", "unrelated", constant=0.0),
+    "quadratic_style_leakage": Description(DOWN, "class read by a fast probe", "chance"),
     "classifier_accuracy": Description(UP, "the classifier, on real images", "chance"),
     "prior_mmd": Description(DOWN, "distance of codes from the prior", baselines={"noise": "prior_mmd_baseline"}),
     "code_std_min": Description(NEITHER, "smallest std of a code dimension", "prior", constant=1.0),
@@ -133,6 +134,12 @@ def compute_references(names, dataset: Dataset, data: Split, model) -> dict[str,
     return {name: value for name, value in (constants | found).items() if name in names}
 
 
+def name_references(names, dataset: Dataset, model) -> dict[str, tuple[str, float]]:
+    """Returns label and value of each reference on the validation split, for training curves."""
+    found = compute_references(names, dataset, dataset.validation, model)
+    return {name: (DESCRIPTIONS[name].label, value) for name, value in found.items() if name in DESCRIPTIONS}
+
+
 def chance_levels(num_classes: int, label: np.ndarray) -> dict[str, float]:
     """Returns the values of metrics of classes for a random or constant guess."""
     if num_classes < 2 or not len(label) or label.min() < 0:
@@ -141,7 +148,7 @@ def chance_levels(num_classes: int, label: np.ndarray) -> dict[str, float]:
     same_class = float(np.square(np.bincount(label) / len(label)).sum())  # probability of two images of one class
     return {
         **dict.fromkeys(("content_accuracy", "swap_accuracy", "prior_component_accuracy"), uniform),
-        **dict.fromkeys(("style_leakage", "classifier_accuracy"), largest),
+        **dict.fromkeys(("style_leakage", "quadratic_style_leakage", "classifier_accuracy"), largest),
         **dict.fromkeys(("test_error", "error", "cluster_error"), 1 - largest),
         "retrieval_map": same_class,
         "class_nll": float(np.log(num_classes)),

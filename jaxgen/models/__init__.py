@@ -27,8 +27,10 @@ def build_model(config: Any, info: DatasetSpec) -> GenerativeModel:
         `requirements.validate_model`.
     """
     model_class = find_model_class(config.model)
-    validate_update_order(config.update_order)  # here, so that an error comes before the run folder is made
-    checks.require_choice(config, "kernel_init", INITIALIZERS)
+    if "update_order" in config:  # a model outside of this package may fix its own
+        validate_update_order(config.update_order)  # here, so that an error comes before the run folder is made
+    if "kernel_init" in config:
+        checks.require_choice(config, "kernel_init", INITIALIZERS)
     checks.require_choice(config, "compute_dtype", COMPUTE_DTYPES)
     model = _build_from_config(model_class, config, info)
     validate_model(model)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from jaxgen.config.base import suggest
 from jaxgen.models.base import GenerativeModel, LatentVariableModel
-from jaxgen.optimization.players import Player
+from jaxgen.optimization.players import Player, validate_update_order
 
 Needs = Mapping[str, tuple[str, ...]]
 
@@ -59,12 +59,13 @@ FIGURE_NEEDS: Needs = {
 
 
 def validate_model(model: GenerativeModel) -> None:
-    """Checks players, evaluators and figures of a model.
+    """Checks fields, players, evaluators and figures of a model.
 
     Raises:
-      ValueError: a player trains a network that does not exist, or a name in `evaluators`, `validation_evaluators` or
-        `figures` is unknown or needs what the model does not have.
+      ValueError: a field is missing, a player trains a network that does not exist, or a name in `evaluators`,
+        `validation_evaluators` or `figures` is unknown or needs what the model does not have.
     """
+    _validate_attributes(model)
     _validate_players(model)
     _validate_names(model, "evaluators", EVALUATOR_NEEDS)
     _validate_names(model, "validation_evaluators", EVALUATOR_NEEDS)
@@ -74,6 +75,15 @@ def validate_model(model: GenerativeModel) -> None:
             f'{type(model).__name__} has figures with "latent_manifold", which needs codes of 2 dimensions; got '
             f"{model.latent_size}; try --config.latent_size=2, or remove the name"
         )
+
+
+def _validate_attributes(model: GenerativeModel) -> None:
+    name, required = type(model).__name__, ["info", "networks", "update_order"]
+    required += ["prior"] if isinstance(model, LatentVariableModel) else []
+    if missing := [attribute for attribute in required if not hasattr(model, attribute)]:
+        raise ValueError(f"{name} has no {' and no '.join(missing)}; add them as fields of the dataclass")
+    if isinstance(model.update_order, str):
+        validate_update_order(model.update_order)
 
 
 def _validate_players(model: GenerativeModel) -> None:

@@ -27,6 +27,7 @@ UNITS = {
     **dict.fromkeys(("psnr", "psnr_denoised", "psnr_noisy"), "dB"),
     "images_per_s": "images per second",
 }
+MAX_DISTANCE = 3  # of a reference from the curves, in heights of their panel
 STYLES = ("-", "--", ":", "-.")
 
 
@@ -46,7 +47,7 @@ class Curve(NamedTuple):
         return f"{self.reference} ({self.split})" if self.reference and self.split else self.reference or name
 
 
-def training_curves(history: History, chance_levels: Mapping[str, float] | None = None) -> Picture:
+def training_curves(history: History, references: Mapping[str, tuple[str, float]] | None = None) -> Picture:
     """Returns the curves of metrics over training steps, one panel per quantity.
 
     "train/PLAYER/NAME" shares the panel of "validation/NAME" or of "validation/PLAYER/NAME"; each split has one color.
@@ -56,7 +57,7 @@ def training_curves(history: History, chance_levels: Mapping[str, float] | None 
     Args:
       history: pairs (step, value) by "split/metric". NAME_seed_std is shown as a band of one standard deviation around
         NAME, and NAME_baseline as a dashed curve beside it.
-      chance_levels: for metrics by name, the value of a guess, shown as a dashed line.
+      references: by the name of a metric, the label and the value of a dashed line, such as ("chance", 0.1).
     """
     panels = group_curves(history)
     if not panels:
@@ -70,7 +71,7 @@ def training_curves(history: History, chance_levels: Mapping[str, float] | None 
     for axes in all_axes[len(panels) :]:
         axes.set_axis_off()
     for axes, (name, curves) in zip(all_axes, panels.items(), strict=False):
-        _plot_panel(axes, name, curves, (chance_levels or {}).get(name.rpartition("/")[2]))
+        _plot_panel(axes, name, curves, (references or {}).get(name.rpartition("/")[2]))
     return plots.render_figure(figure)
 
 
@@ -117,13 +118,11 @@ def _find_referenced_metric(name: str, metrics: set[str]) -> tuple[str, str] | N
     return None
 
 
-def _plot_panel(axes: Any, name: str, curves: Sequence[Curve], chance: float | None) -> None:
-    """Plots the curves of one quantity, and its chance level if it has one."""
+def _plot_panel(axes: Any, name: str, curves: Sequence[Curve], reference: tuple[str, float] | None) -> None:
+    """Plots the curves of one quantity, and its reference if it has one."""
     players = list(dict.fromkeys(curve.player for curve in curves if curve.player))
     for curve in curves:
         _plot_curve(axes, curve, STYLES[players.index(curve.player) % len(STYLES) if curve.player else 0])
-    if chance is not None:
-        axes.axhline(chance, color="0.35", linestyle="--", linewidth=1.0, label=f"chance, {chance:.3g}")
     values = np.concatenate([np.asarray(curve.points, float).reshape(-1, 2)[:, 1] for curve in curves])
     values = values[np.isfinite(values)]
     if values.size and values.min() > 0 and values.max() > 100 * values.min():
@@ -134,9 +133,20 @@ def _plot_panel(axes: Any, name: str, curves: Sequence[Curve], chance: float | N
     axes.set_xlabel("step")
     axes.set_ylabel(UNITS.get(name.rpartition("/")[2], ""), fontsize=9)
     axes.margins(x=0.04, y=0.12)
+    if reference is not None:
+        _plot_reference(axes, *reference)
     axes.locator_params(axis="x", nbins=5, integer=True)
     axes.grid(alpha=0.25)
     axes.legend(frameon=False, fontsize=8)
+
+
+def _plot_reference(axes: Any, label: str, value: float) -> None:
+    """Plots a dashed line; far from the curves it is only named in the legend, because it would flatten them."""
+    (low, high), line = axes.get_ylim(), {"color": "0.35", "linestyle": "--", "linewidth": 1.0}
+    if low - MAX_DISTANCE * (high - low) <= value <= high + MAX_DISTANCE * (high - low):
+        axes.axhline(value, label=f"{label}, {value:.3g}", **line)
+    else:
+        axes.plot([], [], label=f"{label}, {value:.3g} (not in view)", **line)
 
 
 def _plot_curve(axes: Any, curve: Curve, style: str) -> None:

@@ -17,8 +17,7 @@ from jaxgen.config.errors import collect_errors, raise_errors, report_error, run
 from jaxgen.config.overrides import NO_COMMAND, Command
 from jaxgen.data import Augmentation, Dataset, gather_batch, is_different_dataset, load_dataset, to_batch
 from jaxgen.distributed import devices, processes
-from jaxgen.evaluation import diagnostics, evaluators, figures, results, sample_snapshots, titles
-from jaxgen.evaluation.chance import chance_levels
+from jaxgen.evaluation import descriptions, diagnostics, evaluators, figures, results, sample_snapshots, titles
 from jaxgen.evaluation.optional import skip_on_failure
 from jaxgen.inference.loading import NetworkState, attach_base_model, load_initial_networks
 from jaxgen.inference.trained_model import TrainedModel
@@ -321,7 +320,9 @@ def draw_figures(run: TrainingRun, state: TrainState, step: int, split: Split, l
         if epochs is not None:
             images["samples_by_epoch"] = titles.add_figure_title(epochs, "samples_by_epoch", run.dataset.name)
     with skip_on_failure("figure curves"):
-        curves = training_curves(logger.history, chance_levels(run.model, run.dataset.validation))
+        history = logger.history
+        names = {name.rpartition("/")[2] for name in history}
+        curves = training_curves(history, descriptions.name_references(names, run.dataset, run.model))
         images["curves"] = titles.add_curves_title(curves, run.dataset.name, run.config)
     for name, image in images.items():
         logger.log_figure(step, name, image)

@@ -13,7 +13,7 @@ import pytest
 from helpers import REPOSITORY, read_config
 
 import jaxgen
-from jaxgen.cli import commands
+from jaxgen.cli import commands, explore
 from jaxgen.evaluation import evaluators, figures
 from jaxgen.io.checkpoint_files import list_checkpoints
 from jaxgen.io.checkpoints import CheckpointManager, CheckpointWriteError
@@ -166,3 +166,18 @@ def test_a_process_pool_encodes_with_a_spawned_model(finished):
     images = np.zeros((2, 28, 28, 1), np.float32)
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         np.testing.assert_allclose(pool.apply(model.encode_mean, (images,)), model.encode_mean(images), atol=1e-5)
+
+
+def test_modes_write_to_another_folder_and_leave_a_run_as_it_is(finished, tmp_path):
+    before = {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
+    options = commands.ModeOptions(count=2, out=str(tmp_path / "out"))
+    commands.sample_run(small_config(), finished, options)
+    explore.reconstruct(small_config(), finished, options)
+    results = commands.evaluate_run(small_config(), finished, out=str(tmp_path / "out"))
+    assert {path: path.stat().st_mtime_ns for path in finished.rglob("*")} == before
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {"samples.png", "samples.npz", "reconstruct.png", "reconstruct.npz", "results.json"} <= names
+    assert json.loads((tmp_path / "out" / "results.json").read_text())["metrics"] == results["metrics"]
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match=r"file cannot be written .*name a writable folder: --out=DIR"):
+        commands.sample_run(small_config(), finished, options._replace(out=str(tmp_path / "file")))

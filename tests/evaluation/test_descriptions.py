@@ -103,3 +103,19 @@ def test_baselines_stand_beside_their_metric():
     assert descriptions.format_reference("recall", metrics, {}) == "train 0.912"
     assert descriptions.format_reference("test_error", metrics, {"test_error": 0.9}) == "chance 0.9"
     assert descriptions.format_reference("my_metric", metrics, {}) == ""
+
+
+def test_training_curves_have_the_references_of_the_validation_split_by_label():
+    split = Split(np.zeros((8, 8, 10, 1), np.uint8), np.array([0, 0, 0, 0, 1, 2, 3, 3], np.int32))
+    names = {"content_accuracy", "quadratic_style_leakage", "mse", "d_real", "loss"}
+    found = descriptions.name_references(names, Dataset("tiny", split, split, split, 4), tiny_model("cond_aae"))
+    assert found == {
+        "content_accuracy": ("chance", 0.25),
+        "quadratic_style_leakage": ("chance", 0.5),
+        "mse": ("mean image", 0.0),
+        "d_real": ("undecided", 0.5),
+    }
+
+
+def test_the_conditional_autoencoder_measures_separation_during_training():
+    assert "separation_quickly" in tiny_model("cond_aae").validation_evaluators

@@ -1,9 +1,13 @@
 """The table at the end of a run, and the content of results.json."""
 
+import numpy as np
 import pytest
+from helpers import read_config, tiny_trained_model
 
+from jaxgen.data import Dataset
 from jaxgen.evaluation import descriptions, results
 from jaxgen.io.run_logger import RunLogger
+from jaxgen.types import Split
 
 METRICS = dict.fromkeys(sorted(descriptions.known_names() - {"class_fractions"}), 0.12345678)
 PROTOCOL = {"images": 179, "features": "classifier of 10 classes, 1000 steps", "samples": "10 samples"}
@@ -56,3 +60,32 @@ def test_the_last_lines_give_the_paths_of_figures_and_results(tmp_path):
     assert results.describe_paths(tmp_path, path) == [f"results: {path}"]
     (tmp_path / "figures").mkdir()
     assert results.describe_paths(tmp_path, path) == [f"figures: {tmp_path / 'figures'}", f"results: {path}"]
+
+
+def test_the_warnings_of_several_seeds_name_the_seed():
+    config = read_config("vae")
+    config.seed, config.num_seeds = 7, 2
+    data = Split(np.zeros((40, 4, 5, 1), np.uint8), np.zeros(40, np.int32))
+    dataset = Dataset("tiny", data, data, data, 1)
+    trained = [tiny_trained_model("vae")] * 2
+    per_seed = [{"nll": 100.0}, {"nll": 2e28}]
+    (line,) = results.find_warnings(trained, per_seed, {}, dataset, config)
+    assert line.startswith("seed 8: huge: nll 2e+28")
+    (alone,) = results.find_warnings(trained[:1], per_seed[1:], {}, dataset, read_config("vae"))
+    assert alone.startswith("huge: ")
+
+
+def test_the_protocol_states_classifier_and_numbers_of_samples(monkeypatch):
+    monkeypatch.setattr(results.sample_quality, "describe_features", lambda *_: "a classifier, accuracy 99%")
+    data = Split(np.zeros((40, 4, 5, 1), np.uint8), np.zeros(40, np.int32))
+    dataset, config = Dataset("tiny", data, data, data, 4), read_config("cgan", "")
+    names = ("frechet_distance", "content_accuracy", "elbo", "parzen_log_likelihood")
+    found = results.describe_measurements(names, dataset, config)
+    assert found == {
+        "features": "a classifier, accuracy 99%",
+        "samples": "40 samples and 40 training images, each beside 40 held-out images",
+        "content": "1,000 prior codes, each in 4 classes",
+        "bounds": "5,000 posterior samples per image",
+        "parzen": "10,000 samples",
+    }
+    assert results.describe_measurements(("mse",), dataset, config) == {}

@@ -8,9 +8,11 @@ import pytest
 from helpers import H, K, W, read_config, tiny_model
 
 from jaxgen import models
+from jaxgen.config.base import base_config, validate_config
 from jaxgen.evaluation.evaluators import EVALUATORS
 from jaxgen.evaluation.figures import FIGURES
 from jaxgen.models.autoencoder import Autoencoder
+from jaxgen.models.base import LatentVariableModel
 from jaxgen.models.model_class import find_model_class
 from jaxgen.models.requirements import EVALUATOR_NEEDS, FIGURE_NEEDS, validate_model
 from jaxgen.optimization.players import Player
@@ -38,6 +40,40 @@ class NeedsAKey(Autoencoder):
     @classmethod
     def from_config(cls, config, info):
         return super().from_config(config, info) if config.latent_sise else None
+"""
+
+CONSTANT = """
+import jax.numpy as jnp
+import optax
+from flax import linen
+from jaxgen.models.priors import Gaussian
+from jaxgen.optimization.players import Player
+
+@dataclasses.dataclass(frozen=True)
+class Constant(LatentVariableModel):
+    info: object
+    networks: dict
+    prior: Gaussian
+    update_order = "alternating"
+    evaluators = figures = ()
+
+    @classmethod
+    def from_config(cls, config, info):
+        return cls(info, {"decoder": linen.Dense(1)}, Gaussian(1))
+
+    @property
+    def players(self):
+        return (Player("all", ("decoder",), optax.sgd(0.1), self.loss),)
+
+    def loss(self, params, stats, batch, rng):
+        return jnp.zeros(()), ({"my_own_name": jnp.zeros(())}, {})
+
+    def make_example_inputs(self):
+        return {"decoder": (jnp.zeros((1, 1)),)}
+
+    def decode(self, params, stats, code, label): ...
+
+    def per_example_metrics(self, params, stats, batch, rng): ...
 """
 
 
@@ -161,6 +197,25 @@ def test_a_model_that_is_not_complete_is_refused_when_it_is_built(recipe, attrib
     with pytest.raises(ValueError, match=message) as error:
         validate_model(changed_model(recipe, **attributes))
     assert "\n" not in str(error.value)
+
+
+def test_a_model_without_its_fields_is_refused_when_it_is_built():
+    class Bare(LatentVariableModel):
+        evaluators, figures, players = (), (), ()
+
+        def nothing(self, *_): ...
+
+        from_config = make_example_inputs = per_example_metrics = decode = nothing
+
+    with pytest.raises(ValueError, match="Bare has no info and no networks and no update_order and no prior; add them"):
+        validate_model(Bare())
+
+
+def test_a_recipe_of_another_model_needs_only_the_keys_that_the_model_reads(folder):
+    config = base_config("outside_model:Constant")
+    (folder / "outside_model.py").write_text(SOURCE.replace("NOTE", "1") + CONSTANT)
+    validate_config(config)
+    assert models.build_model(config, SPEC).evaluators == ()
 
 
 def test_the_models_of_the_package_are_complete():

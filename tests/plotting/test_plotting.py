@@ -12,7 +12,7 @@ from jaxgen.io.atomic import write_bytes_atomic
 from jaxgen.plotting import plots
 
 R, K, H, W, PADDING = 3, 4, 8, 10, 2
-CHANCE = {"content_accuracy": 0.25}
+REFERENCES = {"content_accuracy": ("chance", 0.25), "mse": ("mean image", 9.0)}
 
 
 @pytest.fixture
@@ -204,7 +204,7 @@ def test_a_band_shows_the_std_over_seeds_and_a_dashed_line_chance_and_baselines(
         "validation/mse": [(1, 0.5), (2, 0.2)],
         "validation/mse_baseline": [(1, 0.1), (2, 0.1)],
     }
-    monkeypatch.setattr(plotting, "training_curves", partial(plotting.training_curves, chance_levels=CHANCE))
+    monkeypatch.setattr(plotting, "training_curves", partial(plotting.training_curves, references=REFERENCES))
     accuracy, mse = panels_of(monkeypatch, history)
     (band,) = accuracy.collections
     corners = band.get_paths()[0].vertices
@@ -213,6 +213,8 @@ def test_a_band_shows_the_std_over_seeds_and_a_dashed_line_chance_and_baselines(
     assert accuracy.lines[1].get_label() == "chance, 0.25"
     assert accuracy.lines[1].get_linestyle() == mse.lines[1].get_linestyle() == "--"
     assert set(accuracy.lines[1].get_ydata()) == {0.25}
+    assert mse.lines[2].get_label() == "mean image, 9 (not in view)"
+    assert mse.get_ylim()[1] < 1
 
 
 def test_a_single_point_is_a_marker_with_its_value(monkeypatch):
