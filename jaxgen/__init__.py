@@ -23,8 +23,8 @@ def load(workdir: str | os.PathLike, step: int | str | None = None, seed: int | 
 
     Returns:
       A model with `encode`, `decode`, `sample`, `reconstruct`, `interpolate`, `traverse`, `latent_walk`,
-      `attribute_vector`, `apply_direction`, `config`, `step`, `classes`, `metrics` and `metrics_by_split`. Pickling it
-      keeps the place of the run; the process that receives it loads the model again.
+      `attribute_vector`, `apply_direction`, `prepare_images`, `config`, `step`, `classes`, `metrics` and
+      `metrics_by_split`. Pickling it keeps the place of the run; the process that receives it loads the model again.
 
     Raises:
       ValueError: the folder is not a run, or has no such checkpoint or seed.

@@ -104,8 +104,7 @@ def _load_tfds(config) -> Dataset:
         train, test = hold_out(train, max(1, len(train.label) // 7), number=0)
         logger.info("%s has no test split: %d of its training examples are held out as one", name, len(test.label))
     train, validation = hold_out(train, max(1, min(5000, len(train.label) // 12)), number=1)
-    class_names = read_class_names(config.name, config.path)
-    return Dataset(name, train, validation, test, num_classes, class_names if len(class_names) == num_classes else ())
+    return Dataset(name, train, validation, test, num_classes, read_class_names(name, config.path, num_classes))
 
 
 def _load_folder(config) -> Dataset:

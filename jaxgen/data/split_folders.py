@@ -74,6 +74,19 @@ def find_wrapped_splits(root: Path, names: Sequence[str]) -> str:
     return folder if find_split_folders(root / folder, inner) else ""
 
 
+def has_splits_in_classes(names: Sequence[str]) -> bool:
+    """Returns whether every class has the splits as its subfolders: class/train and class/test instead of train/class.
+
+    Args:
+      names: paths of the image files of a folder, relative to it.
+    """
+    parts = [name.split("/") for name in names]
+    if any(len(part) < 3 or part[1].casefold() not in SPLIT_FOLDERS for part in parts):
+        return False
+    splits = {SPLIT_FOLDERS[part[1].casefold()] for part in parts}
+    return len({part[0] for part in parts}) > 1 and TRAIN in splits and len(splits) > 1
+
+
 def place_files(root: Path, names: Sequence[str]) -> tuple[dict[str, Place], dict[str, str]]:
     """Returns split and class of each file, and the reason for each file that has no class beside others that do.
 
@@ -84,6 +97,9 @@ def place_files(root: Path, names: Sequence[str]) -> tuple[dict[str, Place], dic
     Raises:
       ValueError: see `find_split_folders`.
     """
+    if has_splits_in_classes(names):
+        parts = {name: name.split("/") for name in names}
+        return {name: Place(SPLIT_FOLDERS[inner.casefold()], top) for name, (top, inner, *_) in parts.items()}, {}
     splits = find_split_folders(root, names)
     places = {}
     for name in names:

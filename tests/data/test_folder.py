@@ -571,6 +571,7 @@ def test_a_model_of_color_images_is_trained_and_evaluated_end_to_end(tmp_path):
             save(tmp_path / "set" / name / f"{i}.png", pixels)
     source = ("--config.data.source=folder", "--config.data.path=set", "--config.data.image_size=8")
     small = ("--config.hidden_sizes=(16,16)", "--config.critic_hidden_sizes=(16,16)")
+    small = (*small, "--config.evaluation.classifier_steps=500")  # the fewest with which it judges images
     run = launch_here(f"{COND_AAE}:smoke", *source, *small, "--workdir=run", cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     assert "(15 training images, each about 7 times a step)" in run.stdout

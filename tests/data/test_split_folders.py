@@ -80,6 +80,13 @@ def test_splits_are_found_in_the_only_subfolder_of_an_unpacked_archive(tmp_path)
     assert [len(getattr(data, name).label) for name in SPLITS] == [9, 3, 4]
 
 
+def test_splits_may_be_inside_of_the_classes(tmp_path):
+    tree = {"/".join(reversed(name.split("/"))): count for name, count in TREE.items()}  # cat/train, …
+    data = load_dataset(data_config(make_tree(tmp_path / "set", tree)))
+    assert data.class_names == ("cat", "dog")
+    assert [np.bincount(getattr(data, name).label).tolist() for name in SPLITS] == [[5, 4], [2, 1], [2, 2]]
+
+
 def test_a_fraction_without_effect_is_reported(tmp_path, caplog):
     root = make_tree(tmp_path / "set", TREE)
     load_dataset(data_config(root, holdout_fraction=0.2, split_seed=1))

@@ -340,9 +340,9 @@ def test_an_unconditional_model_is_sampled_by_count_and_has_attributes(tmp_path,
         assert samples["images"].shape == (13, 28, 28, 1)
     for number in range(3):
         Image.new("L", (20, 20), 80 * number).save(tmp_path / f"{number}.png")
-    own_images = (*flags, "--mode=reconstruct", "--images=0.png,1.png,2.png")
-    for count, expected in (((), 3), (("--count=2",), 2)):
-        assert launch_here(*own_images, *count, cwd=tmp_path).returncode == 0
+    cases = (("--images=0.png,1.png,2.png",), 3), (("--images=0.png", "--images=1.png,2.png", "--count=2"), 2)
+    for own_images, expected in cases:
+        assert launch_here(*flags, "--mode=reconstruct", *own_images, cwd=tmp_path).returncode == 0
         with np.load(tmp_path / "run" / "reconstruct.npz") as arrays:
             np.testing.assert_allclose(arrays["images"][:, 0, 0, 0] * 255, 80 * np.arange(expected), atol=1e-3)
     assert launch_here(*flags, "--mode=attributes", cwd=tmp_path).returncode == 0
