@@ -141,11 +141,13 @@ def format_value(value: Any) -> str:
 
 
 def _resolve_new_run(recipe: str, overrides: Mapping[str, str], workdir: str, mode: str) -> tuple[ConfigDict, Command]:
+    if not recipe:
+        workdirs.read_config(workdir)  # raises an error: there is no run
     config = load_recipe(recipe)
     changed = apply_overrides(config, overrides)
     run_check(validate_config, config)
     if mode != "train":
-        workdirs.read_config(workdir)  # raises an error: there is no run
+        workdirs.read_config(workdir)  # raises an error
     return config, Command(recipe_name(recipe), changed)
 
 

@@ -3,7 +3,6 @@
 The values of recipes and presets may be without an effect, since several models share them.
 """
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from jaxgen.config.errors import collect_errors, report_error
@@ -126,7 +125,7 @@ def uses_labels(model: GenerativeModel) -> bool:
     return getattr(model, "is_conditional", False) and not getattr(model, "predicts_category", False)
 
 
-def _value_of(config: Mapping[str, Any], key: str) -> Any:
+def _value_of(config: Any, key: str) -> Any:
     for name in key.split("."):
         config = config[name]
     return config
