@@ -57,6 +57,8 @@ def find_reason(key: str, config: Any, model: GenerativeModel) -> str:
         evaluators = (*model.evaluators, *model.validation_evaluators)
         if not set(EVALUATION_KEYS[name]) & set(evaluators):
             return f"{type(model).__name__} is evaluated without it, by {', '.join(dict.fromkeys(evaluators))}"
+    if key == "evaluation.samplers" and not getattr(model, "has_encoder", True):
+        return f"{type(model).__name__} has no encoder, to whose codes samplers are fitted"
     for rule in (*config_rules(config), *model_rules(model)):
         if not rule.holds and (key in rule.keys or group in rule.keys):
             return rule.reason

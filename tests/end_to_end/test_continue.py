@@ -1,21 +1,26 @@
 """A run is extended, resumed with other settings, and used by its workdir alone; `--step` selects a checkpoint."""
 
+import io
 import json
 import shutil
+from contextlib import redirect_stderr
+from functools import partial
 
 import jax
 import numpy as np
 import pytest
-from helpers import REPOSITORY, launch_here, same
+from helpers import REPOSITORY, launch_here, read_config, same
 from PIL import Image
 
 import jaxgen
+from jaxgen.cli.run_config import resolve_config
+from jaxgen.io import workdir
 from jaxgen.io.checkpoints import CheckpointManager
 from jaxgen.training import batches
 
 RECIPE = f"--config={REPOSITORY}/configs/denoising_ae.py"
 SMALL = ("--config.hidden_sizes=(8,)", "--config.latent_size=2", "--config.lr_schedule=constant")
-STEPS = ("--config.log_every=10", "--config.eval_every=20", "--config.checkpoint_every=10", "--config.max_to_keep=9")
+STEPS = ("--config.log_every=10", "--config.eval_every=1000", "--config.checkpoint_every=10", "--config.max_to_keep=9")
 
 
 def train(folder, *flags, expected=0):
@@ -137,6 +142,27 @@ def test_a_preset_that_the_run_lacks_is_refused_and_one_that_it_has_may_be_left_
     run = train(finished, f"{RECIPE}:tutorial", expected=2)
     assert "hidden_sizes: [8] there, [1000, 1000] here" in run.stderr
     assert train(finished, RECIPE).returncode == 0
+
+
+def test_a_recipe_that_has_changed_since_the_run_began_is_reported_in_one_line(tmp_path):
+    recipe, config = tmp_path / "mine.py", read_config("denoising_ae").to_dict()
+    text = (REPOSITORY / "configs" / "denoising_ae.py").read_text()
+    recipe.write_text(text)
+    origin = {"name": "mine:smoke", "overrides": {"latent_size": 2}}
+    with workdir.lock_workdir(tmp_path / "run", {**config, "latent_size": 2}, recipe=origin):
+        pass
+    resolve = partial(resolve_config, f"{recipe}:smoke", {}, str(tmp_path / "run"), "train")
+    with redirect_stderr(io.StringIO()) as messages:
+        assert resolve()[0].latent_size == 2
+    assert messages.getvalue() == ""
+    recipe.write_text(
+        text.replace(
+            "config.input_noise_std, config.mask_ratio = 0.3", "config.input_noise_std, config.mask_ratio = 0.4"
+        )
+    )
+    with redirect_stderr(io.StringIO()) as messages:
+        assert resolve()[0].input_noise_std == 0.3
+    assert "own values are used: input_noise_std: 0.3 in the run, 0.4 in the recipe\n" in messages.getvalue()
 
 
 def test_a_run_without_config_or_workdir_or_run_gets_one_line(tmp_path):

@@ -18,6 +18,7 @@ WITHOUT_EFFECT = [
     ("ae", {}, "update_order", "single player"),
     ("ae", {}, "evaluation.parzen_samples", "evaluated without it"),
     ("gan", {}, "evaluation.importance_samples", "evaluated without it"),
+    ("gan", {}, "evaluation.samplers", "no encoder"),
     ("cond_aae", {}, "learning_rates.vat", "no player vat"),
     ("cond_aae", {}, "b1.vat", "no player vat"),
     ("semi_aae", {}, "learning_rates.head_separation", "no player head_separation"),
