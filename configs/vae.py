@@ -6,8 +6,9 @@
     python launch.py --config=configs/vae.py:mnist,conv          convolutional: a better bound in a quarter of the steps
     python launch.py --config=configs/vae.py:conditional         conditional on the label (Sohn et al. 2015)
 
-The binarization is --config.data.binarization=none, static or dynamic. Presets: a data set (digits, mnist, …),
-weighted, conv, conditional, separate_kl, tutorial, smoke.
+Photographs, in gray or color, have a Gaussian likelihood and are not binarized; the digits and MNIST are binary.
+--config.likelihood=bernoulli or gaussian and --config.data.binarization=none, static or dynamic choose otherwise.
+Presets: a data set (digits, mnist, …), weighted, conv, conditional, separate_kl, tutorial, smoke.
 """
 
 from jaxgen.config.families import vae_config
@@ -17,7 +18,8 @@ from jaxgen.config.presets import apply_presets, smoke_test
 def get_config(presets: str = ""):
     """Returns the recipe for a comma-separated list of presets."""
     config = vae_config("vae.VAE")
-    config.data.binarization = "dynamic"  # a static binarization of 1,400 images would be memorized
+    # "dynamic" for the digits: a static binarization of 1,400 images would be memorized; "none" for photographs
+    config.data.binarization = "auto"
     config.input_noise_std = 0.15  # keeps the encoder from memorizing the training images
     available = {"mnist": mnist, "weighted": weighted, "conv": conv, "conditional": conditional}
     available |= {"separate_kl": separate_kl, "tutorial": tutorial, "smoke": smoke_test}
@@ -71,7 +73,7 @@ def separate_kl(config):
 def tutorial(config):
     """The tutorial's network: one hidden layer, gray pixels taken as probabilities, a constant learning rate."""
     config.hidden_sizes, config.batch_size = (400,), 128
-    config.data.binarization = "none"
+    config.data.binarization, config.likelihood = "none", "bernoulli"
     config.steps = 43_000 if config.data.name == "mnist" else config.steps  # 100 epochs
     config.eval_every = config.checkpoint_every = min(config.eval_every, config.steps)
     config.input_noise_std, config.lr_schedule, config.kernel_init = 0.0, "constant", "torch"

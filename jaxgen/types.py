@@ -12,6 +12,7 @@ import optax
 from jaxtyping import Array, Float, Int
 
 DATA_AXIS = "data"  # the mesh axis of the devices, also the name of the axis that pmap maps
+SEED_STD = "_seed_std"  # ends the name of a logged metric's standard deviation over seeds
 Params = Any  # a tree of arrays
 Stats = Any  # a tree of arrays: batch statistics, {} for a network without any
 NetworkParams = Mapping[str, Params]  # by network
@@ -50,11 +51,13 @@ class Split(NamedTuple):
 
 
 class DatasetSpec(NamedTuple):
-    """The properties of a data set that a model's networks depend on."""
+    """The properties of a data set that a model depends on."""
 
     name: str
     image_shape: tuple[int, int, int]  # H, W, C
     num_classes: int
+    class_names: tuple[str, ...] = ()  # by label; empty if a label is its own name, as for digits
+    rare_classes: tuple[str, ...] = ()  # "name: count" of classes with too few images for a model that uses labels
 
 
 @flax.struct.dataclass

@@ -21,6 +21,8 @@ install_import_hook("jaxgen", "beartype.beartype")
 import jax
 import pytest
 
+from jaxgen.evaluation import optional
+
 # The command-line tests start many processes that compile the same programs, so the session has one compilation cache.
 CACHE_DIR = os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.join(os.environ["XDG_CACHE_HOME"], "xla"))
 jax.config.update("jax_compilation_cache_dir", CACHE_DIR)
@@ -36,6 +38,21 @@ LONGEST = (
     "test_seeds",
     "test_categorical_aae",
 )
+
+
+@pytest.fixture(autouse=True)
+def no_unexpected_skips(request, monkeypatch):
+    """Fails a test in which a figure or a metric was skipped, unless the test expects that."""
+    skipped, report = [], optional.report_skip
+
+    def record(name, error):
+        skipped.append(f"{name}: {error!r}")
+        report(name, error)
+
+    monkeypatch.setattr(optional, "report_skip", record)
+    yield
+    if request.node.get_closest_marker("expects_skips") is None:
+        assert skipped == []
 
 
 @pytest.fixture(scope="session")

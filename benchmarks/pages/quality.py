@@ -235,6 +235,18 @@ GANS_MNIST = Table(
     f"10,000 samples against MNIST's test split. {OVER_SEEDS} "
     "`gan`'s Fréchet distance, 5.7 ± 0.4, has no recorded row.",
 )
+MEASURED = ("precision", "recall", "coverage", "diversity", "frechet_distance")
+IMAGE_SETS = ("uniform noise", "gray images", "one training image", "training images", "trained GAN")
+SAMPLE_METRICS = Table(
+    "sample_metrics",
+    ("Images", *(f"`{metric}`" for metric in MEASURED), *PROVENANCE),
+    comparison(
+        {name: [Source("sample_metrics", metric, {"images": name}) for metric in MEASURED] for name in IMAGE_SETS}
+    ),
+    "python -m benchmarks.quality.sample_metrics",
+    "sample_metrics",
+    "1,400 images each, beside the test split of the digits. An evaluation omits the first three precisions.",
+)
 CGAN_MNIST = result_table(
     "cgan_mnist",
     [Result("samples with the requested digit", gan("cgan, digits drawn as asked", "content_accuracy"))],
@@ -285,5 +297,5 @@ VAEGAN_FACES = result_table(
 )
 QUALITY = (
     *(STYLE_CONTENT, AAE_PAPER, AUTOENCODERS, LIKELIHOOD, SAMPLERS),
-    *(GANS_MNIST, CGAN_MNIST, DCGAN_FACES, VAEGAN_FACES),
+    *(SAMPLE_METRICS, GANS_MNIST, CGAN_MNIST, DCGAN_FACES, VAEGAN_FACES),
 )

@@ -18,6 +18,7 @@ import statistics
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks.common import records, tables
 from benchmarks.common.records import parse_words
@@ -120,7 +121,11 @@ def plot_trade_off(rows: Sequence[dict]) -> plotting.Picture:
         inside = sorted((row for row in rows if (row["dataset"], row["split"]) == panel), key=error_and_leakage)
         axes = figure.add_subplot(1, len(panels), number, title="{}, {} split".format(*panel))
         axes.axhline(0.1, color=plotting.PRIOR_GRAY, zorder=0)
-        axes.set(xlabel="reconstruction MSE", ylabel="style leakage (gray: chance)", ylim=(0, 1.15))
+        axes.set(
+            xlabel="reconstruction error (MSE, pixels in [0, 1])",
+            ylabel="style leakage (gray line: chance)",
+            ylim=(0, 1.15),
+        )
         for color, presets in zip(plotting.PALETTE, dict.fromkeys(row["presets"] for row in inside), strict=False):
             points = (error_and_leakage(row) for row in inside if row["presets"] == presets)
             axes.plot(*zip(*points, strict=True), "o-", color=color)
@@ -132,7 +137,20 @@ def plot_trade_off(rows: Sequence[dict]) -> plotting.Picture:
             # margin is near, they are above.
             side, shift = ("center", (0, 20)) if at[0] > middle else ("left", (7, 9))
             axes.annotate(format_caption(row), at, shift, textcoords="offset points", ha=side, va="center", fontsize=8)
+    for _ in range(5):  # each widening moves the points, and with them their captions
+        plotting.render_figure(figure)
+        for axes in figure.axes:
+            widen_to_captions(axes)
     return plotting.render_figure(figure)
+
+
+def widen_to_captions(axes: Any) -> None:
+    """Widens the x-axis of a rendered panel until its captions lie inside of the frame."""
+    frame, (low, high) = axes.get_window_extent(), axes.get_xlim()
+    boxes = [text.get_window_extent() for text in axes.texts]
+    left = max(0, frame.x0 + 6 - min(box.x0 for box in boxes)) / frame.width
+    right = max(0, max(box.x1 for box in boxes) - frame.x1 + 6) / frame.width
+    axes.set_xlim(low - 1.5 * left * (high - low), high + 1.5 * right * (high - low))
 
 
 def error_and_leakage(row: Mapping) -> tuple[float, float]:

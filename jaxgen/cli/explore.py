@@ -15,18 +15,21 @@ from jaxgen import plotting
 from jaxgen.cli.commands import (
     DEFAULTS,
     ModeOptions,
+    get_class_names,
     get_sampler,
     load_run_model,
     load_training_dataset,
+    output_folder,
     sample_run,
     with_sampler_suffix,
     with_step_suffix,
 )
 from jaxgen.config.base import validate_config
 from jaxgen.data import Dataset
-from jaxgen.data.image_files import read_user_images
+from jaxgen.data.user_images import describe_place
 from jaxgen.evaluation import latent_figures
 from jaxgen.evaluation.latent_figures import LabeledImages
+from jaxgen.evaluation.titles import add_figure_title
 from jaxgen.inference.samplers import MAX_CODES
 from jaxgen.inference.trained_model import TrainedModel
 from jaxgen.io.atomic import write_bytes_atomic, write_npz_atomic
@@ -50,7 +53,8 @@ class LoadedRun(NamedTuple):
     trained: TrainedModel
     dataset: Dataset
     held_out: Split
-    workdir: Path
+    workdir: Path  # folder of the written files
+    on_bad_image: str  # "skip" or "stop", of the user's own images
     suffix: str = ""  # of file names: the step, if the command names one
 
 
@@ -62,8 +66,9 @@ def load_run(config, workdir: str | Path, options: ModeOptions = DEFAULTS) -> Lo
     validate_config(config)
     trained = load_run_model(config, workdir, options.step)
     dataset = load_training_dataset(trained, config)
+    held_out = getattr(dataset, config.evaluation.split)
     suffix = with_step_suffix("", options, trained)
-    return LoadedRun(trained, dataset, getattr(dataset, config.evaluation.split), Path(workdir), suffix)
+    return LoadedRun(trained, dataset, held_out, output_folder(workdir, options.out), config.data.on_bad_image, suffix)
 
 
 def interpolate(config, workdir: str | Path, options: ModeOptions = DEFAULTS) -> list[Path]:
@@ -73,7 +78,7 @@ def interpolate(config, workdir: str | Path, options: ModeOptions = DEFAULTS) ->
 
     Args:
       config: the recipe's config.
-      workdir: folder of the run, where the files are written.
+      workdir: folder of the run, where the files are written unless `options` names another one.
       options: the user's own images, the number of pairs, and which path is animated.
 
     Returns:
@@ -98,8 +103,8 @@ def _interpolate_images(run: LoadedRun, options: ModeOptions) -> tuple[Paths, Ca
 def _interpolate_samples(run: LoadedRun, options: ModeOptions) -> tuple[Paths, Callable]:
     if options.images:
         raise ValueError(
-            f"images={options.images} cannot be encoded: {type(run.trained.model).__name__} has no encoder; leave "
-            "--images out for paths between sampled codes"
+            f"images={describe_place(options.images)} cannot be encoded: {type(run.trained.model).__name__} has no "
+            "encoder; leave --images out for paths between sampled codes"
         )
     count = options.count or latent_figures.PAIRS
     decoded = {
@@ -113,7 +118,7 @@ def traverse(config, workdir: str | Path, options: ModeOptions = DEFAULTS) -> li
 
     Args:
       config: the recipe's config.
-      workdir: folder of the run, where the files are written.
+      workdir: folder of the run, where the files are written unless `options` names another one.
       options: the user's own images (only the first is used), and the number of dimensions.
 
     Returns:
@@ -126,8 +131,9 @@ def traverse(config, workdir: str | Path, options: ModeOptions = DEFAULTS) -> li
         run.trained, run.held_out, options.count or latent_figures.MOST_DIMS
     )
     scale = latent_figures.traversal_scale(run.trained, run.held_out)
+    unit = latent_figures.describe_traversal_scale(run.trained)
     decoded = run.trained.traverse(image, latent_figures.STEPS, dims, std=scale, label=label)
-    still = _write_png(run, "traverse", latent_figures.make_traversal_grid(image, decoded, dims))
+    still = _write_png(run, "traverse", latent_figures.make_traversal_grid(image, decoded, dims, unit))
     return _print_written([still, _write_gif(run, "traverse", decoded.swapaxes(0, 1))])
 
 
@@ -138,13 +144,13 @@ def latent_walk(config, workdir: str | Path, options: ModeOptions = DEFAULTS) ->
 
     Args:
       config: the recipe's config.
-      workdir: folder of the run, where the files are written.
+      workdir: folder of the run, where the files are written unless `options` names another one.
       options: the sampler, and the number of codes that a path passes through.
 
     Returns:
       The paths of the pictures.
     """
-    trained, workdir = load_run_model(config, workdir, options.step), Path(workdir)
+    trained, workdir = load_run_model(config, workdir, options.step), output_folder(workdir, options.out)
     _require_latent(trained, "latent_walk")
     sampler, anchors = get_sampler(trained, config, workdir, options.sampler), options.count or ANCHORS
     if trained.model.is_conditional:
@@ -157,8 +163,10 @@ def latent_walk(config, workdir: str | Path, options: ModeOptions = DEFAULTS) ->
     still_frames = walks[:, np.linspace(0, walks.shape[1], STILL_FRAMES, endpoint=False).astype(int)]
     name = with_step_suffix(with_sampler_suffix("latent_walk", options.sampler), options, trained)
     still, animation = workdir / f"{name}.png", workdir / f"{name}.gif"
-    marks = [str(label) for label in labels] if trained.model.is_conditional else None
-    write_bytes_atomic(still, plotting.encode_png(plotting.labeled_grid(still_frames, row_labels=marks)))
+    names = [latent_figures.condition_name(trained, label, get_class_names(trained)) for label in labels]
+    picture = plotting.labeled_grid(still_frames, row_labels=names if trained.model.is_conditional else None)
+    picture = add_figure_title(picture, "latent_walk", trained.model.info.name, f"sampler: {options.sampler}")
+    write_bytes_atomic(still, plotting.encode_png(picture))
     frames = [_tile_frame(frame) for frame in walks.swapaxes(0, 1)]
     write_bytes_atomic(animation, plotting.encode_gif(frames, FRAME_MS))
     return _print_written([still, animation])
@@ -169,7 +177,7 @@ def reconstruct(config, workdir: str | Path, options: ModeOptions = DEFAULTS) ->
 
     Args:
       config: the recipe's config.
-      workdir: folder of the run, where the files are written.
+      workdir: folder of the run, where the files are written unless `options` names another one.
       options: the user's own images, and the number of images.
 
     Returns:
@@ -190,7 +198,7 @@ def attributes(config, workdir: str | Path, options: ModeOptions = DEFAULTS) -> 
 
     Args:
       config: the recipe's config.
-      workdir: folder of the run, where the file is written.
+      workdir: folder of the run, where the file is written unless `options` names another one.
       options: only the step is used.
 
     Returns:
@@ -224,6 +232,7 @@ def attributes(config, workdir: str | Path, options: ModeOptions = DEFAULTS) -> 
     headings = ["image", *(f"{strength:+g}" if strength else "code" for strength in STRENGTHS)]
     names = [f"to {run.dataset.class_name(label)}" for label in classes[:MAX_ATTRIBUTES]]
     picture = plotting.labeled_grid(np.stack(rows), headings, names)
+    picture = plotting.name_axes(picture, "multiples of the difference of the mean codes", "direction")
     return _print_written([_write_png(run, "attributes", picture)])
 
 
@@ -266,12 +275,13 @@ def _select_images(run: LoadedRun, options: ModeOptions, count: int | None) -> L
     """Returns the first `count` images of the user, by default of the held-out split; None means all of the user's."""
     if not options.images:
         return latent_figures.select_examples(run.trained, run.held_out, slice(count))
-    images = read_user_images(options.images, run.trained.model.info.image_shape)[:count]
+    images = run.trained.prepare_images(options.images, count, run.on_bad_image)
     labels = run.trained.resolve_labels(images)
     if labels is None and run.trained.model.is_conditional:
         raise ValueError(
-            f"images={options.images} have no labels, which the decoder of {type(run.trained.model).__name__} needs; "
-            "leave --images out for held-out images, or use model.reconstruct(images, labels) in Python"
+            f"images={describe_place(options.images)} have no labels, which the decoder of "
+            f"{type(run.trained.model).__name__} needs; leave --images out for held-out images, or use "
+            "model.reconstruct(images, labels) in Python"
         )
     return LabeledImages(images, labels)
 
@@ -284,7 +294,7 @@ def _select_pairs(run: LoadedRun, options: ModeOptions) -> tuple[LabeledImages, 
         )
     images, labels = _select_images(run, options, None)
     if len(images) < 2:
-        raise ValueError(f"images={options.images} must be at least 2 images; got {len(images)}")
+        raise ValueError(f"images={describe_place(options.images)} must be at least 2 images; got {len(images)}")
     stop = 2 * min(len(images) // 2, options.count or len(images))
     first, second = (slice(start, stop, 2) for start in (0, 1))
     return tuple(LabeledImages(images[part], None if labels is None else labels[part]) for part in (first, second))
@@ -298,6 +308,7 @@ def _tile_frame(images: Float[np.ndarray, "N H W C"]) -> plotting.Picture:
 
 def _write_png(run: LoadedRun, name: str, picture: plotting.Picture) -> Path:
     path = run.workdir / f"{name}{run.suffix}.png"
+    picture = add_figure_title(picture, name, run.trained.model.info.name)
     write_bytes_atomic(path, plotting.encode_png(picture))
     return path
 

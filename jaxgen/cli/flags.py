@@ -16,7 +16,7 @@ FLAG_MODES = {  # the modes in which each optional flag has a meaning
     "images": ("reconstruct", "interpolate", "traverse"),
     "count": ("sample", "reconstruct", "interpolate", "traverse", "latent_walk"),
     "spherical": ("interpolate",),
-    "step": tuple(mode for mode in MODE_KEYS if mode != "train"),
+    **dict.fromkeys(("step", "out"), tuple(mode for mode in MODE_KEYS if mode != "train")),
     "profile": ("train",),
     **dict.fromkeys(("distributed", *PROCESS_FLAGS), ("train",)),
 }
@@ -157,7 +157,8 @@ def _define_flags() -> Any:
     flags.DEFINE_string("mode", "train", "what to do", flag_values=values)
     flags.DEFINE_string("sampler", "prior", "distribution of the codes", flag_values=values)
     flags.DEFINE_string("step", None, "step of the checkpoint, or best", flag_values=values)
-    flags.DEFINE_string("images", "", "your own images", flag_values=values)
+    flags.DEFINE_string("out", "", "folder of the written files", flag_values=values)
+    flags.DEFINE_multi_string("images", [], "your own images", flag_values=values)
     flags.DEFINE_integer(
         "count", None, "number of images, pairs, dimensions or codes", lower_bound=1, flag_values=values
     )

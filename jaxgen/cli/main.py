@@ -28,12 +28,13 @@ Flags:
   --sampler=NAME           sample, latent_walk: distribution of the codes: prior (default), or a sampler fitted to the
                            codes of the training images: mixture (of Gaussians) or two_stage (a second VAE). Fitted
                            samplers are kept in samplers/, and file names end in their name: samples_mixture.png
-  --images=PATHS           reconstruct, interpolate, traverse: your own images, as a folder or as files separated by
-                           commas; default: held-out images
+  --images=PATHS           reconstruct, interpolate, traverse: your own images, as a folder, with everything nested in
+                           it, or as files separated by commas; may be repeated; default: held-out images
   --count=N                number of images (sample, reconstruct), pairs (interpolate), dimensions (traverse) or sampled
                            codes (latent_walk). Conditional models sample whole rows: one image of each class
   --step=N                 all modes but train: uses the checkpoint of step N, or the best one: --step=best; default:
                            the newest one
+  --out=DIR                all modes but train: folder of the written files; default: the workdir
   --spherical              interpolate: interpolate.gif follows the spherical path instead of the linear one
   --profile                train: traces the second log interval into profile/, for ui.perfetto.dev or TensorBoard
   --distributed            train: this process is one of several; each is started by the same command. Under srun,
@@ -56,8 +57,9 @@ from jaxgen.cli import errors
 from jaxgen.cli.flags import MODES as MODES
 from jaxgen.cli.flags import PROCESS_FLAGS, parse_flags
 from jaxgen.cli.run_config import describe_keys, find_recipes, resolve_config
-from jaxgen.config.errors import ConfigError, gather_errors, raise_errors
+from jaxgen.config.errors import ConfigError, gather_errors, raise_errors, run_check
 from jaxgen.config.overrides import NO_COMMAND
+from jaxgen.config.unused import require_used_data_keys
 
 
 def run() -> None:
@@ -89,6 +91,8 @@ def main(argv: list[str]) -> int:
         config, command = None, NO_COMMAND
         with gather_errors() as mistakes:
             config, command = resolve_config(flags.config.recipe, flags.config.overrides, flags.workdir, flags.mode)
+            if flags.mode == "train":
+                run_check(require_used_data_keys, config, command.changed)
         if config is None or flags.mode != "train":
             raise_errors(mistakes)
         # Training reports the other mistakes with those that need the data and the model.
@@ -172,7 +176,7 @@ def run_mode(config, workdir: str, mode: str, profile: bool, options: dict) -> i
         if mode in explore.MODES:
             explore.MODES[mode](config, workdir, commands.ModeOptions(**options))
         elif mode == "evaluate":
-            commands.evaluate_run(config, workdir, options.get("step"), **command)
+            commands.evaluate_run(config, workdir, options.get("step"), out=options.get("out", ""), **command)
         else:
             loop.train_and_evaluate(config, workdir, profile, **command)
     except (deferred_metrics.NonFiniteLossError, processes.LostPeerError) as error:

@@ -26,7 +26,8 @@ MODE_KEYS = {
     "evaluate": ("evaluation", *workdirs.MACHINE_KEYS),
     **dict.fromkeys(("sample", "latent_walk"), ("seed", *workdirs.MACHINE_KEYS)),
     **dict.fromkeys(
-        ("reconstruct", "interpolate", "traverse", "attributes"), ("evaluation.split", *workdirs.MACHINE_KEYS)
+        ("reconstruct", "interpolate", "traverse", "attributes"),
+        ("evaluation.split", "data.on_bad_image", *workdirs.MACHINE_KEYS),
     ),
 }
 

@@ -11,7 +11,7 @@ from jaxgen.config.errors import collect_errors, report_error
 from jaxgen.config.errors import suggest as suggest
 
 SAMPLERS = ("prior", "mixture", "two_stage")  # of codes; see inference/samplers.py
-BINARIZATIONS = ("none", "static", "dynamic")
+BINARIZATIONS = ("none", "static", "dynamic", "auto")
 SPLITS = ("test", "validation")  # that a run is evaluated on
 
 
@@ -19,7 +19,7 @@ def base_config(model: str) -> ConfigDict:
     """Returns the keys that every config has, for the bundled digits; a recipe adds its own.
 
     Args:
-      model: "module.Class" in jaxgen/models.
+      model: "module.Class" in jaxgen/models, or "my_module:MyModel" for a class outside of the package.
     """
     config = ConfigDict()
     config.model = model  # "module.Class" in jaxgen/models
@@ -43,7 +43,8 @@ def base_config(model: str) -> ConfigDict:
     # MiB of pixels that host memory, and the memory of each device, may hold; larger data sets are streamed.
     config.data.memory_budget_mib = 4096
     config.data.tint_by_class = False  # gives gray images, of any source, a color by class
-    # "static": every pixel is sampled once; "dynamic": training pixels are sampled at every step.
+    # "static": every pixel is sampled once; "dynamic": training pixels are sampled at every step; "auto": "dynamic" for
+    # sets whose protocol is binary, such as the digits and MNIST, and "none" for other images.
     config.data.binarization = "none"
     config.num_labeled = -1  # number of labeled training images, balanced over classes; -1 for all
     config.labeled_every_n = 0  # every n-th place of a batch holds a labeled image; 0 for no such rule
@@ -99,7 +100,7 @@ def _validate_numbers(config: ConfigDict) -> None:
     for key, minimum in minimums.items():
         if config[key] < minimum:
             report_error(f"{key}={config[key]} must be at least {minimum}; try --config.{key}={minimum}")
-    for name, rate in config.learning_rates.items():
+    for name, rate in config.get("learning_rates", {}).items():
         if not 0 <= rate < math.inf:
             key = f"learning_rates.{name}"
             report_error(f"{key}={rate} must be a finite number, at least 0; try --config.{key}=0.001")

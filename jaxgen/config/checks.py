@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from jaxgen.config.errors import report_error, suggest
 from jaxgen.types import DatasetSpec
 
+MAX_NAMED = 3  # classes that an error names
+
 
 def require_choice(config, key: str, choices: Iterable[str]) -> None:
     """Reports a mistake unless a value is one of the choices."""
@@ -15,12 +17,19 @@ def require_choice(config, key: str, choices: Iterable[str]) -> None:
 
 
 def require_multiple_classes(info: DatasetSpec) -> None:
-    """Reports a mistake if a model that uses labels gets a data set with fewer than two classes."""
+    """Reports a mistake if a model that uses labels gets fewer than two classes, or a class with few images."""
     if info.num_classes < 2:
         report_error(
             f"{info.name} must have at least 2 classes for a model that uses labels; got {info.num_classes}. "
             "Give each class a subfolder, or try an unconditional model, such as configs/aae.py, vae.py or gan.py "
             "without the preset conditional"
+        )
+    if rare := info.rare_classes:
+        more = [f"and {len(rare) - MAX_NAMED} more"] if len(rare) > MAX_NAMED else []
+        raise ValueError(
+            f"{info.name} has classes with too few usable images ({', '.join([*rare[:MAX_NAMED], *more])}) for a model "
+            "that uses labels; at least 3 are needed, for training, validation and test; add or remove them, or try an "
+            "unconditional model, such as configs/aae.py, vae.py or gan.py without the preset conditional"
         )
 
 

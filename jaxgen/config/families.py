@@ -48,7 +48,9 @@ def vae_config(model: str) -> ConfigDict:
     config.best_metric = "negative_elbo"
     config.latent_size = 20  # dimensions of the code
     add_network_keys(config, hidden=(400, 400))
-    config.likelihood = "bernoulli"  # or "gaussian", with standard deviation decoder_std
+    # "bernoulli", or "gaussian" with standard deviation decoder_std; "auto": "bernoulli" for binarized images and sets
+    # whose protocol is binary, "gaussian" for other images.
+    config.likelihood = "auto"
     config.decoder_std = 0.1  # standard deviation of the Gaussian likelihood
     config.learned_std = False  # learns the standard deviation, which starts at decoder_std
     # Encodes and decodes the difference to a learned mean image; for the Gaussian likelihood.

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from jaxgen.config.automatic import choose_binarization
 from jaxgen.data.transforms import random_flip_left_right, random_shift
 from jaxgen.kernels import random
 from jaxgen.types import Batch
@@ -28,7 +29,7 @@ class Augmentation(NamedTuple):
     @classmethod
     def from_config(cls, config) -> "Augmentation":
         """Returns the changes that a config selects."""
-        dynamic = config.data.binarization == "dynamic"
+        dynamic = choose_binarization(config.data) == "dynamic"
         return cls(config.random_flip, config.random_shift, config.shift_pad_mode, dynamic)
 
     @property

@@ -1,5 +1,7 @@
 """The `Dataset` tuple: three disjoint splits in memory and, for a streamed data set, the stream of training images."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +24,8 @@ class Dataset(NamedTuple):
       num_classes: K, the number of classes.
       class_names: names by label; empty if a label is its own name, as for digits.
       stream: the whole training split of a streamed data set, or None.
+      copies: number of images that are identical to training images, by held-out split; see `data.copies`.
+      rare_classes: "name: count" of each class with too few images for a model that uses labels.
     """
 
     name: str
@@ -31,6 +35,8 @@ class Dataset(NamedTuple):
     num_classes: int
     class_names: tuple[str, ...] = ()
     stream: Split | None = None
+    copies: Mapping[str, int] = MappingProxyType({})
+    rare_classes: tuple[str, ...] = ()
 
     @property
     def train_source(self) -> Split:
@@ -57,7 +63,7 @@ class Dataset(NamedTuple):
     @property
     def spec(self) -> DatasetSpec:
         """The properties that a model's networks depend on."""
-        return DatasetSpec(self.name, self.image_shape, self.num_classes)
+        return DatasetSpec(self.name, self.image_shape, self.num_classes, self.class_names, self.rare_classes)
 
 
 def is_different_dataset(one: str, other: str) -> bool:

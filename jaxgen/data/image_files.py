@@ -1,34 +1,45 @@
-"""Decodes image files to pixels, or reports why a file cannot be used."""
+"""Decodes image files to pixels, or reports why a file cannot be used. Training and a user's images share it."""
 
 import contextlib
+import functools
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
 
-FORMATS = ("PNG", "JPEG", "WebP")  # Pillow's names of the formats in a folder of training images
+from jaxgen.data.pixel_modes import DEEP_MODES, GRAY_MODES, MODES, has_no_color, lab_to_rgb, to_8_bits, white_level
+
+# Pillow's names of the formats that are read, by the content of a file and not by its suffix.
+FORMATS = (
+    *("PNG", "JPEG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "AVIF", "JPEG2000", "PPM", "TGA", "PCX", "SGI", "SUN"),
+    *("QOI", "MPO", "PSD", "ICO", "ICNS", "DDS", "XPM", "XBM", "IM"),
+)
+ANIMATED_FORMATS = ("PNG", "GIF", "WEBP", "AVIF")
 RESIZE_MODES = ("crop", "pad", "stretch")
-MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")  # Pillow's modes of at most 8 bits per channel
-VERSION = 1  # of the result of `decode`; part of the cache's key
-USER_FORMATS = (*FORMATS, "BMP", "GIF", "TIFF")
-USER_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+VERSION = 2  # of the result of `decode`; part of the cache's key
 
 
 class DecodeOptions(NamedTuple):
     """How the pixels of a file are converted; see `config.data`.
 
     Attributes:
-      size: side of the square images, in pixels; 0 keeps the size of the files.
-      resize: one of `RESIZE_MODES`.
-      channels: 1 for gray, 3 for RGB, 0 for the channels of the file.
+      size: side of the square images, or height and width, in pixels; 0 keeps the size of the files.
+      resize: how an image gets other proportions, one of `RESIZE_MODES`.
+      channels: 1 for gray, 3 for RGB, 0 for gray if the file has no color and RGB otherwise.
     """
 
-    size: int
+    size: int | tuple[int, int]
     resize: str
     channels: int
+
+    @property
+    def width_and_height(self) -> tuple[int, int] | None:
+        """The size of the images in Pillow's order; None if the files' size is kept."""
+        if isinstance(self.size, int):
+            return (self.size, self.size) if self.size else None
+        return self.size[1], self.size[0]
 
 
 class BadImageError(Exception):
@@ -60,22 +71,20 @@ def decode(path: Path, options: DecodeOptions) -> np.ndarray:
     Raises:
       BadImageError: the file cannot be used.
     """
-    with open_image(path, FORMATS) as image:
-        # A phone's JPEG can contain a second, smaller picture (MPO) and is not an animation.
-        if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
-            raise BadImageError("animated")
-        if options.size:
-            image.draft(None, (2 * options.size, 2 * options.size))  # decodes a large JPEG at a reduced size
-        return np.atleast_3d(np.asarray(resize_to_square(to_gray_or_rgb(image, options.channels), options)))
+    with open_image(path) as image:
+        require_single_frame(image)
+        if target := options.width_and_height:
+            image.draft(None, (2 * target[0], 2 * target[1]))  # decodes a large JPEG at a reduced size
+        image = to_gray_or_rgb(image, options.channels)
+        pixels = np.atleast_3d(np.asarray(resize_image(image, options)))
+        if options.channels == 0 and pixels.shape[2] == 3 and has_no_color(pixels):
+            pixels = np.atleast_3d(np.asarray(resize_image(image.convert("L"), options)))
+        return pixels
 
 
 @contextlib.contextmanager
-def open_image(path: Path, formats: Sequence[str]) -> Iterator:
-    """Opens a file as a Pillow image of at most 8 bits per channel, to be decoded within the block.
-
-    Args:
-      path: the file.
-      formats: Pillow's names of the accepted formats.
+def open_image(path: Path) -> Iterator:
+    """Opens a file as a Pillow image, to be decoded within the block.
 
     Raises:
       BadImageError: the file cannot be used, or decoding it within the block fails.
@@ -85,15 +94,14 @@ def open_image(path: Path, formats: Sequence[str]) -> Iterator:
     try:
         if path.stat().st_size == 0:
             raise BadImageError("empty")
-        with Image.open(path, formats=formats) as image:
+        with Image.open(path, formats=available_formats()) as image:
             if image.mode not in MODES:
-                raise BadImageError(f"mode {image.mode} instead of 8 bits per channel")
+                raise BadImageError(f"mode {image.mode}, which has no conversion to gray or color")
             yield image
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise BadImageError(f"more than {Image.MAX_IMAGE_PIXELS:,} pixels") from None
     except UnidentifiedImageError:
-        *others, last = formats
-        raise BadImageError(f"not a {', '.join(others)} or {last} image") from None
+        raise BadImageError("not an image that Pillow reads") from None
     except (BadImageError, MemoryError):
         raise
     except (PermissionError, FileNotFoundError):  # FileNotFoundError: a link without a target
@@ -104,93 +112,66 @@ def open_image(path: Path, formats: Sequence[str]) -> Iterator:
         raise BadImageError("truncated or damaged") from error
 
 
+@functools.cache
+def available_formats() -> tuple[str, ...]:
+    """Returns the formats that the installed Pillow has; AVIF is the newest of them."""
+    from PIL import Image
+
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+def require_single_frame(image) -> None:
+    """Raises a BadImageError for an animation and for a document of several pages."""
+    # The second picture in a phone's JPEG (MPO) and the layers of a PSD are not frames.
+    if image.format in (*ANIMATED_FORMATS, "TIFF") and getattr(image, "n_frames", 1) > 1:
+        raise BadImageError("several pages" if image.format == "TIFF" else "animated")
+
+
 def shape_from_header(path: Path, options: DecodeOptions) -> tuple[int, int, int] | None:
     """Estimates the shape H, W, C of a decoded file from its header; None if the file cannot be read."""
     try:
-        with open_image(path, FORMATS) as image:
-            width, height = (options.size,) * 2 if options.size else image.size
-            return height, width, options.channels or (1 if image.mode in ("1", "L", "LA") else 3)
+        with open_image(path) as image:
+            width, height = options.width_and_height or image.size
+            return height, width, options.channels or (1 if image.mode in GRAY_MODES else 3)
     except BadImageError:
         return None
 
 
 def to_gray_or_rgb(image, channels: int):
-    """Converts a Pillow image to mode "L" or "RGB", upright, with transparent pixels on black.
+    """Converts a Pillow image to mode "L" or "RGB", upright, of 8 bits, with transparent pixels on black.
 
     Args:
       image: a Pillow image.
-      channels: see `DecodeOptions`.
+      channels: 1 for gray, 3 for RGB, 0 for gray if the file is stored without color.
+
+    Raises:
+      BadImageError: the pixels are negative, infinite or not numbers.
     """
     from PIL import Image, ImageOps
 
-    is_gray = channels == 1 or (channels == 0 and is_grayscale(image))
+    is_gray = channels == 1 or (channels == 0 and image.mode in GRAY_MODES)
+    is_deep, white = image.mode in DEEP_MODES, white_level(image)
     image = ImageOps.exif_transpose(image)
+    try:
+        image = to_8_bits(image, white) if is_deep else image
+    except ValueError as error:
+        raise BadImageError(str(error)) from None
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), image)
+    image = lab_to_rgb(image) if image.mode == "LAB" else image
     # Converted to RGB first: Pillow converts some modes to "L" differently, such as palettes with a transparent index.
     return image.convert("RGB").convert("L") if is_gray else image.convert("RGB")
 
 
-def is_grayscale(image) -> bool:
-    """Returns whether a Pillow image is stored without color.
-
-    Palettes, and WebP, which has no gray mode, are judged by their pixels. The pixels of other images are ignored: a
-    data set of color photographs must not change its shape because of their content.
-    """
-    if image.mode in ("1", "L", "LA"):
-        return True
-    if image.mode not in ("P", "PA") and image.format != "WEBP":
-        return False
-    red, green, blue = np.asarray(image.convert("RGB")).transpose(2, 0, 1)
-    return bool((red == green).all() and (green == blue).all())
-
-
-def resize_to_square(image, options: DecodeOptions):
-    """Returns the Pillow image as a square of side `options.size`; unchanged if the size is 0."""
+def resize_image(image, options: DecodeOptions):
+    """Returns the Pillow image in the size of the options; unchanged if they have none."""
     from PIL import Image, ImageOps
 
-    square, resampling = (options.size, options.size), Image.Resampling.LANCZOS
-    if not options.size or image.size == square:
+    target, resampling = options.width_and_height, Image.Resampling.LANCZOS
+    if target is None or image.size == target:
         return image
     if options.resize == "crop":
-        return ImageOps.fit(image, square, resampling)
-    return ImageOps.pad(image, square, resampling) if options.resize == "pad" else image.resize(square, resampling)
-
-
-def read_user_images(where: str, image_shape: tuple[int, int, int]) -> Float[np.ndarray, "N H W C"]:
-    """Reads image files as float32 in [0, 1].
-
-    Each image is converted like a training image: upright, with transparent pixels on black, in gray or RGB. It is
-    then stretched to H × W.
-
-    Args:
-      where: a folder, whose files are sorted by name, or files separated by commas.
-      image_shape: H, W, C.
-
-    Raises:
-      ValueError: a file does not exist or cannot be used, or the folder contains no image.
-    """
-    folder = Path(where)
-    if folder.is_dir():
-        paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in USER_SUFFIXES)
-    else:
-        paths = [Path(name) for name in where.split(",") if name]
-    if not paths:
-        raise ValueError(f"images={where} contains no image file ({', '.join(USER_SUFFIXES)}); name a folder, or files")
-    return np.stack([_read_user_image(path, image_shape) for path in paths])
-
-
-def _read_user_image(path: Path, image_shape: tuple[int, int, int]) -> Float[np.ndarray, "H W C"]:
-    from PIL import Image
-
-    height, width, channels = image_shape
-    if not path.is_file():
-        problem = "is a folder in a list of files" if path.is_dir() else "does not exist"
-        raise ValueError(f"images={path} {problem}; name one folder, or files separated by commas")
-    try:
-        with strict_pillow(), open_image(path, USER_FORMATS) as file:
-            image = to_gray_or_rgb(file, channels).resize((width, height), Image.Resampling.BILINEAR)
-    except BadImageError as error:
-        raise ValueError(f"images={path} cannot be used: {error}; leave it out") from error
-    return (np.asarray(image, np.float32) / 255).reshape(height, width, channels)
+        return ImageOps.fit(image, target, resampling)
+    return ImageOps.pad(image, target, resampling) if options.resize == "pad" else image.resize(target, resampling)

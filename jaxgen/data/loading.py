@@ -9,21 +9,28 @@ import logging
 import math
 
 import numpy as np
+from jaxtyping import Int
 
+from jaxgen.config.automatic import choose_binarization
 from jaxgen.config.base import suggest
 from jaxgen.data.batching import epoch_permutation
 from jaxgen.data.binarization import binarize_dataset
+from jaxgen.data.copies import count_copies
 from jaxgen.data.dataset import Dataset
+from jaxgen.data.file_finder import printable
 from jaxgen.data.sources.digits import load_digits_dataset
-from jaxgen.data.sources.folder import load_image_folder
-from jaxgen.data.sources.tfds import load_tfds
-from jaxgen.data.splits import SPLIT_SEED, hold_out, stratified_splits, take_examples
+from jaxgen.data.sources.folder import ImageFolder, load_image_folder
+from jaxgen.data.sources.tfds import load_tfds, read_class_names
+from jaxgen.data.split_folders import SPLIT_NAMES as SPLITS
+from jaxgen.data.splits import SPLIT_SEED, complete_splits, hold_out, stratified_splits, take_examples
 from jaxgen.data.streaming import ImageStream, size_in_mib
 from jaxgen.io.array_cache import load_or_compute
 from jaxgen.io.atomic import cache_dir
 from jaxgen.types import Split
 
-SPLITS = ("train", "validation", "test")
+MIN_IMAGES_PER_CLASS = 3  # of a model that uses labels, one for each split
+MAX_NAMED = 20  # classes that the log names
+HOLDOUT_DEFAULTS = {"holdout_fraction": 0.1, "split_seed": 0}
 MIN_RESIDENT_IMAGES = 1000  # images of each split that are in memory, even if the budget is smaller
 
 logger = logging.getLogger(__name__)
@@ -47,8 +54,10 @@ def load_dataset(config) -> Dataset:
             raise ValueError(f"data.{key}={config[key]} must be at least 0; try --config.data.{key}=0")
     dataset = SOURCES[config.source](config)
     dataset = with_resident_subsets(dataset, config) if isinstance(dataset.train.image, ImageStream) else dataset
+    copies = count_copies(dataset.train, validation=dataset.validation, test=dataset.test)
+    dataset = dataset._replace(copies=copies)  # before a random binarization, which makes copies differ
     dataset = tint_by_class(dataset) if config.tint_by_class else dataset
-    return binarize_dataset(dataset, config.binarization)
+    return binarize_dataset(dataset, choose_binarization(config))
 
 
 def with_resident_subsets(dataset: Dataset, config) -> Dataset:
@@ -95,17 +104,72 @@ def _load_tfds(config) -> Dataset:
         train, test = hold_out(train, max(1, len(train.label) // 7), number=0)
         logger.info("%s has no test split: %d of its training examples are held out as one", name, len(test.label))
     train, validation = hold_out(train, max(1, min(5000, len(train.label) // 12)), number=1)
-    return Dataset(name, train, validation, test, num_classes)
+    class_names = read_class_names(config.name, config.path)
+    return Dataset(name, train, validation, test, num_classes, class_names if len(class_names) == num_classes else ())
 
 
 def _load_folder(config) -> Dataset:
-    """Loads the images in `path`, in three splits stratified by class."""
-    name, data, class_names = load_image_folder(config)
-    indices = stratified_splits(data.label, config.holdout_fraction, config.split_seed)
-    train, validation, test = (take_examples(data, index) for index in indices)
+    """Loads the images in `path`, in the splits of its subfolders or in three splits stratified by class."""
+    folder = load_image_folder(config)
+    data, class_names = folder.data, folder.class_names
+    if folder.split is None:
+        indices = stratified_splits(data.label, config.holdout_fraction, config.split_seed)
+    else:
+        indices = complete_splits(data.label, folder.split, config.holdout_fraction, config.split_seed)
+        report_split_folders(folder, indices, config)
+    require_images_per_split(folder, indices)
     if len(class_names) > 1:
-        logger.info("%s: the classes are %s", name, ", ".join(f"{k} {word}" for k, word in enumerate(class_names)))
-    return Dataset(name, train, validation, test, len(class_names), class_names)
+        logger.info("%s: the %d classes are %s", folder.name, len(class_names), describe_classes(class_names))
+    rare = find_rare_classes(data.label, indices[0], class_names)
+    splits = (take_examples(data, index) for index in indices)
+    return Dataset(folder.name, *splits, len(class_names), class_names, rare_classes=rare)
+
+
+def report_split_folders(folder: ImageFolder, indices: tuple[np.ndarray, ...], config) -> None:
+    """Logs which splits come from subfolders, and which options therefore have no effect."""
+    given, counts = (
+        set(folder.split.tolist()),
+        [f"{len(index):,} {name}" for name, index in zip(SPLITS, indices, strict=True)],
+    )
+    held_out = [name for number, name in enumerate(SPLITS) if number not in given]
+    rest = f"; {' and '.join(held_out)} held out of training" if held_out else ""
+    logger.info("%s: its subfolders are splits: %s images%s", folder.name, ", ".join(counts), rest)
+    changed = [f"data.{key}={config[key]}" for key, default in HOLDOUT_DEFAULTS.items() if config[key] != default]
+    if changed and not held_out:
+        logger.warning("without effect, because all splits of %s are subfolders: %s", folder.name, ", ".join(changed))
+
+
+def require_images_per_split(folder: ImageFolder, indices: tuple[np.ndarray, ...]) -> None:
+    """Raises a ValueError if a split has no image."""
+    if all(len(index) for index in indices):
+        return
+    count = len(folder.data.label)
+    what = f"{count} usable images" if folder.split is None else f"{np.sum(folder.split == 0)} usable training images"
+    raise ValueError(
+        f"{folder.name} has {what}; at least {1 + sum(not len(index) for index in indices[1:])} are needed, "
+        "for training, validation and test; add some"
+    )
+
+
+def find_rare_classes(
+    label: Int[np.ndarray, " N"], train: Int[np.ndarray, " M"], class_names: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Returns "name: count" of each class that cannot be learned and tested: of fewer than 3 images, or not trained on.
+
+    Args:
+      label: labels of all images.
+      train: indices of the training images.
+      class_names: names of the classes by label.
+    """
+    counts, trained = (np.bincount(part, minlength=len(class_names)) for part in (label, label[train]))
+    rare = np.flatnonzero((counts < MIN_IMAGES_PER_CLASS) | (trained == 0))
+    return tuple(f"{printable(class_names[k])}: {counts[k]}" for k in rare) if len(class_names) > 1 else ()
+
+
+def describe_classes(names: tuple[str, ...]) -> str:
+    """Returns "0 name, 1 name, …" of the first classes."""
+    more = [f"and {len(names) - MAX_NAMED} more"] if len(names) > MAX_NAMED else []
+    return ", ".join([*(f"{k} {printable(name)}" for k, name in enumerate(names[:MAX_NAMED])), *more])
 
 
 def tint_by_class(dataset: Dataset) -> Dataset:

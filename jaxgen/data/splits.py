@@ -41,30 +41,70 @@ def stratified_order(label: Int[np.ndarray, " N"]) -> Int[np.ndarray, " N"]:
     return np.argsort(quantile, kind="stable")
 
 
-def stratified_splits(label: Int[np.ndarray, " N"], holdout_fraction: float, seed: int) -> tuple[np.ndarray, ...]:
-    """Returns the indices of the training, validation and test examples, stratified by class.
+def stratified_splits(
+    label: Int[np.ndarray, " N"], holdout_fraction: float, seed: int, num_held_out: int = 2
+) -> tuple[np.ndarray, ...]:
+    """Returns the indices of the training examples and of the held-out splits, stratified by class.
 
-    Every class with at least three examples is in every split. Within a split, every run of consecutive examples
-    contains the classes in proportion, so that the first examples are representative; the examples of one class are in
-    their original order.
+    Every class with at least one example per split is in every split; the examples of smaller classes are divided as if
+    they were one class. Within a split, every run of consecutive examples contains the classes in proportion, so that
+    the first examples are representative; the examples of one class are in their original order.
 
     Args:
       label: labels of all examples.
       holdout_fraction: fraction of each class that is held out for validation, and again for test.
       seed: seed of the random choice.
+      num_held_out: number of held-out splits.
     """
-    splits: tuple[list, ...] = ([], [], [])
-    for k in np.unique(label):
-        members = np.flatnonzero(label == k)
-        members = members[epoch_permutation(seed, int(k), len(members))]
-        count = min(max(1, round(holdout_fraction * len(members))), (len(members) - 1) // 2)
-        for split, part in zip(splits, np.split(members[::-1], [-2 * count, -count]), strict=True):
+    splits: list[list] = [[] for _ in range(num_held_out + 1)]
+    for k, members in group_by_class(label, minimum=num_held_out + 1).items():
+        members = members[epoch_permutation(seed, k, len(members))]
+        most = (len(members) - 1) // max(num_held_out, 1)
+        count = min(max(1, round(holdout_fraction * len(members))), most)
+        ends = [-count * number for number in range(num_held_out, 0, -1)] if count else [len(members)] * num_held_out
+        for split, part in zip(splits, np.split(members[::-1], ends), strict=True):
             split.append(part)
-    return tuple(interleave_classes(split) for split in splits)
+    return tuple(interleave_classes(split_by_class(np.concatenate(split), label)) for split in splits)
+
+
+def group_by_class(label: Int[np.ndarray, " N"], minimum: int) -> dict[int, np.ndarray]:
+    """Returns the examples of each class; classes of fewer than `minimum` examples are one group, under the first."""
+    by_class = {int(k): np.flatnonzero(label == k) for k in np.unique(label)}
+    small = [k for k, members in by_class.items() if len(members) < minimum]
+    if len(small) > 1:
+        by_class[small[0]] = np.concatenate([by_class[k] for k in small])
+    return {k: members for k, members in by_class.items() if k not in small[1:]}
+
+
+def split_by_class(index: Int[np.ndarray, " M"], label: Int[np.ndarray, " N"]) -> list[np.ndarray]:
+    """Returns the indices of each class among `index`."""
+    return [index[label[index] == k] for k in np.unique(label[index])]
+
+
+def complete_splits(
+    label: Int[np.ndarray, " N"], split: Int[np.ndarray, " N"], holdout_fraction: float, seed: int
+) -> tuple[np.ndarray, ...]:
+    """Returns the indices of training, validation and test examples, where a missing split is held out of training.
+
+    Args:
+      label: labels of all examples.
+      split: the split of each example: 0, 1 or 2.
+      holdout_fraction: fraction of the training examples of each class for a missing split.
+      seed: seed of the random choice.
+    """
+    train, *given = (np.flatnonzero(split == number) for number in range(3))
+    missing = [number for number, index in enumerate(given) if not len(index)]
+    rest, *held_out = (train[index] for index in stratified_splits(label[train], holdout_fraction, seed, len(missing)))
+    given = [interleave_classes(split_by_class(index, label)) for index in given]
+    for number, index in zip(missing, held_out, strict=True):
+        given[number] = index
+    return (rest, *given)
 
 
 def interleave_classes(members_by_class: list[np.ndarray]) -> Int[np.ndarray, " N"]:
     """Interleaves the examples of several classes in proportion; the examples of one class are sorted."""
+    if not members_by_class:
+        return np.zeros(0, int)
     quantile = np.concatenate([(np.arange(len(members)) + 0.5) / len(members) for members in members_by_class])
     return np.concatenate([np.sort(members) for members in members_by_class])[np.argsort(quantile, kind="stable")]
 

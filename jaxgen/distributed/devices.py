@@ -6,7 +6,7 @@ Outside this file arrays are global: the same pure step runs on one device and o
 import difflib
 import os
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import partial, wraps
 from pathlib import Path
 
 import jax
@@ -17,6 +17,20 @@ from jaxgen.distributed.compiler_options import supported_options
 from jaxgen.types import DATA_AXIS
 
 PARALLEL_MODES = ("jit", "pmap")
+
+
+def in_float32(function: Callable) -> Callable:
+    """Makes a function create float32 and int32 arrays even if the program has set `JAX_ENABLE_X64`.
+
+    Checkpoints hold float32, and a state of another dtype could not be restored from them.
+    """
+
+    @wraps(function)
+    def wrapped(*args, **kwargs):
+        with jax.enable_x64(False):
+            return function(*args, **kwargs)
+
+    return wrapped
 
 
 def data_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:

@@ -1,7 +1,8 @@
 """Independent classifier of generated images: trained on the training split, then cached.
 
 No model is trained against it. For a data set of a single class it learns to recognize rotations by quarter turns,
-which also requires features of the image content (Gidaris et al. 2018).
+which also requires features of the image content (Gidaris et al. 2018). Images that are not square are rotated by half
+turns, because their shape would reveal a quarter turn.
 """
 
 import functools
@@ -16,12 +17,11 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
-from jaxgen.io.atomic import cache_dir, write_bytes_atomic
+from jaxgen.io.atomic import cache_dir, to_file_name, write_bytes_atomic
 from jaxgen.networks import ConvClassifier
 from jaxgen.types import Split
 
 VERSION = 2  # of the training recipe; part of the key of the cache
-ROTATIONS = 4  # quarter turns, the classes for a data set of a single class
 BATCH_SIZE = 100
 log = logging.getLogger("jaxgen")
 
@@ -29,7 +29,7 @@ log = logging.getLogger("jaxgen")
 class FeatureClassifier:
     """Trained `ConvClassifier` that maps images [N, H, W, C] in [0, 1] to labels [N] or `features` [N, 128].
 
-    For a data set of a single class the labels are rotations in quarter turns, with 0 for upright images.
+    For a data set of a single class the labels are rotations in quarter or half turns, with 0 for upright images.
     """
 
     def __init__(self, params, num_outputs: int, predicts_rotation: bool):
@@ -59,12 +59,29 @@ class FeatureClassifier:
         return np.concatenate(parts)
 
     def accuracy(self, data: Split) -> float:
-        """Returns the fraction of correct predictions on a split; for rotations, over all four of each image."""
+        """Returns the fraction of correct predictions on a split; for rotations, over all rotations of each image."""
         images = data.image.astype(np.float32) / 255
         if not self.predicts_rotation:
             return float((self(images) == data.label).mean())
-        turns = range(ROTATIONS)
-        return float(np.mean([self(np.rot90(images, number, (1, 2))) == number for number in turns]))
+        turns = rotation_turns(images.shape[1:])
+        return float(np.mean([self(np.rot90(images, turn, (1, 2))) == number for number, turn in enumerate(turns)]))
+
+
+def rotation_turns(image_shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Returns the rotations that keep the shape of an image, in quarter turns."""
+    return (0, 1, 2, 3) if image_shape[0] == image_shape[1] else (0, 2)
+
+
+def count_outputs(num_classes: int, image_shape: tuple[int, ...]) -> int:
+    """Returns the number of classes that the classifier distinguishes."""
+    return num_classes if num_classes > 1 else len(rotation_turns(image_shape))
+
+
+def describe_task(num_classes: int, image_shape: tuple[int, ...]) -> str:
+    """Describes what the classifier predicts."""
+    if num_classes > 1:
+        return f"{num_classes} classes"
+    return f"rotations by {'quarter' if len(rotation_turns(image_shape)) == 4 else 'half'} turns"
 
 
 def load_or_train_classifier(train: Split, num_classes: int, steps: int, key: str) -> FeatureClassifier:
@@ -75,18 +92,10 @@ def load_or_train_classifier(train: Split, num_classes: int, steps: int, key: st
       num_classes: number of classes.
       steps: number of training steps of 100 images.
       key: the fingerprint of the split, which names the cache file.
-
-    Raises:
-      ValueError: the images of a single class are not square, so their shape would reveal a rotation.
     """
-    rotated, (height, width) = num_classes == 1, train.image.shape[1:3]
-    if rotated and height != width:
-        raise ValueError(
-            f"images of {height}×{width} pixels in a single class must be square: their classifier learns rotations"
-        )
-    num_outputs = ROTATIONS if rotated else num_classes
+    rotated, num_outputs = num_classes == 1, count_outputs(num_classes, train.image.shape[1:])
     name = f"{key}-rotations-{steps}" if rotated else f"{key}-{steps}"
-    path = cache_dir("classifiers") / f"{name}-v{VERSION}.msgpack"
+    path = cache_dir("classifiers") / f"{to_file_name(name)}-v{VERSION}.msgpack"
     network = ConvClassifier(num_outputs)
 
     def init(rng):
@@ -132,11 +141,12 @@ def train_classifier(network: ConvClassifier, params, train: Split, steps: int, 
     return carry[0]
 
 
-def random_rotation(image: Float[Array, "B S S C"], rng: Array) -> tuple[Float[Array, "B S S C"], Int[Array, " B"]]:
-    """Returns each image rotated by a random number of quarter turns, and this number."""
-    quarters = jax.random.randint(rng, (len(image),), 0, ROTATIONS)
-    rotations = jnp.stack([jnp.rot90(image, number, (1, 2)) for number in range(ROTATIONS)])
-    return rotations[quarters, jnp.arange(len(image))], quarters
+def random_rotation(image: Float[Array, "B H W C"], rng: Array) -> tuple[Float[Array, "B H W C"], Int[Array, " B"]]:
+    """Returns each image in one of the rotations of `rotation_turns` at random, and the number of the rotation."""
+    turns = rotation_turns(image.shape[1:])
+    number = jax.random.randint(rng, (len(image),), 0, len(turns))
+    rotations = jnp.stack([jnp.rot90(image, turn, (1, 2)) for turn in turns])
+    return rotations[number, jnp.arange(len(image))], number
 
 
 def write_cache(path: Path, content: bytes) -> None:

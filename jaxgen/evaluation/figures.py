@@ -7,27 +7,36 @@ import numpy as np
 from jaxgen import plotting
 from jaxgen.data import Dataset, to_float_images
 from jaxgen.data.transforms import add_gaussian_noise, rgb_to_grayscale
+from jaxgen.evaluation import titles
 from jaxgen.evaluation.latent_figures import (
     LATENT_FIGURES,
+    column_names,
     draw_cluster_embedding,
     draw_code_scatter,
     draw_codes_vs_prior,
     draw_latent_manifold,
     make_traversal_grid,
 )
+from jaxgen.evaluation.optional import skip_on_failure
 from jaxgen.inference.trained_model import TrainedModel
 from jaxgen.types import Batch, Split
 
 
 def draw_figures(trained: TrainedModel, dataset: Dataset, split: Split) -> dict[str, np.ndarray]:
-    """Returns all figures of the model by file name, uint8 [H, W, 3] each."""
-    return {name: FIGURES[name](trained, dataset, split) for name in trained.model.figures}
+    """Returns the figures of the model by file name, uint8 [H, W, 3] each, without those that cannot be made."""
+    images: dict[str, np.ndarray] = {}
+    for name in trained.model.figures:
+        with skip_on_failure(f"figure {name}"):
+            picture = FIGURES[name](trained, dataset, split)
+            images[name] = titles.add_figure_title(picture, name, dataset.name)
+    return images
 
 
 def draw_prior_styles(trained: TrainedModel, dataset: Dataset, split: Split, rows: int = 10) -> np.ndarray:
     """Returns a grid with a row per prior sample and a column per label."""
     del split
-    return plotting.style_grid(decode_all_labels(trained, trained.sample_prior(rows, seed=0), dataset.num_classes))
+    grid = decode_all_labels(trained, trained.sample_prior(rows, seed=0), dataset.num_classes)
+    return name_style_axes(plotting.style_grid(grid, names=dataset.class_names))
 
 
 def draw_image_styles(trained: TrainedModel, dataset: Dataset, split: Split, rows: int = 10) -> np.ndarray:
@@ -35,7 +44,7 @@ def draw_image_styles(trained: TrainedModel, dataset: Dataset, split: Split, row
     index = cycle_classes(split, rows)
     images = to_float_images(split.image[index])
     grid = decode_all_labels(trained, trained.encode(images, split.label[index]), dataset.num_classes)
-    return plotting.style_grid(grid, images)
+    return name_style_axes(plotting.style_grid(grid, images, names=dataset.class_names))
 
 
 def draw_reconstructions(trained: TrainedModel, dataset: Dataset, split: Split, count: int = 40) -> np.ndarray:
@@ -47,7 +56,10 @@ def draw_reconstructions(trained: TrainedModel, dataset: Dataset, split: Split, 
 
 
 def draw_clusters(trained: TrainedModel, dataset: Dataset, split: Split, columns: int = 16) -> np.ndarray:
-    """Returns a grid with a row per cluster: its decoded head with style 0, and the first images assigned to it."""
+    """Returns a grid with a row per cluster: its decoded head with style 0, and the first images assigned to it.
+
+    The rows are numbered like the categories that `predict_category` returns.
+    """
     del dataset
     num_clusters = trained.model.num_conditions
     assigned = trained.predict_category(to_float_images(split.image))
@@ -56,7 +68,9 @@ def draw_clusters(trained: TrainedModel, dataset: Dataset, split: Split, columns
     for cluster in range(num_clusters):
         members = to_float_images(split.image[assigned == cluster][: columns - 1])
         rows[cluster, 0], rows[cluster, 1 : 1 + len(members)] = heads[cluster], members
-    return plotting.labeled_grid(rows, ["head", *map(str, range(1, columns))], list(map(str, range(num_clusters))))
+    headings = ["head", "members →", *[""] * (columns - 2)]
+    grid = plotting.labeled_grid(rows, headings[:columns], [str(cluster) for cluster in range(num_clusters)])
+    return plotting.name_axes(grid, rows="cluster")
 
 
 def draw_denoising(trained: TrainedModel, dataset: Dataset, split: Split, count: int = 20) -> np.ndarray:
@@ -76,7 +90,7 @@ def draw_nearest_neighbors(
     distance = np.abs(codes[:, None] - database[None]).sum(-1)
     found = to_float_images(dataset.train.image[np.argsort(distance, axis=1, kind="stable")[:, :nearest]])
     rows = np.concatenate([images[:, None], found], axis=1)
-    return plotting.labeled_grid(rows, ["query", *map(str, range(1, nearest + 1))])
+    return plotting.labeled_grid(rows, ["query", "nearest →", *[""] * (nearest - 1)][: nearest + 1])
 
 
 def draw_colorized(trained: TrainedModel, dataset: Dataset, split: Split, count: int = 20) -> np.ndarray:
@@ -102,15 +116,16 @@ def draw_colorized_traversal(trained: TrainedModel, dataset: Dataset, split: Spl
     image = np.asarray(rgb_to_grayscale(jnp.asarray(to_float_images(split.image[:1]))))[0]
     gray = trained.model.base_model.traverse(image)
     colorized = trained.colorize(np.concatenate([image[None], gray.reshape(-1, *gray.shape[2:])]))
-    return make_traversal_grid(colorized[0], colorized[1:].reshape(*gray.shape[:-1], 3), np.arange(len(gray)))
+    decoded = colorized[1:].reshape(*gray.shape[:-1], 3)
+    return make_traversal_grid(colorized[0], decoded, np.arange(len(gray)), "standard deviations of the VAE's prior")
 
 
 def draw_real_images(trained: TrainedModel, dataset: Dataset, split: Split, side: int = 10) -> np.ndarray:
     """Returns images of the split for comparison with samples; the classes cycle for conditional models."""
-    del dataset
     count = side * side
     index = cycle_classes(split, count) if trained.model.is_conditional else np.arange(len(split.label))
-    return plotting.tile_images(to_float_images(split.image[index[:count]]), side)
+    images = to_float_images(split.image[index[:count]])
+    return plotting.tile_images(images, side, column_names(trained, dataset, side))
 
 
 FIGURES = {
@@ -137,6 +152,11 @@ def decode_all_labels(trained: TrainedModel, codes: np.ndarray, num_classes: int
     labels = np.tile(np.arange(num_classes), len(codes))
     images = trained.decode(np.repeat(codes, num_classes, axis=0), labels)
     return images.reshape(len(codes), num_classes, *images.shape[1:])
+
+
+def name_style_axes(picture: plotting.Picture) -> plotting.Picture:
+    """Returns a grid of styles with the names of its axes."""
+    return plotting.name_axes(picture, "class of the decoded image", "style")
 
 
 def cycle_classes(split: Split, count: int) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Figures of the latent space: codes, the latent manifold, interpolations, traversals and samples."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -10,10 +11,12 @@ from jaxtyping import Float, Int
 from jaxgen import plotting
 from jaxgen.data import Dataset, to_float_images
 from jaxgen.inference.trained_model import Labels, TrainedModel
+from jaxgen.models.clustering_aae import ClusteringAAE
 from jaxgen.types import Split
 
 PAIRS, INTERIOR = 8, 7
 STEPS, MOST_DIMS = 9, 16
+PATH_AXIS = "position on the path between both codes"
 MAX_SCATTER_POINTS = 2000  # more points only hide each other
 NUM_STD_IMAGES = 1000  # images that the std of each code dimension is computed from
 
@@ -73,7 +76,8 @@ def make_interpolation_grid(
     """Returns a grid with a row per pair: an image, the decoded path with column labels, and the other image."""
     rows = np.concatenate([first.images[:, None], decoded, second.images[:, None]], axis=1)
     steps = decoded.shape[1] - 1
-    return plotting.labeled_grid(rows, ["from", "0", *(f"{step}/{steps}" for step in range(1, steps)), "1", "to"])
+    grid = plotting.labeled_grid(rows, ["from", "0", *(f"{step}/{steps}" for step in range(1, steps)), "1", "to"])
+    return plotting.name_axes(grid, PATH_AXIS, "pair of images")
 
 
 def draw_interpolation(
@@ -103,15 +107,30 @@ def traversal_scale(trained: TrainedModel, split: Split) -> float | Float[np.nda
     return trained.model.prior.std if trained.model.matches_prior else latent_std(trained, split)
 
 
+def describe_traversal_scale(trained: TrainedModel) -> str:
+    """Returns the step unit of a traversal in words; see `traversal_scale`."""
+    return f"standard deviations of the {'prior' if trained.model.matches_prior else 'codes of the data'}"
+
+
 def make_traversal_grid(
-    image: Float[np.ndarray, "H W C"], decoded: Float[np.ndarray, "D S H W C"], dims: Int[np.ndarray, " D"]
+    image: Float[np.ndarray, "H W C"],
+    decoded: Float[np.ndarray, "D S H W C"],
+    dims: Int[np.ndarray, " D"],
+    unit: str = "standard deviations",
 ) -> plotting.Picture:
     """Returns a grid with a row per dimension: the image, the dimension changed by -3 to 3 stds, or its bit flipped."""
     originals = np.broadcast_to(image, (len(decoded), 1, *image.shape))
-    offsets = np.linspace(-3, 3, STEPS) if decoded.shape[1] > 2 else ()
-    headings = ["image", *(f"{offset:+.3g}" if offset else "code" for offset in offsets)] if len(offsets) else None
-    headings = headings or ["image", "code", "flipped"]
-    return plotting.labeled_grid(np.concatenate([originals, decoded], axis=1), headings, [f"z{dim}" for dim in dims])
+    columns, headings = "", ["image", "code", "flipped"]
+    if decoded.shape[1] > 2:
+        offsets = np.linspace(-3, 3, STEPS)
+        columns = f"change of one dimension, in {unit}"
+        headings = ["image", *(f"{offset:+.3g}" if offset else "code" for offset in offsets)]
+    rows = np.concatenate([originals, decoded], axis=1)
+    return plotting.name_axes(
+        plotting.labeled_grid(rows, headings, [f"z{dim}" for dim in dims]),
+        columns or "one bit flipped",
+        "latent dimension",
+    )
 
 
 def draw_traversal(trained: TrainedModel, dataset: Dataset, split: Split) -> plotting.Picture:
@@ -120,13 +139,28 @@ def draw_traversal(trained: TrainedModel, dataset: Dataset, split: Split) -> plo
     (image,), labels = select_examples(trained, split, slice(1))
     dims = find_highest_variance_dims(trained, split)
     decoded = trained.traverse(image, STEPS, dims, std=traversal_scale(trained, split), label=labels)
-    return make_traversal_grid(image, decoded, dims)
+    return make_traversal_grid(image, decoded, dims, describe_traversal_scale(trained))
 
 
 def draw_samples(trained: TrainedModel, dataset: Dataset, split: Split, side: int) -> plotting.Picture:
     """Returns a grid of side × side decoded prior samples; labels cycle for conditional models."""
-    del dataset, split
-    return plotting.tile_images(trained.sample(side * side, cycle_labels(trained, side * side), seed=0), side)
+    del split
+    images = trained.sample(side * side, cycle_labels(trained, side * side), seed=0)
+    return plotting.tile_images(images, side, column_names(trained, dataset, side))
+
+
+def column_names(trained: TrainedModel, dataset: Dataset, columns: int) -> list[str] | None:
+    """Returns the headings of a grid whose labels cycle; None unless each column has one label."""
+    if not trained.model.is_conditional or columns % trained.model.num_conditions:
+        return None
+    return [condition_name(trained, label, dataset.class_names) for label in cycle_labels(trained, columns)]
+
+
+def condition_name(trained: TrainedModel, label: int | np.integer, class_names: Sequence[str] = ()) -> str:
+    """Returns the name of a value that the decoder is conditioned on: a class, or "cluster 3"."""
+    if isinstance(trained.model, ClusteringAAE):
+        return f"cluster {label}"
+    return class_names[label] if len(class_names) else str(label)
 
 
 def cycle_labels(trained: TrainedModel, count: int) -> Int[np.ndarray, "{count}"] | None:
@@ -157,13 +191,15 @@ def draw_prior_interpolation(trained: TrainedModel, dataset: Dataset, split: Spl
 def make_prior_interpolation_grid(decoded: Float[np.ndarray, "N S H W C"]) -> plotting.Picture:
     """Returns a grid with a row per path and the position on the path above each column."""
     steps = decoded.shape[1] - 1
-    return plotting.labeled_grid(decoded, ["0", *(f"{step}/{steps}" for step in range(1, steps)), "1"])
+    grid = plotting.labeled_grid(decoded, ["0", *(f"{step}/{steps}" for step in range(1, steps)), "1"])
+    return plotting.name_axes(grid, PATH_AXIS, "pair of samples")
 
 
 def draw_codes_vs_prior(trained: TrainedModel, dataset: Dataset, split: Split) -> np.ndarray:
     """Returns a plot of the codes of images and of prior samples."""
     images, labels = to_float_images(split.image[:MAX_SCATTER_POINTS]), split.label[:MAX_SCATTER_POINTS]
-    codes, prior = trained.encode(images, labels), trained.sample_prior(len(images), seed=0)
+    known = None if trained.model.predicts_category else labels  # a cluster is no class
+    codes, prior = trained.encode(images, known), trained.sample_prior(len(images), seed=0)
     return plotting.plot_codes_vs_prior(codes, prior, labels, dataset.class_names)
 
 
@@ -182,7 +218,8 @@ def draw_latent_manifold(trained: TrainedModel, dataset: Dataset, split: Split, 
     codes = np.stack(np.meshgrid(x, y[::-1]), axis=-1)
     images = trained.decode(codes.reshape(-1, 2))
     columns, rows = ([f"{value:.2f}" for value in values] for values in (x, y[::-1]))
-    return plotting.labeled_grid(images.reshape(side, side, *images.shape[1:]), columns, rows)
+    grid = plotting.labeled_grid(images.reshape(side, side, *images.shape[1:]), columns, rows)
+    return plotting.name_axes(grid, "value of code dimension 0", "value of code dimension 1")
 
 
 def draw_cluster_embedding(trained: TrainedModel, dataset: Dataset, split: Split) -> np.ndarray:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
+from numpy.typing import ArrayLike
 
 Code = Float[np.ndarray, " Z"]
 Path = Callable[[Code, Code, int], Float[np.ndarray, "{count} Z"]]  # lerp, slerp or bit_interpolation
@@ -80,6 +81,21 @@ def closed_latent_walk(anchors: Float[np.ndarray, "A Z"], between: int, path: Pa
     """
     ends = np.roll(anchors, -1, axis=0)
     return np.concatenate([path(a, b, between + 2)[:-1] for a, b in zip(anchors, ends, strict=True)])
+
+
+def to_booleans(has_it: ArrayLike, count: int) -> Bool[np.ndarray, " {count}"]:
+    """Returns an attribute of `count` images as booleans.
+
+    Raises:
+      ValueError: the values are neither booleans nor the numbers 0 and 1, or are not one for each image.
+    """
+    values = np.asarray(has_it)
+    if values.shape != (count,):
+        raise ValueError(f"has_it of shape {values.shape} must be [{count}], one value for each image")
+    if values.dtype != bool and not np.isin(values, (0, 1)).all():
+        found = next(value for value in values.tolist() if value not in (0, 1))
+        raise ValueError(f"has_it has the value {found!r}; it must be booleans, or 0 and 1; try labels == {found!r}")
+    return values.astype(bool)
 
 
 def attribute_direction(codes: Float[np.ndarray, "N Z"], has_it: Bool[np.ndarray, " N"]) -> Code:

@@ -207,7 +207,8 @@ def load_or_fit_sampler(
         return saved
     images, labels = train.image[:MAX_CODES].astype(np.float32) / 255, train.label[:MAX_CODES]
     logger.info("fitting the sampler %s to the codes of %s training images", name, f"{len(images):,}")
-    codes = trained.encode(images, None if labels.min() < 0 else labels)
+    has_labels = labels.min() >= 0 and not trained.model.predicts_category
+    codes = trained.encode(images, labels if has_labels else None)
     sampler = fit_sampler(name, codes, 0, trained.model.info.num_classes, trained.model.has_binary_latent)
     if path:
         save_sampler(sampler, path, fingerprint(trained))

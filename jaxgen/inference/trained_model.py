@@ -1,5 +1,6 @@
 """A trained model for use from Python: NumPy in, NumPy out, with checked inputs and chunks of one compiled shape."""
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -8,10 +9,13 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
+from jaxgen.data.image_files import DecodeOptions
+from jaxgen.data.user_images import Paths, prepare_images
+from jaxgen.distributed import devices
 from jaxgen.inference import latent_paths
 from jaxgen.models.base import GenerativeModel, LatentVariableModel
 from jaxgen.models.colorizer import Colorizer
-from jaxgen.types import Params, Stats
+from jaxgen.types import EvaluationMetrics, Params, Stats
 
 Labels = Any  # integers [N], one integer for all, or None
 
@@ -27,7 +31,9 @@ class TrainedModel:
       stats: statistics by network.
       config: the config of the training, as a plain dict.
       step: number of training steps.
-      metrics: the metrics in `results.json`; {} before the evaluation.
+      metrics_by_split: the metrics of the evaluation, by the name of the split; {} before the evaluation.
+      classes: names by label.
+      source: workdir, step and seed of a loaded model, with which another process loads it again; or None.
     """
 
     def __init__(
@@ -40,7 +46,11 @@ class TrainedModel:
         metrics: dict | None = None,
     ):
         self.model, self.params, self.stats = model, params, stats
-        self.config, self.step, self.metrics = config or {}, step, metrics or {}
+        self.config, self.step = config or {}, step
+        self.metrics_by_split = {self.split: metrics} if metrics else {}
+        self.classes = tuple(map(str, range(model.info.num_classes)))
+        self.source: tuple[str, int, int | None] | None = None
+        self._process = os.getpid()
         if isinstance(model, Colorizer):
             self._colorize = jax.jit(model.colorize)
         if isinstance(model, LatentVariableModel):
@@ -49,6 +59,42 @@ class TrainedModel:
             self._decode = jax.jit(model.decode)
             self._predict_category = jax.jit(model.predict_category)
             self._sample_prior = jax.jit(model.sample_prior, static_argnums=1)
+
+    @property
+    def split(self) -> str:
+        """The split that the run is evaluated on, "test" or "validation"."""
+        return self.config.get("evaluation", {}).get("split", "test")
+
+    @property
+    def metrics(self) -> EvaluationMetrics:
+        """The metrics on `split`; {} before the evaluation."""
+        return self.metrics_by_split.get(self.split, {})
+
+    def __reduce__(self):
+        """Pickles the place of the run instead of the arrays: another process loads the model again."""
+        if self.source is None:
+            raise TypeError("a model is sent to another process by the folder of its run; load it with jaxgen.load")
+        from jaxgen.inference.loading import load_model
+
+        return load_model, self.source
+
+    def prepare_images(
+        self, where: Paths, count: int | None = None, on_bad_image: str | None = None
+    ) -> Float[np.ndarray, "N H W C"]:
+        """Returns image files as the model's inputs: decoded, fitted and filtered like the run's training images.
+
+        Args:
+          where: a folder, with everything nested in it, a file, files separated by commas, or a sequence of these.
+          count: maximum number of images; None for all.
+          on_bad_image: "skip" leaves files out that cannot be used, with a warning; "stop" raises an error; None for
+            the run's own rule.
+
+        Raises:
+          ValueError: a path does not exist, or no file can be used.
+        """
+        (height, width, channels), data = self.model.info.image_shape, self.config.get("data", {})
+        options = DecodeOptions((height, width), data.get("resize", "crop"), channels)
+        return prepare_images(where, options, on_bad_image or data.get("on_bad_image", "skip"), count)
 
     def encode(self, images: ArrayLike, labels: Labels = None, seed: int = 0) -> Float[np.ndarray, "N Z"]:
         """Returns the codes of images [N, H, W, C] in [0, 1]; `seed` fixes the samples of a stochastic encoder.
@@ -101,6 +147,7 @@ class TrainedModel:
         Raises:
           ValueError: the model is not a colorizer, or size or range of the images differ from the training images.
         """
+        self._require_own_process()
         if not isinstance(self.model, Colorizer):
             raise ValueError(f"{type(self.model).__name__} does not colorize; train configs/colorizer.py")
         images = self._check_images(images, channels=1)
@@ -169,8 +216,18 @@ class TrainedModel:
         return self.decode(codes, label)
 
     def attribute_vector(self, images: ArrayLike, has_it: ArrayLike, labels: Labels = None) -> Float[np.ndarray, " Z"]:
-        """Returns the mean code of images with an attribute minus the mean code of images without it."""
-        return latent_paths.attribute_direction(self.encode_mean(images, labels), np.asarray(has_it, bool))
+        """Returns the mean code of images with an attribute minus the mean code of images without it.
+
+        Args:
+          images: images [N, H, W, C] in [0, 1].
+          has_it: booleans, or numbers 0 and 1, [N].
+          labels: labels of the images, for a conditional model.
+
+        Raises:
+          ValueError: `has_it` has another length or other values, or all images or none have the attribute.
+        """
+        has_it = latent_paths.to_booleans(has_it, len(np.asarray(images)))
+        return latent_paths.attribute_direction(self.encode_mean(images, labels), has_it)
 
     def apply_direction(
         self,
@@ -199,6 +256,7 @@ class TrainedModel:
         unknown = self._check_labels(None, len(images))
         return self._apply_in_chunks(lambda *args: self._predict_category(*args[:3]), images, unknown)
 
+    @devices.in_float32
     def sample_prior(self, count: int, seed: int = 0) -> Float[np.ndarray, "{count} Z"]:
         """Returns samples of the prior."""
         self.require_latent()
@@ -217,6 +275,7 @@ class TrainedModel:
 
     def require_latent(self) -> None:
         """Raises a ValueError if the model has no codes."""
+        self._require_own_process()
         if not isinstance(self.model, LatentVariableModel):
             name = type(self.model).__name__
             raise ValueError(f"{name} has no codes; use model.colorize(images)")
@@ -266,6 +325,15 @@ class TrainedModel:
             raise ValueError(f"labels of shape {labels.shape} must be [{count}], one for each example")
         return labels.astype(np.int32)
 
+    def _require_own_process(self) -> None:
+        """Raises a ValueError in a forked process, where jax would wait forever for threads that are not there."""
+        if os.getpid() != self._process:
+            raise ValueError(
+                "this model was loaded before the process was forked, which jax does not survive; use "
+                'multiprocessing.get_context("spawn"), or load the model in each process'
+            )
+
+    @devices.in_float32
     def _apply_in_chunks(self, compiled: Callable, first: np.ndarray, labels: np.ndarray, rng=None) -> np.ndarray:
         """Applies a compiled function to padded chunks of at most two sizes; each chunk has its own noise."""
         chunk = CHUNK if len(first) > SMALL_CHUNK else SMALL_CHUNK

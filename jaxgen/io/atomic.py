@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -36,6 +37,16 @@ def _open_atomic(path: str | os.PathLike) -> Iterator[BinaryIO]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def to_file_name(text: str, most: int = 120) -> str:
+    """Returns text as a file name: other characters than letters, digits, ".", "_" and "-" become "-".
+
+    Args:
+      text: any text.
+      most: maximum length; the last characters are kept.
+    """
+    return re.sub(r"[^\w.-]+", "-", text)[-most:].lstrip(".")
 
 
 def cache_dir(*parts: str) -> Path:

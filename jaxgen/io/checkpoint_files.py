@@ -34,7 +34,7 @@ def read_latest_metadata(directory: str | os.PathLike) -> dict[str, Any] | None:
     if steps:
         raise ValueError(
             f"every checkpoint in {directory} is damaged: no metadata can be read; steps: {format_steps(steps)}; "
-            "remove that folder to start from step 0, or choose another --workdir"
+            "the files are left as they are. Restore them from a copy, or train again in another folder: --workdir=DIR"
         )
     return None
 

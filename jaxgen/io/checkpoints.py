@@ -69,6 +69,7 @@ class CheckpointManager:
         self._scores: dict[int, float | None] = {}
         self._damaged: set[int] = set()  # steps that restore found damaged; the next save quarantines them
         self._is_prepared = False
+        self._unverified: int | None = None  # the last step, until it was read back
         self._manager = self._open()
 
     def save(self, state: TrainState, meta: dict[str, Any], metrics: Mapping[str, Any]) -> None:
@@ -85,6 +86,7 @@ class CheckpointManager:
           CheckpointWriteError: this checkpoint, or the one before it, could not be written.
         """
         ocp = import_orbax()
+        self.wait_until_finished()
         self._prepare_folder()
         step = int(np.ravel(state.step)[0])  # all seeds are at the same step
         if step in self._manager.all_steps():
@@ -99,6 +101,7 @@ class CheckpointManager:
         with self._report_write_errors():
             # Without force, Orbax silently skips a step that is below the latest one.
             self._manager.save(step, args=args, force=True)
+        self._unverified = step
 
     def restore(self, target: Any, step: int | np.integer | str | None = None) -> RestoredCheckpoint | None:
         """Restores a checkpoint into the tree and the shardings of `target`.
@@ -140,7 +143,7 @@ class CheckpointManager:
             )
         raise ValueError(
             f"every checkpoint in {self._directory} is damaged: {'; '.join(damage)}; "
-            "remove that folder to start from step 0, or choose another --workdir"
+            "the files are left as they are. Restore them from a copy, or train again in another folder: --workdir=DIR"
         )
 
     def all_steps(self) -> list[int]:
@@ -148,30 +151,52 @@ class CheckpointManager:
         return sorted(set(self._manager.all_steps()) - self._damaged)
 
     def wait_until_finished(self) -> None:
-        """Blocks until the last save is on the disk.
+        """Blocks until the last save is on the disk and has been read back.
 
         Raises:
-          CheckpointWriteError: the last save could not be written.
+          CheckpointWriteError: the last save could not be written, or not be read back.
         """
         with self._report_write_errors():
             self._manager.wait_until_finished()
+        self._verify_last_save()
 
     def close(self) -> None:
-        """Waits for the last save and ends the background threads.
+        """Waits for the last save, reads it back, and ends the background threads.
 
         Raises:
-          CheckpointWriteError: the last save could not be written.
+          CheckpointWriteError: the last save could not be written, or not be read back.
         """
-        with self._report_write_errors():
-            self._manager.close()
+        try:
+            self.wait_until_finished()
+        finally:
+            self._close_manager()
 
     def __enter__(self) -> "CheckpointManager":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        # An error of the block already explains the failure.
-        with contextlib.suppress(CheckpointWriteError) if kind else contextlib.nullcontext():
+        if kind is None:
             self.close()
+            return
+        with contextlib.suppress(CheckpointWriteError):  # the error of the block already explains the failure
+            self._close_manager()
+
+    def _close_manager(self) -> None:
+        with self._report_write_errors():
+            self._manager.close()
+
+    def _verify_last_save(self) -> None:
+        """Reads the last save from the disk and compares its checksum."""
+        step, self._unverified = self._unverified, None
+        if step is None:
+            return
+        try:
+            self._read(step)
+        except _CorruptCheckpointError as error:
+            raise CheckpointWriteError(
+                f"the checkpoint of step {step} in {self._directory} was written, and cannot be used: it {error}; "
+                "earlier checkpoints are kept. Check the disk, or choose another --workdir"
+            ) from error
 
     @contextlib.contextmanager
     def _report_write_errors(self) -> Iterator[None]:
@@ -200,7 +225,7 @@ class CheckpointManager:
         return ocp.CheckpointManager(self._directory, options=options, item_handlers=handlers)
 
     def _reopen(self) -> None:
-        self.close()
+        self._close_manager()
         self._manager = self._open()
 
     def _prepare_folder(self) -> None:

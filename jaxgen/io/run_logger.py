@@ -4,13 +4,15 @@ The primary process of a run has a `RunLogger`; the other processes have a `Null
 """
 
 import contextlib
+import itertools
 import json
 import logging
 import math
 import os
 import sys
+import textwrap
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -28,6 +30,7 @@ LOGGER = logging.getLogger("jaxgen")
 RESERVED = ("step", "split", "time")  # keys of a line in metrics.jsonl that no metric may have
 SECONDS_BETWEEN_LINES = 10.0  # between progress lines, without a bar
 MAX_SHOWN = 4  # metrics beside the bar
+WIDTH, MAX_CELL, MIN_CELL = 100, 22, 20  # columns of a table; at most of a cell; at least of the last cell
 BAR_FORMAT = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
 
 
@@ -103,13 +106,24 @@ class RunLogger:
         """Writes a message to the screen, above the bar, and to log.txt."""
         LOGGER.info(text)
 
-    def log_table(self, title: str, rows: dict[str, Any]) -> None:
-        """Writes a table of names and values to the screen, log.txt and TensorBoard; numbers have four digits."""
-        cells = {name: value if isinstance(value, str) else f"{float(value):.4g}" for name, value in rows.items()}
-        width = max((len(name) for name in cells), default=0)
-        self.log_message("\n".join([title, "-" * len(title), *(f"{name:<{width}}  {cells[name]}" for name in cells)]))
-        lines = [f"| {name} | {cell} |" for name, cell in cells.items()]
-        self._tensorboard.write_text(title, "\n".join(["| | |", "|---|---|", *lines]), self._step)
+    def log_table(
+        self, title: str, rows: dict[str, Any], header: Sequence[str] = (), notes: Sequence[str] = ()
+    ) -> None:
+        """Writes a table to the screen, log.txt and TensorBoard; numbers have four digits.
+
+        Args:
+          title: the title; further lines describe the table.
+          rows: a value, or a tuple of cells, by name; long cells are wrapped, so that lines have at most WIDTH columns.
+          header: names of the columns, with the first.
+          notes: lines below the table, which are not wrapped.
+        """
+        cells = [tuple(header)] * bool(header) + [(name, *format_cells(cells)) for name, cells in rows.items()]
+        caption, *details = title.splitlines()
+        lines = [caption, "-" * len(caption), *details, *([""] if details else []), *align_cells(cells)]
+        self.log_message("\n".join([*lines, *([""] if notes else []), *notes]))
+        names, *body = cells if header else [("", ""), *cells]
+        table = [f"| {' | '.join(row)} |" for row in (names, ["---"] * len(names), *body)]
+        self._tensorboard.write_text(caption, "\n".join([*details, "", *table, "", *notes]).strip(), self._step)
 
     @property
     def history(self) -> dict[str, list[tuple[int, float]]]:
@@ -174,7 +188,7 @@ class NullLogger:
 
     def log_message(self, text) -> None: ...
 
-    def log_table(self, title, rows) -> None: ...
+    def log_table(self, title, rows, header=(), notes=()) -> None: ...
 
     def __enter__(self) -> "NullLogger":
         return self
@@ -191,6 +205,30 @@ def _select_headline(names: Any) -> list[str]:
     """Returns the metrics to show beside the bar: those with the name of a loss if there are any, or the first ones."""
     losses = [name for name in names if name.rpartition("/")[2] in ("loss", "nll", "elbo", "mse")]
     return (losses or list(names))[:MAX_SHOWN]
+
+
+# ---------------------------------------------------------------------------------------------------------- tables
+
+
+def format_cells(cells: Any) -> tuple[str, ...]:
+    """Returns a row's value, or tuple of values, as text."""
+    cells = cells if isinstance(cells, tuple) else (cells,)
+    return tuple(cell if isinstance(cell, str) else f"{float(cell):.4g}" for cell in cells)
+
+
+def align_cells(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Returns the lines of a table in aligned columns, at most WIDTH wide: cells after the first are wrapped."""
+    if not rows:
+        return []
+    columns = list(zip(*rows, strict=True))
+    limits = [max(map(len, columns[0])), *(min(max(map(len, column)), MAX_CELL) for column in columns[1:-1])]
+    limits.append(max(WIDTH - sum(limit + 2 for limit in limits), MIN_CELL))
+    lines = []
+    for row in rows:
+        parts = [textwrap.wrap(cell, limit) or [""] for cell, limit in zip(row, limits, strict=True)]
+        for line in itertools.zip_longest(*parts, fillvalue=""):
+            lines.append("  ".join(f"{part:<{limit}}" for part, limit in zip(line, limits, strict=True)).rstrip())
+    return lines
 
 
 # ---------------------------------------------------------------------------------------------------- metrics.jsonl

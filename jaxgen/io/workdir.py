@@ -12,14 +12,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from jaxgen.config.automatic import AUTO
 from jaxgen.config.base import base_config
 from jaxgen.io.atomic import TEMPORARY, write_bytes_atomic
 from jaxgen.io.checkpoint_files import list_checkpoints
 from jaxgen.io.json_types import to_json_types
+from jaxgen.io.paths import require_safe_for_checkpoints, resolve_path
 
 LOGGER = logging.getLogger("jaxgen")
 # Keys that describe the machine instead of the run: they may change when a run resumes.
-MACHINE_KEYS = ("data.path", "data.download", "data.memory_budget_mib")
+MACHINE_KEYS = ("data.path", "data.download", "data.memory_budget_mib", "base_model_workdir")
+SPLITS = ("test", "validation")  # that a run can be evaluated on
 # Keys that change no number of the training steps: they may change too. `steps` may not end before the last checkpoint.
 RESUME_KEYS = (
     *MACHINE_KEYS,
@@ -57,7 +60,8 @@ def lock_workdir(
     Raises:
       ValueError: the folder cannot be written, is in use, or holds a run with another config or of jaxgen 0.1.
     """
-    path = Path(os.path.abspath(workdir))
+    path = resolve_path(workdir, "--workdir")
+    require_safe_for_checkpoints(path, "--workdir")
     _create_folder(path)
     with _lock_folder(path):
         _remove_temporary_files(path)
@@ -71,7 +75,7 @@ def read_config(workdir: str | os.PathLike) -> dict[str, Any]:
     Raises:
       ValueError: the folder is not a run, is a run of jaxgen 0.1, or its config.json is damaged.
     """
-    config = _read_json(Path(workdir) / "config.json")
+    config = _read_json(resolve_path(workdir, "--workdir") / "config.json")
     if config is None:
         raise ValueError(
             f"workdir={workdir} is not a run: it has no config.json; "
@@ -97,10 +101,13 @@ def read_recipe(workdir: str | os.PathLike) -> dict[str, Any]:
 def compare_configs(
     stored: dict[str, Any], config: dict[str, Any], free: tuple[str, ...] = ()
 ) -> dict[str, tuple[Any, Any]]:
-    """Returns {key: (stored value, value)} of the keys outside of `free` that differ; `ABSENT` for a missing one."""
+    """Returns {key: (stored value, value)} of the keys outside of `free` that differ; `ABSENT` for a missing one.
+
+    A run stores its choice in place of "auto", so that a new value "auto" is no difference.
+    """
     before, now = identity_config(stored, free), identity_config(config, free)
     pairs = {key: (before.get(key, ABSENT), now.get(key, ABSENT)) for key in sorted({*before, *now})}
-    return {key: (old, new) for key, (old, new) in pairs.items() if old != new}
+    return {key: (old, new) for key, (old, new) in pairs.items() if new not in (old, AUTO)}
 
 
 def require_same_run(
@@ -159,13 +166,52 @@ def describe_pair(before: Any, after: Any, template: str = "{} → {}") -> str:
     return template.format(*("absent" if value is ABSENT else repr(value) for value in (before, after)))
 
 
-def read_results(workdir: str | os.PathLike) -> dict[str, Any] | None:
-    """Reads the results of the run in a folder; None if the run is not complete.
+def read_results(workdir: str | os.PathLike, split: str | None = None) -> dict[str, Any] | None:
+    """Reads the results of the run in a folder.
+
+    Args:
+      workdir: the folder.
+      split: the split that was evaluated; None for the one that the run's config names.
+
+    Returns:
+      The contents of the file, or None if the split was not evaluated.
 
     Raises:
-      ValueError: results.json is damaged.
+      ValueError: the file is damaged.
     """
-    return _read_json(Path(workdir) / "results.json")
+    return _read_json(results_path(resolve_path(workdir, "--workdir"), split))
+
+
+def read_all_results(workdir: Path) -> list[dict[str, Any]]:
+    """Returns the results of each split that was evaluated."""
+    return [entry for split in SPLITS if (entry := _read_json(results_path(workdir, split)))]
+
+
+def results_path(workdir: Path, split: str | None = None, suffix: str = "") -> Path:
+    """Returns `results.json` for the split that the run's config names, and `results_SPLIT.json` for another one."""
+    config = _read_json(workdir / "config.json") or {}
+    own = config.get("evaluation", {}).get("split", split)
+    return workdir / f"results{'' if split in (None, own) else f'_{split}'}{suffix}.json"
+
+
+def write_results(workdir: Path, results: dict[str, Any], suffix: str = "") -> Path:
+    """Writes the results of a split, and appends those that they replace to `results_history.jsonl`.
+
+    Args:
+      workdir: folder of the run.
+      results: the results, with their `split`.
+      suffix: of the file's name, for a checkpoint that is not the newest.
+
+    Returns:
+      The path of the written file.
+    """
+    path = results_path(workdir, results["split"], suffix)
+    previous = path.read_text(encoding="utf-8") if path.exists() else ""
+    if previous:
+        with open(workdir / "results_history.jsonl", "a", encoding="utf-8") as history:
+            history.write(" ".join(previous.split()) + "\n")
+    write_json(path, results)
+    return path
 
 
 def identity_config(config: dict[str, Any], free: tuple[str, ...]) -> dict[str, Any]:

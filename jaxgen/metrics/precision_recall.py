@@ -1,4 +1,4 @@
-"""Precision, recall and diversity of generated images, on features of equally many generated and real images.
+"""Precision, recall, coverage and diversity of generated images, on features of equally many generated and real images.
 
 The values depend on the feature extractor; see `metrics.frechet`.
 """
@@ -12,6 +12,7 @@ Features = Float[np.ndarray, "_ F"]
 
 NUM_NEIGHBORS = 3  # the distance to the third nearest neighbor is the radius of a neighborhood
 COLLAPSE_THRESHOLD = 0.5  # a lower diversity counts as mode collapse
+MIN_SHARE = 0.05  # recall and coverage below which a precision says nothing
 CHUNK = 1000  # rows of a distance matrix per product
 
 
@@ -27,12 +28,33 @@ def precision_and_recall(generated: Features, real: Features) -> tuple[float, fl
     return float(in_manifold(generated, real).mean()), float(in_manifold(real, generated).mean())
 
 
+def coverage(generated: Features, real: Features) -> float:
+    """Returns the fraction of real images whose neighborhood contains a generated one (Naeem et al. 2020, eq. 4).
+
+    In [0, 1]; higher is better. Unlike precision, it is near 0 if all generated images lie in the neighborhoods of a
+    few real ones, as noise does near an outlier. Two sets of the same distribution have about 1 - 2 ** -NUM_NEIGHBORS.
+    """
+    count = min(len(generated), len(real))
+    generated, real = generated[:count], real[:count]
+    nearest = np.concatenate([part.min(1) for part in pairwise_distances(real, generated)])
+    return float((nearest <= neighborhood_radius(real)).mean())
+
+
+def is_precision_meaningful(recall: float, coverage: float) -> bool:
+    """Returns whether samples reach more than a few real images; otherwise even noise can have a precision of 1."""
+    return recall >= MIN_SHARE and coverage >= MIN_SHARE
+
+
 def in_manifold(points: Features, reference: Features) -> Bool[np.ndarray, " _"]:
     """Returns whether each point lies in the neighborhood of a reference point."""
-    radius = np.concatenate(
-        [np.partition(part, NUM_NEIGHBORS, 1)[:, NUM_NEIGHBORS] for part in pairwise_distances(reference, reference)]
-    )
+    radius = neighborhood_radius(reference)
     return np.concatenate([(part <= radius).any(1) for part in pairwise_distances(points, reference)])
+
+
+def neighborhood_radius(reference: Features) -> Float[np.ndarray, " _"]:
+    """Returns the distance of each reference point to its third nearest neighbor."""
+    distances = pairwise_distances(reference, reference)
+    return np.concatenate([np.partition(part, NUM_NEIGHBORS, 1)[:, NUM_NEIGHBORS] for part in distances])
 
 
 def diversity(generated: Features, real: Features) -> float:

@@ -359,6 +359,7 @@ class ConditionalAAE(AAE):
     """
 
     evaluators = ("reconstruction", "separation", "prior_mmd")
+    validation_evaluators = ("separation_quickly",)
     figures = ("prior_styles", "image_styles", "reconstructions", "codes_vs_prior")
     is_conditional = True
 

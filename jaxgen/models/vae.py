@@ -10,6 +10,7 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from jaxgen.config import checks
+from jaxgen.config.automatic import resolve_auto
 from jaxgen.config.errors import report_error
 from jaxgen.kernels import random
 from jaxgen.losses import reconstruction
@@ -74,7 +75,10 @@ class VAE(LatentVariableModel):
     @classmethod
     def from_config(cls, config: Any, info: DatasetSpec) -> "VAE":
         """Builds the networks and optimizers that a config describes."""
+        config = resolve_auto(config)
         validate_config(config)
+        if cls.is_conditional:
+            checks.require_multiple_classes(info)
         prior = Gaussian(config.latent_size)
         networks = dict(build_encoder_decoder(config, info.image_shape, (2, prior.size)))
         if config.subtract_learned_mean:

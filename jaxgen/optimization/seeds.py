@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from jaxgen.types import EvaluationMetrics, Split, TrainState
+from jaxgen.types import SEED_STD, EvaluationMetrics, Split, TrainState
 
 
 def seed_range(config: Any) -> range:
@@ -71,12 +71,25 @@ def stack_seeds(trees: Sequence[Any]) -> Any:
 
 
 def mean_over_seeds(metrics: Sequence[EvaluationMetrics]) -> EvaluationMetrics:
-    """Returns each metric's mean over seeds."""
-    return {name: np.mean([values[name] for values in metrics], axis=0).tolist() for name in metrics[0]}
+    """Returns each metric's mean over seeds, of the metrics that every seed has."""
+    return {name: np.mean([values[name] for values in metrics], axis=0).tolist() for name in _shared_names(metrics)}
 
 
 def std_over_seeds(metrics: Sequence[EvaluationMetrics]) -> EvaluationMetrics:
     """Returns each metric's standard deviation (n - 1) over seeds; {} for one seed."""
     if len(metrics) == 1:
         return {}
-    return {name: np.std([values[name] for values in metrics], axis=0, ddof=1).tolist() for name in metrics[0]}
+    return {
+        name: np.std([values[name] for values in metrics], axis=0, ddof=1).tolist() for name in _shared_names(metrics)
+    }
+
+
+def mean_and_spread(metrics: Sequence[EvaluationMetrics]) -> EvaluationMetrics:
+    """Returns each metric's mean over seeds and, for several seeds, its standard deviation as NAME_seed_std."""
+    spread = {f"{name}{SEED_STD}": value for name, value in std_over_seeds(metrics).items()}
+    return {**mean_over_seeds(metrics), **spread}
+
+
+def _shared_names(metrics: Sequence[EvaluationMetrics]) -> list[str]:
+    """Returns the names of the metrics that every seed has; a metric may be omitted for a seed."""
+    return [name for name in metrics[0] if all(name in values for values in metrics)]

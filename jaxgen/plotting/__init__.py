@@ -3,10 +3,12 @@
 Every plotting function returns uint8 [H', W', 3]; `encode_png` and `encode_gif` return the bytes of a file.
 """
 
+from jaxgen.plotting.captions import Picture as Picture
+from jaxgen.plotting.captions import add_title as add_title
+from jaxgen.plotting.captions import name_axes as name_axes
+from jaxgen.plotting.curves import training_curves as training_curves
 from jaxgen.plotting.gifs import encode_gif as encode_gif
 from jaxgen.plotting.gifs import ping_pong as ping_pong
-from jaxgen.plotting.grids import Picture as Picture
-from jaxgen.plotting.grids import add_title as add_title
 from jaxgen.plotting.grids import encode_png as encode_png
 from jaxgen.plotting.grids import image_grid as image_grid
 from jaxgen.plotting.grids import labeled_grid as labeled_grid
@@ -20,4 +22,3 @@ from jaxgen.plotting.plots import new_figure as new_figure
 from jaxgen.plotting.plots import plot_codes_by_label as plot_codes_by_label
 from jaxgen.plotting.plots import plot_codes_vs_prior as plot_codes_vs_prior
 from jaxgen.plotting.plots import render_figure as render_figure
-from jaxgen.plotting.plots import training_curves as training_curves

@@ -3,7 +3,8 @@
 import io
 from collections.abc import Sequence
 
-from jaxgen.plotting.grids import Picture, require_same_shape
+from jaxgen.plotting.captions import Picture
+from jaxgen.plotting.grids import require_same_shape
 
 
 def encode_gif(frames: Sequence[Picture], frame_ms: int = 100) -> bytes:

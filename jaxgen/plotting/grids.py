@@ -4,16 +4,17 @@ Inputs are floats in [0, 1] with 1 or 3 channels. Explicit checks report a wrong
 """
 
 import io
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float, UInt8
 from numpy.typing import ArrayLike
 
-Picture = UInt8[np.ndarray, "_ _ 3"]  # no letters, because a function may return another size than its input
+from jaxgen.plotting.captions import WHITE, Picture, render_text
+from jaxgen.plotting.fonts import shorten_name
 
-WHITE, BLACK = 255, (0, 0, 0)
+SMALLER_TEXT = 0.75  # of the usual size, for headings that are slightly too wide
 
 
 def image_grid(images: ArrayLike, padding: int = 2, scale: int = 1) -> Picture:
@@ -34,15 +35,15 @@ def image_grid(images: ArrayLike, padding: int = 2, scale: int = 1) -> Picture:
     return np.pad(canvas, ((padding, 0), (padding, 0), (0, 0)), constant_values=WHITE)
 
 
-def tile_images(images: ArrayLike, columns: int) -> Picture:
+def tile_images(images: ArrayLike, columns: int, headings: Sequence[str] | None = None) -> Picture:
     """Returns images [N, H, W, C] in rows of `columns` images, enlarged twice; white images complete the last row."""
     images = _to_checked_array("images", images, "N H W C")
     blank = np.ones((-len(images) % columns, *images.shape[1:]), images.dtype)
-    return image_grid(np.concatenate([images, blank]).reshape(-1, columns, *images.shape[1:]), scale=2)
+    return labeled_grid(np.concatenate([images, blank]).reshape(-1, columns, *images.shape[1:]), headings)
 
 
 def labeled_grid(
-    images: ArrayLike, headings: list[str] | None = None, row_labels: list[str] | None = None, scale: int = 2
+    images: ArrayLike, headings: Sequence[str] | None = None, row_labels: Sequence[str] | None = None, scale: int = 2
 ) -> Picture:
     """Returns the grid of images [R, Cc, H, W, C] with optional headings above columns and labels before rows.
 
@@ -65,29 +66,39 @@ def labeled_grid(
     return np.concatenate([np.concatenate([np.repeat(strip, left, 1), picture[:top]], 1), margin], 0)
 
 
-def style_grid(images: ArrayLike, originals: ArrayLike | None = None, scale: int = 2) -> Picture:
-    """Returns decoded images [R, K, H, W, C] with one style per row and the labels 0..K-1 above the columns.
+def style_grid(
+    images: ArrayLike, originals: ArrayLike | None = None, scale: int = 2, names: Sequence[str] = ()
+) -> Picture:
+    """Returns decoded images [R, K, H, W, C] with one style per row and the name of a class above each column.
 
     Args:
       images: one row per style and one column per label.
       originals: [R, H, W, C], the encoded images, shown as a separate first column "original".
       scale: number of repetitions of each pixel.
+      names: names of the classes by label; without names, the labels 0..K-1 are shown.
 
     Raises:
-      ValueError: a wrong shape, a value outside [0, 1], or originals that do not match the rows of images.
+      ValueError: a wrong shape, a value outside [0, 1], originals that do not match the rows of images, or a number of
+        names other than K.
     """
     images = _to_checked_array("images", images, "R K H W C")
-    headings = [str(label) for label in range(images.shape[1])]
-    body = image_grid(images, scale=scale)
-    cell = scale * images.shape[3] + 2
-    picture = _add_headings(body, headings, [2 + cell * k + (cell - 2) / 2 for k in range(len(headings))], cell)
+    headings = list(names) or [str(label) for label in range(images.shape[1])]
+    picture = labeled_grid(images, headings, scale=scale)
     if originals is None:
         return picture
     originals = _to_checked_array("originals", originals, "R H W C")
     require_same_shape("originals", originals.shape, "images without their label axis", images[:, 0].shape)
-    column = _add_headings(image_grid(originals[:, None], scale=scale), ["original"], [2 + (cell - 2) / 2], cell)
+    cell = scale * images.shape[3] + 2
+    column = labeled_grid(originals[:, None], ["original"], scale=scale)
+    column, picture = _align_bottoms(column, picture)
     gap = np.full((picture.shape[0], max(8, cell // 4), 3), WHITE, np.uint8)
     return np.concatenate([column, gap, picture], axis=1)
+
+
+def _align_bottoms(*pictures: Picture) -> list[Picture]:
+    """Returns the pictures, all of the height of the highest, with white above the others."""
+    height = max(len(picture) for picture in pictures)
+    return [np.pad(x, ((height - len(x), 0), (0, 0), (0, 0)), constant_values=WHITE) for x in pictures]
 
 
 def reconstruction_pairs(images: ArrayLike, reconstructions: ArrayLike, columns: int = 10, scale: int = 2) -> Picture:
@@ -124,17 +135,6 @@ def labeled_rows(rows: Mapping[str, ArrayLike], columns: int = 10, scale: int = 
     return np.concatenate([part for picture in pictures for part in (picture, gap)][:-1], axis=0)
 
 
-def add_title(picture: Picture, title: str) -> Picture:
-    """Returns the picture below a line of text; text wider than the picture is cut off."""
-    from PIL import Image, ImageDraw
-
-    font = _load_font(50)
-    strip = int(1.5 * font.size)
-    canvas = Image.fromarray(np.pad(picture, ((strip, 0), (0, 0), (0, 0)), constant_values=WHITE))
-    ImageDraw.Draw(canvas).text((picture.shape[1] / 2, strip / 2), title, fill=BLACK, font=font, anchor="mm")
-    return np.array(canvas)
-
-
 def encode_png(picture: Picture) -> bytes:
     """Returns the bytes of a PNG file."""
     from PIL import Image
@@ -167,37 +167,41 @@ def _to_rgb_bytes(images: Float[np.ndarray, "*N H W C"]) -> UInt8[np.ndarray, "*
     return np.broadcast_to(channels, (*channels.shape[:-1], 3))
 
 
-def _load_font(cell: int) -> Any:
-    """Returns a font for the labels of cells of `cell` pixels."""
-    from PIL import ImageFont
+def _add_headings(body: Picture, headings: Sequence[str], centers: list[float], cell: int) -> Picture:
+    """Returns the body below a strip of headings, widened on both sides if one is wider than its columns.
 
-    return ImageFont.load_default(size=int(np.clip(cell / 3.2, 10, 28)))
-
-
-def _add_headings(body: Picture, headings: list[str], centers: list[float], cell: int) -> Picture:
-    """Returns the body below a strip of headings, widened on both sides if a heading is wider than a cell."""
-    from PIL import Image, ImageDraw
-
-    font = _load_font(cell)
-    extra = max(0, int(np.ceil(max(font.getlength(text) for text in headings))) + 4 - cell)
-    strip = int(1.5 * font.size)
+    A heading before empty ones belongs to all their columns and begins at its own.
+    """
+    filled = [k for k, text in enumerate(headings) if text]
+    widths = [cell * (end - start) for start, end in pairwise([*filled, len(headings)])]
+    marks = _render_headings([headings[k] for k in filled], widths, cell)
+    extra = max([0, *(mark.shape[1] + 4 - width for mark, width in zip(marks, widths, strict=True))])
+    strip = max([0, *(mark.shape[0] for mark in marks)]) + 6
     canvas = np.pad(body, ((strip, 0), (extra // 2, extra - extra // 2), (0, 0)), constant_values=WHITE)
-    picture = Image.fromarray(canvas)
-    draw = ImageDraw.Draw(picture)
-    for text, x in zip(headings, centers, strict=True):
-        draw.text((extra // 2 + x, strip / 2), text, fill=BLACK, font=font, anchor="mm")
-    return np.array(picture)
+    for mark, column in zip(marks, filled, strict=True):
+        left = round(extra // 2 + centers[column] - min(mark.shape[1], cell + extra) / 2)
+        canvas[strip - 3 - mark.shape[0] : strip - 3, left : left + mark.shape[1]] = mark
+    return canvas
 
 
-def _add_row_labels(body: Picture, labels: list[str]) -> Picture:
+def _render_headings(headings: Sequence[str], widths: Sequence[int], cell: int) -> list[Picture]:
+    """Returns the text of each heading: smaller if one is wider than its columns, or vertical if that is not enough."""
+    texts = [shorten_name(text) for text in headings]
+    for size in (cell, int(SMALLER_TEXT * cell)):
+        marks = [render_text(text, size) for text in texts]
+        if len(marks) < 2 or all(mark.shape[1] <= width for mark, width in zip(marks, widths, strict=True)):
+            return marks
+    return [np.rot90(render_text(text, cell)) for text in texts]
+
+
+def _add_row_labels(body: Picture, labels: Sequence[str]) -> Picture:
     """Returns the body with a left margin that holds the labels of its rows, which have equal heights."""
-    from PIL import Image, ImageDraw
-
     height = body.shape[0] / len(labels)
-    font = _load_font(int(height))
-    margin = int(max(font.getlength(label) for label in labels)) + 10
-    picture = Image.fromarray(np.pad(body, ((0, 0), (margin, 0), (0, 0)), constant_values=WHITE))
-    draw = ImageDraw.Draw(picture)
-    for row, label in enumerate(labels):
-        draw.text((margin - 5, (row + 0.5) * height), label, fill=BLACK, font=font, anchor="rm")
-    return np.array(picture)
+    marks = [render_text(text, int(height)) for text in map(shorten_name, labels)]
+    margin = max(mark.shape[1] for mark in marks) + 10
+    canvas = np.pad(body, ((0, 0), (margin, 0), (0, 0)), constant_values=WHITE)
+    for row, mark in enumerate(marks):
+        mark = mark[: int(height)]  # a font has at least 10 pixels, and a tiny image may have fewer
+        top = max(0, round((row + 0.5) * height - mark.shape[0] / 2))
+        canvas[top : top + mark.shape[0], margin - 5 - mark.shape[1] : margin - 5] = mark
+    return canvas

@@ -1,4 +1,4 @@
-"""Plots with matplotlib: codes and prior, codes by label, training curves."""
+"""Plots of codes with matplotlib: codes and prior, codes by label."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,11 +7,10 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
-from jaxgen.plotting.grids import Picture, require_same_shape
+from jaxgen.plotting.captions import Picture
+from jaxgen.plotting.fonts import FAMILY, find_fallback_families, shorten_name
+from jaxgen.plotting.grids import require_same_shape
 
-History = dict[str, list[tuple[int, float]]]
-
-SPLITS = ("train", "validation", "test")
 # Paul Tol's "muted" scheme and black: distinct with common color blindness, and from the gray of the prior.
 PALETTE = ("#332288", "#CC6677", "#44AA99", "#DDAA33", "#88CCEE", "#117733", "#882255", "#999933", "#AA4499", "#000000")
 PRIOR_GRAY = "#cdcdcd"
@@ -19,6 +18,8 @@ MAX_POINTS = 2000  # in a scatter plot; more points only hide each other
 MAX_DIMENSIONS = 12  # panels of densities
 BINS = 30  # of a density
 DPI = 110
+CHARACTERS_PER_INCH = 12  # of a legend
+MAX_TICKS = 25  # of a color bar
 
 
 def plot_codes_vs_prior(
@@ -72,7 +73,8 @@ def plot_codes_by_label(codes: ArrayLike, labels: ArrayLike, names: Sequence[str
     figure = new_figure(7.2, 6.4)
     axes = figure.add_subplot(projection="3d" if codes.shape[1] > 2 else None)
     if codes.shape[1] == 1:
-        codes, axis_names = np.stack([codes[:, 0], labels], axis=1), [*axis_names, "label"]
+        codes, axis_names = np.stack([codes[:, 0], labels], axis=1), [*axis_names, "class"]
+        _name_label_axis(axes, labels, names)
     kept = _thin_indices(len(codes))
     for name, set_label in zip(
         axis_names, (axes.set_xlabel, axes.set_ylabel, getattr(axes, "set_zlabel", None)), strict=False
@@ -80,64 +82,6 @@ def plot_codes_by_label(codes: ArrayLike, labels: ArrayLike, names: Sequence[str
         set_label(name)
     _scatter_by_label(figure, axes, codes[kept], labels[kept], names)
     return render_figure(figure)
-
-
-def training_curves(history: History) -> Picture:
-    """Returns the curves of metrics over training steps, one panel per group.
-
-    The group is the part of a name between the split and the last "/". A metric has one color in all splits (training
-    solid, validation dashed, test dotted), so "train/critic/loss" and "validation/critic/loss" share a panel. A name
-    without a group has its own panel. Values are not smoothed; a value that is not finite leaves a gap. The y-axis is
-    logarithmic if all values are positive and their range exceeds a factor of 100.
-    """
-    groups: dict[str, dict[tuple[str, str], list[tuple[int, float]]]] = {}
-    for name, points in history.items():
-        split, metric = _split_name(name)
-        groups.setdefault(metric.rpartition("/")[0] or metric, {})[split, metric.rpartition("/")[2]] = points
-    if not groups:
-        figure = new_figure(4.0, 1.0)
-        figure.text(0.5, 0.5, "nothing logged yet", ha="center", va="center")
-        return render_figure(figure)
-
-    columns = min(3, len(groups))
-    rows = -(-len(groups) // columns)
-    figure = new_figure(4.4 * columns, 3.0 * rows)
-    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
-    for panel in panels[len(groups) :]:
-        panel.set_axis_off()
-    for panel, (group, lines) in zip(panels, groups.items(), strict=False):
-        _plot_curves(panel, group, lines)
-    return render_figure(figure)
-
-
-def _plot_curves(panel: Any, group: str, lines: dict[tuple[str, str], list[tuple[int, float]]]) -> None:
-    """Plots the metrics of one group."""
-    metrics = list(dict.fromkeys(metric for _, metric in lines))
-    styles = {"": "-", "train": "-", "validation": "--", "test": ":"}
-    finite = []
-    for (split, metric), points in lines.items():
-        steps, values = np.asarray(points, float).reshape(-1, 2).T
-        finite.append(values[np.isfinite(values)])
-        panel.plot(
-            steps,
-            np.where(np.isfinite(values), values, np.nan),
-            styles[split],
-            color=PALETTE[metrics.index(metric) % len(PALETTE)],
-            marker="o" if len(points) <= 30 else None,
-            markersize=3,
-            linewidth=1.3,
-            label=split if split and metric == group else f"{metric} ({split})" if split else metric,
-        )
-    values = np.concatenate(finite)
-    if values.size and values.min() > 0 and values.max() > 100 * values.min():
-        panel.set_yscale("log")
-    panel.set_xlabel("step")
-    panel.margins(x=0.02)
-    panel.grid(alpha=0.25)
-    legend = panel.legend(
-        title=group, loc="lower left", bbox_to_anchor=(-0.02, 1.0), alignment="left", ncols=2, frameon=False, fontsize=8
-    )
-    legend.get_title().set_fontweight("bold")
 
 
 def _scatter_codes(
@@ -151,10 +95,12 @@ def _scatter_codes(
     by_label = " by label" if len(np.unique(labels)) > 1 else ""
     axes.set_title(f"codes{by_label}, over samples of the prior (gray)")
     axes.set_xlabel("code dimension 0")
-    axes.set_ylabel("code dimension 1" if codes.shape[1] > 1 else "label (the code has one dimension)")
+    axes.set_ylabel("code dimension 1" if codes.shape[1] > 1 else "class (the code has one dimension)")
     axes.set_axisbelow(True)
     axes.grid(alpha=0.25)
-    if codes.shape[1] > 1:
+    if codes.shape[1] == 1:
+        _name_label_axis(axes, labels, names)
+    else:
         prior = prior[_thin_indices(len(prior))]
         axes.scatter(prior[:, 0], prior[:, 1], s=12, color=PRIOR_GRAY, linewidths=0, label="prior")
         axes.set_aspect("equal", adjustable="datalim")
@@ -164,6 +110,13 @@ def _scatter_codes(
     _scatter_by_label(figure, axes, points, labels, names)
 
 
+def _name_label_axis(axes: Any, labels: np.ndarray, names: Sequence[str]) -> None:
+    """Names the classes along a y-axis that shows labels."""
+    classes = np.unique(labels)
+    if len(classes) <= MAX_TICKS:
+        axes.set_yticks(classes, [get_class_name(label, names) for label in classes])
+
+
 def _scatter_by_label(
     figure: Any, axes: Any, points: Float[np.ndarray, "N D"], labels: np.ndarray, names: Sequence[str]
 ) -> None:
@@ -171,16 +124,34 @@ def _scatter_by_label(
     style = {"s": 12, "alpha": 0.85, "linewidths": 0}
     classes = np.unique(labels)
     if len(classes) > len(PALETTE):
-        figure.colorbar(axes.scatter(*points.T, c=labels, cmap="viridis", **style), label="label", shrink=0.8)
+        _scatter_many_classes(figure, axes, points, labels, names)
         return
-    for color, label in zip(PALETTE, classes, strict=False):
-        name = "unlabeled" if label < 0 else escape_legend_text(names[label]) if len(names) else str(label)
+    legend = [get_class_name(label, names) for label in classes]
+    for color, label, name in zip(PALETTE, classes, legend, strict=False):
         axes.scatter(*points[labels == label].T, color=color, label=name, **style)
     if len(classes) == 1:
         return
+    widest = max(len(name) for name in legend) + 3.5  # characters, with the marker and the gap
+    columns = max(1, int(figure.bbox.width / DPI * CHARACTERS_PER_INCH / widest))
     figure.legend(
-        loc="outside lower center", ncols=11, frameon=False, markerscale=2.0, columnspacing=0.9, handletextpad=0.0
+        loc="outside lower center", ncols=columns, frameon=False, markerscale=2.0, columnspacing=0.9, handletextpad=0.0
     )
+
+
+def _scatter_many_classes(
+    figure: Any, axes: Any, points: Float[np.ndarray, "N D"], labels: np.ndarray, names: Sequence[str]
+) -> None:
+    """Plots points whose classes are too many for a legend, with a color bar that names some of the classes."""
+    points = axes.scatter(*points.T, c=labels, cmap="viridis", s=12, alpha=0.85, linewidths=0)
+    bar = figure.colorbar(points, label="class", shrink=0.8)
+    classes = np.unique(labels)
+    shown = classes[np.linspace(0, len(classes) - 1, min(len(classes), MAX_TICKS)).astype(int)]
+    bar.set_ticks(shown, labels=[get_class_name(label, names) for label in shown])
+
+
+def get_class_name(label: int | np.integer, names: Sequence[str]) -> str:
+    """Returns the name of a class for a matplotlib text; without names, the label itself."""
+    return "unlabeled" if label < 0 else escape_legend_text(shorten_name(names[label])) if len(names) else str(label)
 
 
 def escape_legend_text(name: str) -> str:
@@ -222,18 +193,17 @@ def new_figure(width: float, height: float) -> Any:
 
 
 def render_figure(figure: Any) -> Picture:
-    """Returns the pixels of a matplotlib figure."""
+    """Returns the pixels of a matplotlib figure, with text in DejaVu Sans."""
+    import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.text import Text
 
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
+    texts = "".join(text.get_text() for text in figure.findobj(Text))
+    families = [FAMILY, *find_fallback_families(texts)]
+    with matplotlib.rc_context({"font.family": ["sans-serif"], "font.sans-serif": families}):
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
     return np.array(canvas.buffer_rgba())[..., :3].copy()
-
-
-def _split_name(name: str) -> tuple[str, str]:
-    """Returns the split, "" if there is none, and the rest of the name of a metric."""
-    first, _, rest = name.partition("/")
-    return (first, rest) if first in SPLITS and rest else ("", name)
 
 
 def _thin_indices(count: int) -> np.ndarray:

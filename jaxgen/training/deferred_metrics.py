@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from jaxgen.io.run_logger import NullLogger, RunLogger
-from jaxgen.types import Metrics
+from jaxgen.types import SEED_STD, Metrics
 
 
 class NonFiniteLossError(RuntimeError):
@@ -54,8 +54,16 @@ class DeferredMetrics:
         for i in range(until - step):
             require_finite({name: values[i] for name, values in fetched.items()}, step + i + 1, "train")
         rate = (until - step) * self._images / (self._finished_at - started_at)
-        means = {name: float(values.mean()) for name, values in fetched.items()}
-        self._logger.log_metrics(until, means, images_per_s=rate)
+        self._logger.log_metrics(until, mean_over_steps(fetched), images_per_s=rate)
+
+
+def mean_over_steps(metrics: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Returns the mean of each metric [S] or [S, seeds], and NAME_seed_std, the spread of the seeds' own means."""
+    means = {name: float(values.mean()) for name, values in metrics.items()}
+    for name, values in metrics.items():
+        if values.ndim > 1 and values.shape[1] > 1:
+            means[f"{name}{SEED_STD}"] = float(values.mean(axis=0).std(ddof=1))
+    return means
 
 
 def require_finite(metrics: Mapping[str, np.number | np.ndarray | float], step: int, split: str) -> None:

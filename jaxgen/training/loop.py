@@ -11,18 +11,21 @@ import jax
 from ml_collections import ConfigDict
 
 from jaxgen import models
+from jaxgen.config.automatic import resolve_auto
 from jaxgen.config.base import validate_config
 from jaxgen.config.errors import collect_errors, raise_errors, report_error, run_check
 from jaxgen.config.overrides import NO_COMMAND, Command
 from jaxgen.data import Augmentation, Dataset, gather_batch, is_different_dataset, load_dataset, to_batch
 from jaxgen.distributed import devices, processes
-from jaxgen.evaluation import evaluators, figures, results, sample_snapshots
+from jaxgen.evaluation import descriptions, diagnostics, evaluators, figures, results, sample_snapshots, titles
+from jaxgen.evaluation.optional import skip_on_failure
 from jaxgen.inference.loading import NetworkState, attach_base_model, load_initial_networks
 from jaxgen.inference.trained_model import TrainedModel
 from jaxgen.io import versions
 from jaxgen.io import workdir as workdirs
 from jaxgen.io.checkpoint_files import list_checkpoints
 from jaxgen.io.checkpoints import CheckpointManager
+from jaxgen.io.paths import resolve_path
 from jaxgen.io.run_logger import NullLogger, RunLogger
 from jaxgen.kernels import random
 from jaxgen.models import GenerativeModel
@@ -84,9 +87,11 @@ class TrainingRun(NamedTuple):
     workdir: Path
     checkpoints: CheckpointManager
     dataset_id: str  # identifies the training images
+    best_metric: str  # validation metric of the best checkpoint
     profile: bool = False  # whether a log interval is traced
 
 
+@devices.in_float32
 def train_and_evaluate(
     config: ConfigDict, workdir: str | Path, profile: bool = False, command: Command = NO_COMMAND
 ) -> dict:
@@ -108,7 +113,7 @@ def train_and_evaluate(
       Interrupted: SIGTERM or Ctrl-C, after saving a checkpoint.
       LostPeerError: another process of the run is gone; the last checkpoint is kept.
     """
-    mesh, workdir = devices.data_mesh(), Path(workdir).absolute()
+    mesh, workdir = devices.data_mesh(), resolve_path(workdir, "--workdir")
     with collect_errors():
         for mistake in command.mistakes:
             report_error(mistake)
@@ -116,16 +121,18 @@ def train_and_evaluate(
         run_check(devices.validate_parallelism, config.batch_size, config.parallel, mesh)
         if config.data.download:
             raise_errors()  # before gigabytes are fetched
+        config = resolve_auto(config)
         dataset = load_dataset(config.data)
         model = models.build_model(config, dataset.spec)
         run_check(require_effect, command, config, model)
         evaluators.validate_evaluation(config, model, dataset)
     train_data = batches.training_labels_per_seed(dataset.train_source, config, dataset.num_classes)
-    model = attach_base_model(model)
+    model = attach_base_model(model, workdir)
     has_checkpoint = bool(list_checkpoints(workdir / "checkpoints"))  # a resumed run ignores config.init_from
     networks = None if has_checkpoint else load_initial_networks(config, model)
     changes = resuming.read_changes(workdir, config)
-    best, dataset_id = (f"validation/{config.best_metric}", "min"), dataset.content_id
+    best_metric, dataset_id = evaluators.select_best_metric(config, dataset), dataset.content_id
+    best = (f"validation/{best_metric}", "min")
     if processes.is_multiprocess():
         identity = workdirs.identity_config(config.to_dict(), free=workdirs.MACHINE_KEYS)
         processes.require_equal_across_processes(str(identity), "config")
@@ -138,7 +145,9 @@ def train_and_evaluate(
         CheckpointManager(workdir / "checkpoints", config.max_to_keep, best) as checkpoints,
     ):
         traced = profile and processes.is_primary()
-        run = TrainingRun(config, dataset, train_data, model, mesh, workdir, checkpoints, dataset_id, traced)
+        run = TrainingRun(
+            config, dataset, train_data, model, mesh, workdir, checkpoints, dataset_id, best_metric, traced
+        )
         state, start, seconds = restore_or_init(run, networks)
         processes.require_equal_across_processes(
             str(start), f"checkpoints in workdir={workdir}, which must be on a disk that all processes share"
@@ -153,7 +162,8 @@ def train_and_evaluate(
             )
             return finished
         with RunLogger(workdir, config.steps, start) if processes.is_primary() else NullLogger() as logger:
-            logger.log_message(describe_run(run, state, start))
+            for text in (describe_run(run, state, start), *diagnostics.describe_data(run.dataset, config, best_metric)):
+                logger.log_message(text)
             for message in resuming.describe_changes(changes, config, start):
                 logger.log_message(message)
             state, seconds = train_loop(run, state, start, seconds, logger)
@@ -238,14 +248,18 @@ def train_loop(
                 logger.log_metrics(step, validation, split="validation")
             if snapshot and processes.is_primary():
                 sample_snapshots.save_snapshot(first_seed_model(run, state), run.workdir, step)
-            if evaluate and not last:
-                draw_figures(run, state, step, dataset.validation, logger)
             if evaluate or save:  # a signal may have arrived in the meantime
                 signum = processes.all_max(stop.signum)
             if save or signum:
                 save_checkpoint(run, state, validation, time.monotonic() - started_at)
             if signum:
                 break
+            if evaluate and not last:
+                run.checkpoints.wait_until_finished()  # no figure can harm a checkpoint that is on the disk
+                draw_figures(run, state, step, dataset.validation, logger)
+                if processes.all_max(stop.signum):
+                    save_checkpoint(run, state, validation, time.monotonic() - started_at)
+                    break
         run.checkpoints.wait_until_finished()
         # Also honor a signal that arrived during the last save: the same command then only evaluates.
         if signum := processes.all_max(stop.signum):
@@ -254,7 +268,7 @@ def train_loop(
 
 
 def validate_seeds(run: TrainingRun, state: TrainState, metric_sums: Callable) -> dict[str, float]:
-    """Returns the metrics on the validation split, averaged over seeds.
+    """Returns the metrics on the validation split, averaged over seeds, and NAME_seed_std for several seeds.
 
     Args:
       run: the run.
@@ -262,10 +276,10 @@ def validate_seeds(run: TrainingRun, state: TrainState, metric_sums: Callable) -
       metric_sums: the result of `evaluators.compile_metric_sums`.
     """
     trained_models = [TrainedModel(run.model, one.params, one.stats) for one in states_per_seed(run, state)]
-    means = seeds.mean_over_seeds(
+    metrics = seeds.mean_and_spread(
         [evaluators.evaluate_validation(trained, run.dataset, run.config, metric_sums) for trained in trained_models]
     )
-    return json.loads(processes.broadcast_text(json.dumps(means)))  # all processes must agree on the best checkpoint
+    return json.loads(processes.broadcast_text(json.dumps(metrics)))  # all processes must agree on the best checkpoint
 
 
 def save_checkpoint(run: TrainingRun, state: TrainState, validation: dict[str, float], seconds: float) -> None:
@@ -280,6 +294,7 @@ def save_checkpoint(run: TrainingRun, state: TrainState, validation: dict[str, f
     metadata = {
         "config": run.config.to_dict(),
         "data": run.dataset_id,
+        "best_metric": run.best_metric,
         "info": run.dataset.spec._asdict(),
         "versions": versions.collect_versions(),
         "seconds": seconds,
@@ -300,10 +315,17 @@ def draw_figures(run: TrainingRun, state: TrainState, step: int, split: Split, l
     if not processes.is_primary():
         return
     images = figures.draw_figures(first_seed_model(run, state), run.dataset, split)
-    epochs = sample_snapshots.draw_snapshots(run.config, len(run.dataset.train_source.image), run.workdir)
-    for name, image in (images if epochs is None else {**images, "samples_by_epoch": epochs}).items():
+    with skip_on_failure("figure samples_by_epoch"):
+        epochs = sample_snapshots.draw_snapshots(run.config, len(run.dataset.train_source.image), run.workdir)
+        if epochs is not None:
+            images["samples_by_epoch"] = titles.add_figure_title(epochs, "samples_by_epoch", run.dataset.name)
+    with skip_on_failure("figure curves"):
+        history = logger.history
+        names = {name.rpartition("/")[2] for name in history}
+        curves = training_curves(history, descriptions.name_references(names, run.dataset, run.model))
+        images["curves"] = titles.add_curves_title(curves, run.dataset.name, run.config)
+    for name, image in images.items():
         logger.log_figure(step, name, image)
-    logger.log_figure(step, "curves", training_curves(logger.history))
 
 
 def states_per_seed(run: TrainingRun, state: TrainState) -> list[TrainState]:
@@ -334,7 +356,8 @@ def evaluate_and_report(run: TrainingRun, state: TrainState, seconds: float, log
     draw_figures(run, state, config["steps"], evaluators.get_evaluation_split(run.dataset, run.config), logger)
     if processes.is_primary():
         path = run.workdir / "figures" / "samples_by_epoch.gif"
-        sample_snapshots.write_snapshot_gif(run.config, len(run.dataset.train_source.image), run.workdir, path)
+        with skip_on_failure("figure samples_by_epoch.gif"):
+            sample_snapshots.write_snapshot_gif(run.config, len(run.dataset.train_source.image), run.workdir, path)
     trained_models = [
         TrainedModel(run.model, one.params, one.stats, config, int(one.step)) for one in states_per_seed(run, state)
     ]

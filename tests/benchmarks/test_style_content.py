@@ -35,6 +35,19 @@ def test_the_trade_off_has_a_panel_for_each_data_set_and_split():
     assert (one != 255).any()
 
 
+def test_the_captions_of_the_trade_off_lie_inside_of_their_frames(monkeypatch):
+    kept, render = [], style_content.plotting.render_figure
+    monkeypatch.setattr(style_content.plotting, "render_figure", lambda figure: kept.append(figure) or render(figure))
+    long = "learning_rates.adversarial=1e-3 kl_weight=0.3"
+    rows = [ROW | {"mse": [0.01 * k], "overrides": f"{long} seed={k}"} for k in range(1, 4)]
+    style_content.plot_trade_off(rows)
+    (axes,) = kept[-1].axes
+    frame = axes.get_window_extent()
+    for text in axes.texts:
+        assert frame.x0 < text.get_window_extent().x0
+        assert text.get_window_extent().x1 < frame.x1
+
+
 def test_a_row_replaces_earlier_rows_of_its_recipe(tmp_path, capsys):
     other = ROW | {"split": "test"}
     assert style_content.newest_rows([ROW, other, ROW | {"mse": [0.5]}]) == [ROW | {"mse": [0.5]}, other]

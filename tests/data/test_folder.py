@@ -85,7 +85,7 @@ def test_subfolders_are_classes_sorted_by_name_with_all_nested_files(tmp_path):
         save(tmp_path / "set" / "ape" / "deep" / "er" / f"{i}.jpg", 100 + i)
         save(tmp_path / "set" / "Bee" / f"{i}.webp", 200 + i, lossless=True)
     data = load_dataset(data_config(tmp_path / "set"))
-    assert data.spec == DatasetSpec("set", (H, W, 1), 3)
+    assert data.spec == DatasetSpec("set", (H, W, 1), 3, ("Bee", "ape", "zebra"))
     image, label = join_splits(data)
     np.testing.assert_array_equal(label, [2] * 4 + [1] * 4 + [0] * 4)  # Bee, ape, zebra
     np.testing.assert_array_equal(image[:, 0, 0, 0], [0, 1, 2, 3, 100, 101, 102, 103, 200, 201, 202, 203])
@@ -94,13 +94,14 @@ def test_subfolders_are_classes_sorted_by_name_with_all_nested_files(tmp_path):
 
 def test_a_folder_without_subfolders_is_one_class_with_the_name_of_the_folder(tmp_path):
     data = load_dataset(data_config(make_flat_folder(tmp_path / "faces")))
-    assert data.spec == DatasetSpec("faces", (H, W, 1), 1)
+    assert data.spec == DatasetSpec("faces", (H, W, 1), 1, ("faces",))
     assert [len(split.label) for split in data[1:4]] == [3, 1, 1]
     np.testing.assert_array_equal(join_splits(data).image[:, 3, 4, 0], [0, 10, 20, 30, 40])
     assert load_dataset(data_config(tmp_path / "faces", name="mine")).name == "mine"
 
 
 def test_other_files_hidden_files_and_folders_without_images_are_ignored(tmp_path, caplog):
+    caplog.set_level("WARNING", "jaxgen")
     root = make_flat_folder(tmp_path / "set")
     (root / "notes.txt").write_text("no image")
     (root / ".hidden.png").write_bytes(b"")
@@ -277,8 +278,18 @@ def make_bad_file(name: str, root: Path) -> Path:
     elif name == "animated":
         frames = [Image.new("L", (W, H), value) for value in (10, 200)]
         frames[0].save(path, save_all=True, append_images=frames[1:])
-    elif name == "16bit":
-        Image.fromarray(np.full((H, W), 40_000, np.uint16)).save(path)
+    elif name == "negative":
+        path = path.with_suffix(".tif")
+        Image.fromarray(np.full((H, W), -1, np.int32)).save(path)
+    elif name == "nan":
+        path = path.with_suffix(".tif")
+        Image.fromarray(np.full((H, W), np.nan, np.float32)).save(path)
+    elif name == "pages":
+        path = path.with_suffix(".tif")
+        Image.new("L", (W, H)).save(path, save_all=True, append_images=[Image.new("L", (W, H))])
+    elif name == "phone":
+        path = path.with_suffix(".HEIC")
+        path.write_bytes(b"a picture of a phone")
     elif name == "bomb":
         Image.new("1", (200, 101)).save(path)
     elif name == "dangling":
@@ -288,10 +299,13 @@ def make_bad_file(name: str, root: Path) -> Path:
 
 REASONS = {
     "empty": "1 empty (empty.png)",
-    "text": "1 not a PNG, JPEG or WebP image (text.png)",
+    "text": "1 not an image that Pillow reads (text.png)",
     "cut": "1 truncated or damaged (cut.png)",
     "animated": "1 animated (animated.png)",
-    "16bit": "1 mode I;16 instead of 8 bits per channel (16bit.png)",
+    "negative": "1 negative pixels (negative.tif)",
+    "nan": "1 pixels that are not finite (nan.tif)",
+    "pages": "1 several pages (pages.tif)",
+    "phone": "1 .heic, a format that is not read (phone.HEIC)",
     "bomb": "1 more than 10,000 pixels (bomb.png)",
     "dangling": "1 not readable (dangling.png)",
 }
@@ -324,7 +338,7 @@ def test_bad_files_are_counted_by_reason_and_a_few_are_named(tmp_path, caplog):
     make_bad_file("text", root)
     assert len(join_splits(load_dataset(data_config(root))).label) == 5
     assert "6 of the 11 images" in caplog.text
-    assert "5 empty (e0.jpg, e1.jpg, e2.jpg, and 2 more); 1 not a PNG, JPEG or WebP image (text.png);" in caplog.text
+    assert "5 empty (e0.jpg, e1.jpg, e2.jpg, and 2 more); 1 not an image that Pillow reads (text.png);" in caplog.text
 
 
 def test_images_beside_the_class_folders_are_left_out_by_name(tmp_path, caplog):
@@ -397,11 +411,6 @@ def make_mixed_sizes(root: Path) -> Path:
     return root
 
 
-def make_small_class(root: Path) -> Path:
-    make_flat_folder(root / "many", 5)
-    return make_flat_folder(root / "two", 2).parent
-
-
 def make_empty_folder(root: Path) -> Path:
     root.mkdir()
     return root
@@ -424,7 +433,11 @@ def make_file(root: Path) -> Path:
         (lambda root: "", {"name": "anime_faces"}, r"--config\.data\.path=DIR; .*the anime .*JAXGEN_FACES.*any folder"),
         (lambda root: root, {}, r"data\.path='.*set' does not exist; .*--config\.data\.path=DIR"),
         (make_file, {}, r"data\.path='.*set' is a file; .*--config\.data\.path=DIR"),
-        (make_empty_folder, {}, r"set has no \.png, \.jpg, \.jpeg, \.webp file; .*--config\.data\.path=DIR"),
+        (
+            make_empty_folder,
+            {},
+            r"set has no \.png, \.jpg, \.jpeg, \.webp file; .*--config\.data\.path=DIR",
+        ),
         (make_bad_folder, {}, r"all of the 1 images in .*1 empty \(empty\.png\); .*--config\.data\.path=DIR"),
         (
             make_mixed_sizes,
@@ -432,7 +445,6 @@ def make_file(root: Path) -> Path:
             r"mixes images of 10×8 \(000\.png\) and 9×7 \(other\.png\); .*--config\.data\.image_size=7",
         ),
         (lambda root: make_flat_folder(root, 2), {}, r"has 2 usable images; at least 3 are needed.*add some"),
-        (make_small_class, {}, r"classes with too few usable images \(two: 2\); at least 3 .*add or remove"),
         (make_flat_folder, {"resize": "cut"}, r"data\.resize='cut' must be one of crop, pad, stretch"),
         (make_flat_folder, {"resize": "croop"}, r"did you mean .crop"),
         (make_flat_folder, {"on_bad_image": "ignore"}, r"data\.on_bad_image='ignore' must be one of skip, stop"),
@@ -462,7 +474,7 @@ def test_folders_and_options_that_cannot_be_used_are_rejected_in_one_line_with_a
 def test_the_faces_are_read_from_the_folder_in_the_environment_variable(tmp_path, monkeypatch):
     monkeypatch.setenv("JAXGEN_FACES", str(make_flat_folder(tmp_path / "somewhere")))
     data = load_dataset(data_config("", **DATASETS["anime_faces"]))
-    assert data.spec == DatasetSpec("anime_faces", (H, W, 1), 1)
+    assert data.spec == DatasetSpec("anime_faces", (H, W, 1), 1, ("anime_faces",))
     with pytest.raises(ValueError, match=r"data\.path is empty"):  # the variable is only for the faces
         load_dataset(data_config(""))
     monkeypatch.setenv("JAXGEN_FACES", "/nowhere")
@@ -476,7 +488,7 @@ def test_the_1044_faces_of_the_tutorial_are_read(decoded):
     if not root.is_dir():
         pytest.skip(f"no faces in {root}; JAXGEN_TEST_DATA names the directory above anime_faces/")
     data = load_dataset(data_config(root, **DATASETS["anime_faces"]))
-    assert data.spec == DatasetSpec("anime_faces", (30, 30, 1), 1)
+    assert data.spec == DatasetSpec("anime_faces", (30, 30, 1), 1, ("anime_faces",))
     assert [len(split.label) for split in data[1:4]] == [836, 104, 104]
     assert len(decoded) == 1044
     one = np.asarray(Image.open(root / "face1.png").convert("L"))
@@ -527,6 +539,19 @@ def test_a_family_that_uses_labels_rejects_a_single_class(name, presets):
         ValueError, match="faces must have at least 2 classes for a model that uses labels; got 1"
     ) as caught:
         models.build_model(read_config(name, presets), DatasetSpec("faces", (H, W, 3), 1))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "presets"), [("cond_aae", ""), ("semi_aae", ""), ("gan", "conditional"), ("vae", "conditional")]
+)
+def test_a_family_that_uses_labels_rejects_a_class_of_two_images(tmp_path, name, presets):
+    make_flat_folder(tmp_path / "set" / "many", 5)
+    data = load_dataset(data_config(make_flat_folder(tmp_path / "set" / "two", 2).parent))
+    with pytest.raises(
+        ValueError, match=r"set has classes with too few usable images \(two: 2\) .*; at least 3 .*add or remove"
+    ) as caught:
+        models.build_model(read_config(name, presets), data.spec)
     assert "\n" not in str(caught.value)
 
 

@@ -303,3 +303,16 @@ def test_mnist_has_the_published_sizes_and_classes(cache):
     np.testing.assert_array_equal(count_classes(mnist.train) + count_classes(mnist.validation), train)
     mean = mnist.train.image[..., 0].mean() / 255
     assert mean == pytest.approx(0.1307, abs=5e-4)  # the constant of many preprocessing pipelines
+
+
+@pytest.mark.parametrize(
+    ("lines", "names"), [("T-shirt/top\nBücher\n", ("T-shirt/top", "Bücher")), ("0\n1\n2\n", ()), (None, ())]
+)
+def test_a_tfds_set_has_the_class_names_of_its_label_file_unless_they_are_the_labels(tmp_path, lines, names):
+    directory = tmp_path / "clothes" / "3.0.1"
+    directory.mkdir(parents=True)
+    (directory / "dataset_info.json").write_text("{}")
+    if lines is not None:
+        (directory / "label.labels.txt").write_text(lines, encoding="utf-8")
+    assert tfds.read_class_names("clothes", tmp_path, len((lines or "").splitlines())) == names
+    assert tfds.read_class_names("other", tmp_path, 2) == ()

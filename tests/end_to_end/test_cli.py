@@ -16,6 +16,7 @@ from jaxgen.config import base
 from jaxgen.config.base import base_config
 from jaxgen.data import load_dataset
 from jaxgen.distributed import devices
+from jaxgen.evaluation import descriptions
 from jaxgen.inference import samplers
 from jaxgen.training import loop
 
@@ -43,7 +44,14 @@ MISTAKES = [
     ((COND_AAE, "--config.seed=-1"), "seed=-1 must be at least 0"),
     ((COND_AAE, "--config.hidden_sizes=abc"), "must be layer sizes, whole numbers of at least 1"),
     ((COND_AAE, "--config.data.path=/nowhere"), "is not used: the digits are bundled"),
-    ((COND_AAE, "--config.data.image_size=-3"), "data.image_size=-3 must be at least 0"),
+    ((COND_AAE, "--config.data.image_size=-3"), "data.image_size=-3"),
+    ((COND_AAE, "--config.data.image_size=32"), "data.image_size=32 has no effect with data.source='digits'; leave it"),
+    ((COND_AAE, "--config.data.name=nosuchset"), "or try --config.data.source=tfds --config.data.name=NAME"),
+    ((f"{COND_AAE}:mnist", "--config.data.channels=3"), "data.channels=3 has no effect with data.source='tfds'"),
+    (
+        (COND_AAE, "--config.data.resize=pad", "--config.data.split_seed=1"),
+        "data.resize='pad' and data.split_seed=1 have",
+    ),
     ((COND_AAE, "--mode=evaluate", "--config.evaluation.split=tset"), 'evaluation.split="tset" is unknown'),
     (
         (f"--config={REPOSITORY}/configs/vae.py", "--config.likelihood=gaussian"),
@@ -151,6 +159,8 @@ def test_help_teaches_and_names_every_recipe(tmp_path):
 SMOKE = [(name, ",".join(filter(None, (digits_preset(name), "smoke")))) for name in CONFIGS]
 
 
+UNJUDGED = {"prior_component_accuracy", "prior_component_accuracy_of_prior"}  # accuracies without a classifier
+LAST_LINES = {"figures": "figures", "results": "results.json"}
 EVERY_CONFIG = [*SMOKE, ("cond_aae", "tutorial,smoke"), ("vae", "conditional,smoke")]
 
 
@@ -166,6 +176,12 @@ def test_every_config_runs_end_to_end(name, presets, tmp_path):
     assert set(results) >= {"config", "dataset", "step", "seconds", "metrics", "versions"}
     assert results["step"] == 20
     assert all(np.isfinite(value).all() for value in results["metrics"].values())
+    assert set(results["metrics"]) <= descriptions.known_names()
+    assert not {name for name in results["metrics"] if "frechet" in name or "accuracy" in name} - UNJUDGED
+    assert results["warnings"] == []  # twenty steps are too few for a warning
+    if name == "gan":  # a metric of pixels selects the best checkpoint
+        assert jaxgen.load(tmp_path / "run", step="best").step in (10, 20)
+    assert run.stdout.splitlines()[-2:] == [f"{key}: {tmp_path / 'run' / path}" for key, path in LAST_LINES.items()]
     written = {path.name for path in (tmp_path / "run").iterdir()}
     assert written >= {"config.json", "checkpoints", "tensorboard", "metrics.jsonl", "log.txt", "results.json"}
     assert list((tmp_path / "run" / "figures").glob("*.png"))
@@ -272,15 +288,21 @@ GAN_FIGURES = {
 
 @pytest.mark.slow
 def test_a_gan_is_explored_by_sampled_codes_and_refuses_modes_that_need_an_encoder(tmp_path):
-    flags = (f"--config={REPOSITORY}/configs/gan.py:smoke", "--workdir=run")
+    steps = "--config.evaluation.classifier_steps=500"
+    flags = (f"--config={REPOSITORY}/configs/gan.py:smoke", steps, "--workdir=run")
     run = launch_here(*flags, cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     folder, results = tmp_path / "run", json.loads((tmp_path / "run" / "results.json").read_text())["metrics"]
     protocol = json.loads((folder / "results.json").read_text())["protocol"]
-    assert "classifier of 10 classes, 20 steps" in protocol["features"]
-    assert "mode_collapse: samples are" in (folder / "log.txt").read_text()  # after 20 steps it is
-    assert {"frechet_distance", "kernel_distance", "precision", "recall", "diversity"} <= set(results)
-    assert {"mode_collapse", "d_real", "d_fake"} <= set(results)
+    assert "classifier of 10 classes, 500 steps" in protocol["features"]
+    text = (folder / "log.txt").read_text()
+    assert "collapse" not in text  # 20 steps say nothing about it
+    assert "features: classifier of 10 classes, 500 steps on the training split, accuracy 9" in text
+    assert "samples: 100 samples and 100 training images, each beside 250 held-out images" in text
+    assert {"frechet_distance", "kernel_distance", "recall", "coverage", "diversity"} <= set(results)
+    assert {"frechet_distance_train_baseline", "precision_train_baseline", "d_real", "d_fake"} <= set(results)
+    assert "precision" not in results
+    assert "not measured: precision: recall 0 and coverage" in text
     assert sum(results["class_fractions"]) == pytest.approx(1)
     assert {path.name for path in (folder / "figures").iterdir()} >= GAN_FIGURES
     assert launch_here(*flags, "--mode=interpolate", cwd=tmp_path).returncode == 0

@@ -20,7 +20,9 @@ Z = 5
 
 @pytest.fixture
 def config():
-    return read_config("aae", "smoke")
+    config = read_config("aae", "smoke")
+    config.evaluation.classifier_steps = 1000  # no classifier is trained here; with the smoke test's 20 none is used
+    return config
 
 
 @pytest.fixture
@@ -97,7 +99,7 @@ def test_retrieval_searches_only_the_first_training_images(dataset, config):
 
 
 def use_pixel_features(monkeypatch):
-    """Replaces the classifier by one with the first pixels of an image as features."""
+    """Replaces the classifier by one with the first pixels of an image as features, for splits of any size."""
 
     class PixelClassifier:
         def features(self, images):
@@ -108,6 +110,7 @@ def use_pixel_features(monkeypatch):
 
     classifier = PixelClassifier()
     monkeypatch.setattr(sample_quality, "load_dataset_classifier", lambda *_: classifier)
+    monkeypatch.setattr(sample_quality, "MIN_IMAGES", NUM_NEIGHBORS + 1)
 
 
 def test_frechet_distance_is_near_0_for_the_held_out_images_and_larger_for_gray_ones(dataset, config, monkeypatch):
@@ -120,6 +123,58 @@ def test_frechet_distance_is_near_0_for_the_held_out_images_and_larger_for_gray_
     assert near["frechet_distance"] < 0.01 < far["frechet_distance"]
     assert near["kernel_distance"] < far["kernel_distance"]
     assert near["frechet_distance_train_baseline"] == far["frechet_distance_train_baseline"] > 0
+    names = ("frechet_distance", "kernel_distance", "precision", "recall", "coverage", "diversity")
+    assert {f"{name}_train_baseline" for name in names} <= set(near)
+
+
+def test_samples_are_not_compared_by_the_features_of_a_classifier_with_few_steps(dataset, config, monkeypatch):
+    use_pixel_features(monkeypatch)
+    trained = Stub()
+    trained.sample = lambda count, labels, seed, sampler: np.zeros((count, H, W, C), np.float32)
+    config.evaluation.classifier_steps = sample_quality.MIN_CLASSIFIER_STEPS - 1
+    for name in ("sample_quality", "reconstruction_quality", "content"):
+        assert set(evaluators.EVALUATORS[name](trained, dataset, config)) <= {"pixel_mmd"}
+    config.best_metric = "frechet_distance"
+    assert evaluators.select_best_metric(config, dataset) == "pixel_mmd"
+    config.evaluation.classifier_steps += 1
+    assert evaluators.select_best_metric(config, dataset) == "frechet_distance"
+
+
+def test_style_consistency_is_omitted_for_a_decoder_that_ignores_the_label(dataset, config, monkeypatch):
+    trained = label_encoder(dataset, (0, 1))
+    trained.model.is_conditional = True
+    trained.sample_prior = lambda count, seed: np.random.default_rng(seed).normal(size=(count, Z)).astype(np.float32)
+    trained.encode = lambda images, labels: images.reshape(len(images), -1)[:, :Z]
+    trained.decode = lambda codes, labels: np.tile(np.abs(codes[:, :1, None, None]), (1, H, W, C))
+
+    class Judge:
+        def __call__(self, images):
+            return np.zeros(len(images), int)
+
+        def accuracy(self, data):
+            return 1.0
+
+    monkeypatch.setattr(sample_quality, "load_dataset_classifier", lambda *_: Judge())
+    found = evaluators.EVALUATORS["separation"](trained, dataset, config)
+    assert found["content_accuracy"] == 1 / K
+    assert "style_consistency" not in found  # it would be 1
+    assert "style_leakage" not in found  # the smoke test's probe has two epochs
+
+
+@pytest.mark.parametrize(
+    ("step", "images", "is_long"), [(1999, 100, False), (2000, 100, True), (2000, 60_000, False), (10_000, 10**6, True)]
+)
+def test_mode_collapse_is_judged_only_after_long_training(config, step, images, is_long):
+    assert evaluators.is_training_long_enough(step, images, config) == is_long
+
+
+def test_the_kernel_distance_of_pixels_is_near_0_for_the_held_out_images(dataset):
+    images = evaluators.to_float_images(dataset.test.image)
+    near, far = Stub(), Stub()
+    near.sample = lambda count, labels, seed, sampler: images[:count]
+    far.sample = lambda count, labels, seed, sampler: np.zeros((count, H, W, C), np.float32)
+    found = [sample_quality.measure_pixel_mmd(one, dataset.test, 14, 0)["pixel_mmd"] for one in (near, far)]
+    assert found[0] < 0 < found[1]  # unbiased, so below 0 for the same images
 
 
 def test_metrics_of_a_sampler_have_its_name_as_suffix_and_metrics_of_the_prior_have_none(dataset, config, monkeypatch):

@@ -65,10 +65,16 @@ def test_each_image_is_rotated_by_the_quarter_turns_of_its_label():
         np.testing.assert_array_equal(after, np.rot90(before, turns))
 
 
-def test_images_of_a_single_class_that_are_not_square_are_rejected():
-    data = Split(np.zeros((4, 8, 10, 1), np.uint8), np.zeros(4, np.int32))
-    with pytest.raises(ValueError, match="images of 8×10 pixels in a single class must be square"):
-        feature_classifier.load_or_train_classifier(data, 1, 2, "wide")
+def test_images_of_a_single_class_that_are_not_square_are_rotated_by_half_turns(numbers, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    data = Split(numbers.integers(0, 60, (40, 8, 10, 1)).astype(np.uint8), np.zeros(40, np.int32))
+    data.image[:, :3] += 150
+    classifier = feature_classifier.load_or_train_classifier(data, 1, 30, "wide")
+    assert classifier.accuracy(data) > 0.9
+    assert feature_classifier.describe_task(1, (8, 10, 1)) == "rotations by half turns"
+    rotated, number = feature_classifier.random_rotation(jnp.arange(7 * 2 * 3.0).reshape(7, 2, 3, 1), jax.random.key(0))
+    assert set(np.asarray(number)) == {0, 1}
+    assert rotated.shape == (7, 2, 3, 1)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxgen.io.atomic import write_bytes_atomic, write_npz_atomic
+from jaxgen.io.atomic import to_file_name, write_bytes_atomic, write_npz_atomic
 
 
 def test_a_failed_write_of_arrays_leaves_the_old_file_and_no_temporary_file(tmp_path, monkeypatch):
@@ -25,3 +25,9 @@ def test_bytes_replace_a_longer_file(tmp_path):
     write_bytes_atomic(tmp_path / "file", b"old and long")
     write_bytes_atomic(tmp_path / "file", b"new")
     assert (tmp_path / "file").read_bytes() == b"new"
+
+
+def test_any_name_of_a_data_set_is_a_file_name():
+    assert to_file_name("digits, dynamic binarization-3f") == "digits-dynamic-binarization-3f"
+    assert to_file_name("../été 日本/a,b") == "-été-日本-a-b"
+    assert to_file_name("x" * 500 + "-3f") == "x" * 117 + "-3f"

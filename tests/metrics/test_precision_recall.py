@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxgen.metrics.precision_recall import diversity, in_manifold, precision_and_recall
+from jaxgen.metrics.precision_recall import coverage, diversity, in_manifold, precision_and_recall
 
 
 @pytest.fixture
@@ -57,3 +57,10 @@ def test_missing_modes_lower_diversity_if_no_image_is_repeated(numbers):
     modes = 20 * numbers.normal(size=(10, 8))
     real = modes[np.arange(1000) % 10] + numbers.normal(size=(1000, 8))
     assert diversity(modes[0] + numbers.normal(size=(1000, 8)), real) < 0.2
+
+
+def test_coverage_counts_the_real_images_with_a_sample_in_their_neighborhood(numbers):
+    real = np.array([[0.0], [1.0], [2.0], [3.0], [100.0], [101.0], [102.0], [103.0]])
+    assert coverage(np.full((8, 1), -3.0), real) == 1 / 8  # only 0 reaches it, with its third neighbor at distance 3
+    assert coverage(np.repeat([1.5, 101.5], 4)[:, None], real) == 1.0
+    assert coverage(*numbers.normal(size=(2, 2000, 2))) == pytest.approx(1 - 2**-3, abs=0.03)  # Naeem et al. 2020

@@ -92,3 +92,20 @@ def test_consistency_is_1_for_shared_dimensions_and_0_if_each_label_has_its_own_
 
     assert style_content.style_consistency(code, decode_shared, K) == pytest.approx(1.0)
     assert abs(style_content.style_consistency(code, decode_separate, K)) < 0.1
+
+
+def test_the_quadratic_probe_finds_classes_of_other_mean_or_covariance_and_no_others():
+    rng = np.random.default_rng(0)
+    label = np.arange(2000) % 4
+    codes = {"none": rng.normal(size=(2000, 3)).astype(np.float32)}
+    codes["mean"] = codes["none"] + 3 * label[:, None].astype(np.float32)
+    codes["scale"] = codes["none"] * (10.0 ** label[:, None]).astype(np.float32)
+    found = {}
+    for name, code in codes.items():
+        train, held_out = (
+            style_content.LabeledCodes(code[part], label[part]) for part in (slice(1200), slice(1200, None))
+        )
+        found[name] = style_content.quadratic_style_leakage(train, held_out, 4)
+    assert found["none"] < 0.32  # chance is 0.25
+    assert found["mean"] > 0.6
+    assert found["scale"] > 0.4

@@ -90,3 +90,15 @@ def test_a_run_of_two_seeds_resumes_and_reports_mean_and_std(tmp_path):
     resumed = launch_here(*two, cwd=tmp_path)
     assert "resuming at step 10" in resumed.stdout, resumed.stderr
     assert json.loads((tmp_path / "two" / "results.json").read_text())["metrics"] == results["metrics"]
+
+
+def test_the_spread_over_seeds_is_logged_beside_the_mean():
+    assert seeds.mean_and_spread([{"mse": 1.0}]) == {"mse": 1.0}
+    both = seeds.mean_and_spread([{"mse": 1.0}, {"mse": 4.0}])
+    assert both == {"mse": 2.5, "mse_seed_std": pytest.approx(np.sqrt(4.5))}
+
+
+def test_the_mean_over_seeds_has_the_metrics_that_every_seed_has():
+    per_seed = [{"recall": 0.2, "precision": 0.5}, {"recall": 0.4}]
+    assert seeds.mean_over_seeds(per_seed) == pytest.approx({"recall": 0.3})
+    assert seeds.std_over_seeds(per_seed) == pytest.approx({"recall": 0.2 / 2**0.5})

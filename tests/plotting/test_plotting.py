@@ -1,6 +1,7 @@
 """Grids and plots: pixels if they are known exactly, otherwise shapes and content."""
 
 import os
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from jaxgen.io.atomic import write_bytes_atomic
 from jaxgen.plotting import plots
 
 R, K, H, W, PADDING = 3, 4, 8, 10, 2
+REFERENCES = {"content_accuracy": ("chance", 0.25), "mse": ("mean image", 9.0)}
 
 
 @pytest.fixture
@@ -180,16 +182,45 @@ def panels_of(monkeypatch, history):
     return [axes for axes in kept[0].axes if axes.lines]
 
 
-def test_curves_have_one_panel_per_group_for_all_splits(monkeypatch):
+def test_curves_have_one_panel_per_quantity_for_all_splits(monkeypatch):
     line = [(1, 0.5), (2, float("nan")), (3, 0.7)]
     names = ["train/critic/loss", "train/critic/accuracy", "validation/critic/loss", "validation/mse", "encoder/loss"]
+    names += ["train/reconstruction/nll", "validation/nll"]
     panels = panels_of(monkeypatch, dict.fromkeys(names, line))
-    assert [len(panel.lines) for panel in panels] == [3, 1, 1]
-    assert [panel.get_legend().get_title().get_text() for panel in panels] == ["critic", "mse", "encoder"]
-    train, _, validation = panels[0].lines
-    assert train.get_color() == validation.get_color()
-    assert train.get_linestyle() != validation.get_linestyle()
-    assert train.get_label() == "loss (train)"
+    titles = ["critic/loss", "critic/accuracy", "mse", "encoder/loss", "nll"]
+    assert [panel.get_title(loc="left") for panel in panels] == titles
+    assert [len(panel.lines) for panel in panels] == [2, 1, 1, 1, 2]
+    train, validation = panels[0].lines
+    assert train.get_color() != validation.get_color()
+    assert [line.get_label() for line in panels[0].lines] == ["train", "validation"]
+    assert [line.get_label() for line in panels[-1].lines] == ["train (reconstruction)", "validation"]
+    assert panels[-1].get_ylabel() == "nats per image"
+
+
+def test_a_band_shows_the_std_over_seeds_and_a_dashed_line_chance_and_baselines(monkeypatch):
+    history = {
+        "validation/content_accuracy": [(1, 0.5), (2, 0.9)],
+        "validation/content_accuracy_seed_std": [(1, 0.1), (2, 0.2)],
+        "validation/mse": [(1, 0.5), (2, 0.2)],
+        "validation/mse_baseline": [(1, 0.1), (2, 0.1)],
+    }
+    monkeypatch.setattr(plotting, "training_curves", partial(plotting.training_curves, references=REFERENCES))
+    accuracy, mse = panels_of(monkeypatch, history)
+    (band,) = accuracy.collections
+    corners = band.get_paths()[0].vertices
+    np.testing.assert_allclose([corners[:, 1].min(), corners[:, 1].max()], [0.4, 1.1])
+    assert not mse.collections
+    assert accuracy.lines[1].get_label() == "chance, 0.25"
+    assert accuracy.lines[1].get_linestyle() == mse.lines[1].get_linestyle() == "--"
+    assert set(accuracy.lines[1].get_ydata()) == {0.25}
+    assert mse.lines[2].get_label() == "mean image, 9 (not in view)"
+    assert mse.get_ylim()[1] < 1
+
+
+def test_a_single_point_is_a_marker_with_its_value(monkeypatch):
+    (panel,) = panels_of(monkeypatch, {"validation/mse": [(10, 0.1234)]})
+    assert panel.lines[0].get_marker() == "o"
+    assert [text.get_text() for text in panel.texts] == ["0.1234"]
 
 
 def test_curves_are_logarithmic_only_if_positive_over_a_range_of_100(monkeypatch):

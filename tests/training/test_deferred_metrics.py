@@ -47,3 +47,12 @@ def test_a_loss_that_is_not_finite_is_named_with_its_step():
     deferred.add(dispatch(3, 1.0, np.nan, np.inf))
     with pytest.raises(NonFiniteLossError, match="train/loss became nan at step 2; earlier checkpoints are kept"):
         deferred.add(dispatch(6, 1.0, 1.0, 1.0))
+
+
+def test_several_seeds_are_logged_with_their_mean_and_spread():
+    logger = RecordingLogger()
+    deferred = DeferredMetrics(logger, images=10)
+    deferred.add(StepBatch({"loss": np.array([[1.0, 2.0, 6.0], [3.0, 4.0, 8.0]])}, 0, 2, 0.0))
+    deferred.finish()
+    ((_, metrics, _),) = logger.lines
+    assert metrics == {"loss": pytest.approx(4.0), "loss_seed_std": pytest.approx(np.std([2, 3, 7], ddof=1))}

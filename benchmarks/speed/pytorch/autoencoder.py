@@ -86,7 +86,7 @@ class VAE(nn.Module):
         super().__init__()
         self.encoder, self.decoder = build_encoder_decoder(model, params)
         self.input_noise_std, self.beta, self.decoder_std = config.input_noise_std, config.beta, model.decoder_std
-        self.is_gaussian = config.likelihood == "gaussian"
+        self.is_gaussian = model.likelihood == "gaussian"
         self.has_learned_mean, self.has_learned_std = "learned_mean" in params, "pixel_log_std" in params
         if self.has_learned_mean:
             self.tenth = make_parameter(params["learned_mean"]["tenth"])

@@ -7,7 +7,6 @@ images.
 
 import contextlib
 import hashlib
-import itertools
 import logging
 import os
 from collections.abc import Sequence
@@ -15,27 +14,37 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import UInt8
 
 from jaxgen.config.base import suggest
+from jaxgen.data.file_finder import (
+    FoundFiles,
+    describe_reasons,
+    find_image_files,
+    printable,
+    report_bad_images,
+    report_other_files,
+    require_images,
+)
 from jaxgen.data.image_files import (
     RESIZE_MODES,
     VERSION,
     BadImageError,
     DecodeOptions,
+    available_formats,
     decode,
     shape_from_header,
     strict_pillow,
     try_decode,
 )
+from jaxgen.data.split_folders import Place, find_wrapped_splits, place_files
 from jaxgen.data.streaming import ImageStream, size_in_mib
 from jaxgen.data.thread_map import map_in_threads
 from jaxgen.io.array_cache import load_or_compute
 from jaxgen.io.atomic import cache_dir
 from jaxgen.types import Split
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
-MAX_NAMED = 3  # files that a message names for each reason
-MIN_IMAGES_PER_CLASS = 3  # one for each split
+MAX_NAMED = 3  # classes that a message names
 
 logger = logging.getLogger(__name__)
 
@@ -47,18 +56,21 @@ class ImageFolder(NamedTuple):
       name: name of the data set.
       data: all images, an array or an `ImageStream`, and their labels.
       class_names: names of the classes by label.
+      split: the split of each image, 0, 1 or 2, if the subfolders are splits; otherwise None.
     """
 
     name: str
     data: Split
     class_names: tuple[str, ...]
+    split: np.ndarray | None
 
 
 def load_image_folder(config) -> ImageFolder:
     """Loads the images of the folder `config.path`.
 
-    Each subfolder is a class, with all files nested in it; a folder without subfolders is one class. Hidden files and
-    formats other than PNG, JPEG and WebP are ignored. Images are turned upright as their EXIF data says, and
+    Subfolders called train, val and test are splits. In a split, or in a folder without splits, each subfolder is a
+    class, with all files nested in it; without subfolders there is one class. Hidden files are ignored, and files in
+    formats that Pillow does not read are counted in a message. Images are turned upright as their EXIF data says, and
     transparent pixels become black, as padding does.
 
     Args:
@@ -70,25 +82,47 @@ def load_image_folder(config) -> ImageFolder:
     """
     validate_folder_config(config)
     root = find_folder(config.name, config.path)
-    found = list_image_files(root)
-    if not found:
-        raise ValueError(f"{root} has no {', '.join(SUFFIXES)} file; name a folder of images: --config.data.path=DIR")
-    classes = sorted({name.partition("/")[0] for name in found if "/" in name})
-    names = [name for name in found if "/" in name] if classes else found
-    bad = dict.fromkeys(set(found) - set(names), "beside the subfolders, which are the classes")
+    name = config.name if config.name not in ("", "digits") else root.name or "images"
+    root, found = find_training_files(root)
+    places, bad = place_files(root, found.names)
+    names, bad = list(places), bad | found.unreadable
     options = DecodeOptions(config.image_size, config.resize, config.channels)
     is_streamed = size_in_mib(len(names), guess_image_shape(root, names, options)) > config.memory_budget_mib
     key, arrays = load_images(root, names, options, keep_pixels=not is_streamed)
     bad |= {name: str(reason) for name, reason in zip(names, arrays["why_bad"], strict=True) if reason}
-    report_bad_images(root, bad, len(found), stop=config.on_bad_image == "stop")
+    report_bad_images(root, bad, len(found.names) + len(found.unreadable), stop=config.on_bad_image == "stop")
     good = [name for name in names if name not in bad]
     image = open_stream(root, good, options, arrays["shape"].tolist(), key) if is_streamed else arrays["image"]
+    return label_images(name, image, [places[file] for file in good])
+
+
+def find_training_files(root: Path) -> tuple[Path, FoundFiles]:
+    """Returns the files of a folder, and the folder itself or its only subfolder if that has the split folders.
+
+    Raises:
+      ValueError: there is no image file.
+    """
+    found = find_image_files(root)
+    require_images(root, found, "--config.data.path=DIR")
+    report_other_files(root, found)
+    wrapper = find_wrapped_splits(root, found.names)
+    return (root / wrapper, find_image_files(root / wrapper)) if wrapper else (root, found)
+
+
+def label_images(name: str, image: np.ndarray | ImageStream, places: Sequence[Place]) -> ImageFolder:
+    """Returns images with the labels and splits of their places.
+
+    Args:
+      name: name of the data set; it names the class, too, if there is only one.
+      image: N images, an array or a stream.
+      places: of each image.
+    """
+    classes = sorted({place.class_name for place in places} - {""})
     label_of_class = {class_name: k for k, class_name in enumerate(classes)}
-    label = np.array([label_of_class.get(name.partition("/")[0], 0) for name in good], np.int32)
-    name = config.name if config.name not in ("", "digits") else root.name or "images"
-    folder = ImageFolder(name, Split(image, label), tuple(classes) or (name,))
-    require_images_per_class(root, folder)
-    return folder
+    label = np.array([label_of_class.get(place.class_name, 0) for place in places], np.int32)
+    has_splits = all(place.split is not None for place in places)
+    split = np.array([place.split for place in places]) if has_splits else None
+    return ImageFolder(name, Split(image, label), tuple(classes) or (name,), split)
 
 
 def validate_folder_config(config) -> None:
@@ -133,20 +167,6 @@ def find_folder(name: str, path: str | os.PathLike) -> Path:
     return folder
 
 
-def list_image_files(root: Path) -> list[str]:
-    """Returns the paths of all image files relative to `root`, with /, sorted; links to folders are followed."""
-    names, visited = [], set()
-    for folder, subfolders, files in os.walk(root, followlinks=True):
-        if (real := os.path.realpath(folder)) in visited:  # a cycle of links
-            subfolders.clear()
-            continue
-        visited.add(real)
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        images = (name for name in files if name.lower().endswith(SUFFIXES) and not name.startswith("."))
-        names += [Path(folder, name).relative_to(root).as_posix() for name in images]
-    return sorted(names)
-
-
 def guess_image_shape(root: Path, names: Sequence[str], options: DecodeOptions) -> tuple[int, int, int]:
     """Returns H, W, C from the first readable header and the options; (0, 0, 0) if no header can be read."""
     with strict_pillow():
@@ -165,6 +185,7 @@ def open_stream(
       shape: H, W, C of each image.
       key: identifies the files and options.
     """
+    options = options._replace(channels=shape[2])  # one file in color gives every image 3 channels
 
     def read(i: int) -> np.ndarray:
         try:
@@ -192,7 +213,7 @@ def load_images(
     Returns:
       The key, and the arrays of `decode_all`.
     """
-    digest = hashlib.blake2b(repr((VERSION, *options)).encode(), digest_size=16)
+    digest = hashlib.blake2b(repr((VERSION, available_formats(), *options)).encode(), digest_size=16)
     file_digests = map_in_threads(lambda name: file_digest(root / name), names, "reading")
     for name, content_digest in zip(names, file_digests, strict=True):
         digest.update(os.fsencode(name) + b"\0" + content_digest)
@@ -242,61 +263,34 @@ def decode_all(root: Path, names: Sequence[str], options: DecodeOptions, keep_pi
     if not first:
         bad = dict(zip(names, why_bad, strict=True))
         raise ValueError(
-            f"all of {_describe_reasons(bad, root, len(names))}; name another folder: --config.data.path=DIR"
+            f"all of {describe_reasons(bad, root, len(names))}; name another folder: --config.data.path=DIR"
         )
-    pixels = {"image": np.stack([np.broadcast_to(image, shape) for image in images])} if keep_pixels else {}
+    good = [name for name, reason in zip(names, why_bad, strict=True) if not reason]
+    pixels = {"image": with_equal_channels(root, good, images, options, shape)} if keep_pixels else {}
     return {"shape": np.array(shape), **pixels, "why_bad": np.array(why_bad)}
 
 
-def _describe_mixed_sizes(root: Path, *named_shapes: tuple[str, tuple[int, ...]]) -> str:
-    sizes = " and ".join(f"{shape[1]}×{shape[0]} ({_printable(name)})" for name, shape in named_shapes)
-    side = min(64, *(side for _, shape in named_shapes for side in shape[:2]))
-    return f"{root} mixes images of {sizes}; resize them to one size: --config.data.image_size={side}"
-
-
-def report_bad_images(root: Path, bad: dict[str, str], count: int, stop: bool) -> None:
-    """Reports the files that cannot be used, as one warning or as the error that stops the run.
+def with_equal_channels(
+    root: Path, names: Sequence[str], images: Sequence[np.ndarray], options: DecodeOptions, shape: tuple[int, int, int]
+) -> UInt8[np.ndarray, "N H W C"]:
+    """Stacks decoded images; if a file is in color, the others are decoded in color, too.
 
     Args:
       root: the folder.
-      bad: the reason for each file that cannot be used.
-      count: number of all image files in the folder.
-      stop: whether to raise an error.
-
-    Raises:
-      ValueError: a file cannot be used, and `stop` is true.
+      names: paths of the files, relative to `root`.
+      images: the pixels of each file.
+      options: how they were decoded.
+      shape: H, W and the largest number of channels.
     """
-    if not bad:
-        return
-    summary = f"{len(bad)} of {_describe_reasons(bad, root, count)}"
-    if stop:
-        raise ValueError(f"{summary}; repair or remove them, or leave them out: --config.data.on_bad_image=skip")
-    logger.warning("%s; they are left out; --config.data.on_bad_image=stop stops the run instead", summary)
+    in_color = options._replace(channels=shape[2])
+    gray = [number for number, image in enumerate(images) if image.shape != shape]
+    again = map_in_threads(lambda number: decode(root / names[number], in_color), gray, "decoding in color")
+    with contextlib.closing(again), strict_pillow():
+        replaced = dict(zip(gray, again, strict=True))
+    return np.stack([replaced.get(number, image) for number, image in enumerate(images)])
 
 
-def _describe_reasons(bad: dict[str, str], root: Path, count: int) -> str:
-    """Returns "the COUNT images … cannot be used: …", with the number and some names of the files for each reason."""
-    parts = []
-    for reason, group in itertools.groupby(sorted(bad, key=lambda name: (bad[name], name)), key=bad.get):
-        names = list(group)
-        more = [f"and {len(names) - MAX_NAMED} more"] if len(names) > MAX_NAMED else []
-        parts.append(f"{len(names)} {reason} ({', '.join([*map(_printable, names[:MAX_NAMED]), *more])})")
-    return f"the {count} images in {root} cannot be used: {'; '.join(parts)}"
-
-
-def _printable(name: str) -> str:
-    return name if name.isprintable() else repr(name)
-
-
-def require_images_per_class(root: Path, folder: ImageFolder) -> None:
-    """Raises a ValueError if a class has too few images to be in every split."""
-    counts = np.bincount(folder.data.label, minlength=len(folder.class_names))
-    small = [f"{_printable(folder.class_names[k])}: {counts[k]}" for k in np.flatnonzero(counts < MIN_IMAGES_PER_CLASS)]
-    if not small:
-        return
-    rule = f"at least {MIN_IMAGES_PER_CLASS} are needed, for training, validation and test"
-    if len(folder.class_names) == 1:
-        raise ValueError(f"{root} has {counts[0]} usable images; {rule}; add some")
-    more = [f"and {len(small) - MAX_NAMED} more"] if len(small) > MAX_NAMED else []
-    named = ", ".join([*small[:MAX_NAMED], *more])
-    raise ValueError(f"{root} has classes with too few usable images ({named}); {rule}; add or remove them")
+def _describe_mixed_sizes(root: Path, *named_shapes: tuple[str, tuple[int, ...]]) -> str:
+    sizes = " and ".join(f"{shape[1]}×{shape[0]} ({printable(name)})" for name, shape in named_shapes)
+    side = min(64, *(side for _, shape in named_shapes for side in shape[:2]))
+    return f"{root} mixes images of {sizes}; resize them to one size: --config.data.image_size={side}"

@@ -66,6 +66,16 @@ def find_prepared_dataset(name: str, path: str | os.PathLike | None = None) -> P
     return max(versions, key=lambda folder: tuple(map(int, folder.name.split("."))), default=None)
 
 
+def read_class_names(name: str, path: str | os.PathLike | None = None) -> tuple[str, ...]:
+    """Returns the names of the classes of a prepared set by label; () if there are none, or if they are the labels."""
+    directory = find_prepared_dataset(name, path)
+    file = directory and directory / "label.labels.txt"
+    if not file or not file.is_file():
+        return ()
+    names = tuple(file.read_text(encoding="utf-8").splitlines())
+    return () if names == tuple(str(label) for label in range(len(names))) else names
+
+
 def _tfds_root(path: str | os.PathLike | None) -> Path:
     return Path(path or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser().absolute()
 
