@@ -104,6 +104,8 @@ def resolve_config(recipe: str, overrides: Mapping[str, str], workdir: str, mode
     changes = workdirs.compare_configs(stored, config.to_dict())
     if changes and mode != "train":  # training logs the changes
         print(f"note: the run's own values are replaced: {workdirs.describe_changes(changes)}", file=sys.stderr)
+    if recipe:
+        _report_changed_recipe(recipe, overrides, workdir, config)
     return config, Command(recipe_name(recipe) if recipe else "", changed)
 
 
@@ -118,7 +120,7 @@ def describe_keys(recipe: str, overrides: Mapping[str, str], workdir: str) -> st
     Raises:
       ValueError: a value is wrong, or there is neither a recipe nor a run.
     """
-    name = recipe or workdirs.read_recipe(workdir)
+    name = recipe or workdirs.read_recipe(workdir).get("name", "")
     path = recipe.partition(":")[0] if recipe else str(CONFIGS / f"{name.partition(':')[0]}.py")
     source = f"{path}:{name.partition(':')[2]}"
     loaded, functions = record_functions(partial(load_recipe, source)) if Path(path).is_file() else (None, [])
@@ -142,11 +144,13 @@ def format_value(value: Any) -> str:
 
 
 def _resolve_new_run(recipe: str, overrides: Mapping[str, str], workdir: str, mode: str) -> tuple[ConfigDict, Command]:
+    if not recipe:
+        workdirs.read_config(workdir)  # raises an error: there is no run
     config = load_recipe(recipe)
     changed = apply_overrides(config, overrides)
     run_check(validate_config, config)
     if mode != "train":
-        workdirs.read_config(workdir)  # raises an error: there is no run
+        workdirs.read_config(workdir)  # raises an error
     return config, Command(recipe_name(recipe), changed)
 
 
@@ -163,7 +167,7 @@ def _preset_values(recipe: str, workdir: str, config: ConfigDict) -> dict[str, A
     """
     path, loaded = recipe.partition(":")[0], load_recipe(recipe)
     name, words = _split_name(recipe_name(recipe))
-    run_name, run_words = _split_name(workdirs.read_recipe(workdir))
+    run_name, run_words = _split_name(workdirs.read_recipe(workdir).get("name", ""))
     if run_name != name:
         _require_same_model(workdir, run_name, name, config, loaded)
     if run_name in ("", name):
@@ -176,6 +180,29 @@ def _preset_values(recipe: str, workdir: str, config: ConfigDict) -> dict[str, A
             _require_same_model(workdir, run_name, name, config, loaded, presets=True)
         return {key: value for key, value in values.items() if flatten_config(config).get(key) != value}
     return {}
+
+
+def _report_changed_recipe(recipe: str, overrides: Mapping[str, str], workdir: str, config: ConfigDict) -> None:
+    """Prints a line if the file of a recipe has changed since the run was started with it.
+
+    Args:
+      recipe: "FILE[:PRESETS]".
+      overrides: values of the command line, by dotted key.
+      workdir: folder of the run.
+      config: the run's.
+    """
+    origin, path = workdirs.read_recipe(workdir), recipe.partition(":")[0]
+    run_name, presets = _split_name(origin.get("name", ""))
+    if run_name != Path(path).stem:
+        return
+    free = (*overrides, *origin.get("overrides", {}), *workdirs.RESUME_KEYS)
+    loaded = load_recipe(f"{path}:{','.join(presets)}")
+    if changes := workdirs.compare_configs(config.to_dict(), loaded.to_dict(), free):
+        print(
+            f"note: the recipe has changed since the run began, and the run's own values are used: "
+            f"{workdirs.describe_changes(changes, '{} in the run, {} in the recipe')}",
+            file=sys.stderr,
+        )
 
 
 def _require_same_model(

@@ -24,6 +24,10 @@ class Command(NamedTuple):
     changed: Mapping[str, Any] = {}  # values of `--config.KEY=VALUE` that differ from the recipe's or the run's own
     mistakes: tuple[str, ...] = ()  # in the values of the command line
 
+    def to_json(self) -> dict[str, Any] | None:
+        """Returns the content of a new run's recipe.json; None without a recipe."""
+        return {"name": self.recipe, "overrides": dict(self.changed)} if self.recipe else None
+
 
 NO_COMMAND = Command()
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from jaxgen.config.automatic import AUTO
 from jaxgen.config.base import base_config
 from jaxgen.io.atomic import TEMPORARY, write_bytes_atomic
 from jaxgen.io.checkpoint_files import list_checkpoints
@@ -36,7 +37,10 @@ ABSENT = object()
 
 @contextlib.contextmanager
 def lock_workdir(
-    workdir: str | os.PathLike, config: dict[str, Any], free: tuple[str, ...] = (), recipe: str = ""
+    workdir: str | os.PathLike,
+    config: dict[str, Any],
+    free: tuple[str, ...] = (),
+    recipe: dict[str, Any] | None = None,
 ) -> Iterator[Path]:
     """Locks a run's folder for this process and writes the config to its `config.json`.
 
@@ -48,7 +52,7 @@ def lock_workdir(
       config: the run's config; it must equal the config of an earlier run in the folder.
       free: keys that may differ, such as ("steps", "data.path"), with all keys below them; `config.json` gets their
         new values, and `config_history.jsonl` gets a line with the change.
-      recipe: name and presets of the recipe, such as "vae:mnist", for `recipe.json` of a new run.
+      recipe: content of `recipe.json` of a new run; see `read_recipe`.
 
     Yields:
       The absolute path of the folder.
@@ -86,18 +90,24 @@ def is_run(workdir: str | os.PathLike) -> bool:
     return (Path(workdir) / "config.json").is_file()
 
 
-def read_recipe(workdir: str | os.PathLike) -> str:
-    """Returns the name and presets of the run's recipe, such as "vae:mnist"; "" if they are unknown."""
-    return str((_read_json(Path(workdir) / RECIPE) or {}).get("recipe", ""))
+def read_recipe(workdir: str | os.PathLike) -> dict[str, Any]:
+    """Returns where the run's config comes from: {} if it is unknown, or a dictionary with two entries.
+
+    "name" is the recipe with its presets, such as "vae:mnist", and "overrides" the values of the command line by key.
+    """
+    return _read_json(Path(workdir) / RECIPE) or {}
 
 
 def compare_configs(
     stored: dict[str, Any], config: dict[str, Any], free: tuple[str, ...] = ()
 ) -> dict[str, tuple[Any, Any]]:
-    """Returns {key: (stored value, value)} of the keys outside of `free` that differ; `ABSENT` for a missing one."""
+    """Returns {key: (stored value, value)} of the keys outside of `free` that differ; `ABSENT` for a missing one.
+
+    A run stores its choice in place of "auto", so that a new value "auto" is no difference.
+    """
     before, now = identity_config(stored, free), identity_config(config, free)
     pairs = {key: (before.get(key, ABSENT), now.get(key, ABSENT)) for key in sorted({*before, *now})}
-    return {key: (old, new) for key, (old, new) in pairs.items() if old != new}
+    return {key: (old, new) for key, (old, new) in pairs.items() if new not in (old, AUTO)}
 
 
 def require_same_run(
@@ -146,9 +156,9 @@ def describe_other_model(workdir: str | os.PathLike, there: Any, here: Any) -> s
     )
 
 
-def describe_changes(changes: dict[str, tuple[Any, Any]]) -> str:
+def describe_changes(changes: dict[str, tuple[Any, Any]], template: str = "{} → {}") -> str:
     """Returns "log_every: 10 → 20; steps: 100 → 200" for the result of `compare_configs`."""
-    return "; ".join(f"{key}: {describe_pair(*pair)}" for key, pair in changes.items())
+    return "; ".join(f"{key}: {describe_pair(*pair, template)}" for key, pair in changes.items())
 
 
 def describe_pair(before: Any, after: Any, template: str = "{} → {}") -> str:
@@ -260,7 +270,9 @@ def _lock_folder(path: Path) -> Iterator[None]:
         yield
 
 
-def _match_or_write_config(path: Path, config: dict[str, Any], free: tuple[str, ...], recipe: str) -> None:
+def _match_or_write_config(
+    path: Path, config: dict[str, Any], free: tuple[str, ...], recipe: dict[str, Any] | None
+) -> None:
     """Requires the folder's config.json to match the config outside the free keys, and writes the config."""
     stored = _read_json(path / "config.json")
     if stored == config:
@@ -270,7 +282,7 @@ def _match_or_write_config(path: Path, config: dict[str, Any], free: tuple[str, 
         require_same_run(path, _with_new_base_keys(stored), config, free)
         _append_history(path, compare_configs(stored, config))
     elif recipe:
-        write_json(path / RECIPE, {"recipe": recipe})
+        write_json(path / RECIPE, recipe)
     write_json(path / "config.json", config)
 
 

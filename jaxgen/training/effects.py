@@ -3,7 +3,6 @@
 The values of recipes and presets may be without an effect, since several models share them.
 """
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from jaxgen.config.errors import collect_errors, report_error
@@ -58,6 +57,8 @@ def find_reason(key: str, config: Any, model: GenerativeModel) -> str:
         evaluators = (*model.evaluators, *model.validation_evaluators)
         if not set(EVALUATION_KEYS[name]) & set(evaluators):
             return f"{type(model).__name__} is evaluated without it, by {', '.join(dict.fromkeys(evaluators))}"
+    if key == "evaluation.samplers" and not getattr(model, "has_encoder", True):
+        return f"{type(model).__name__} has no encoder, to whose codes samplers are fitted"
     for rule in (*config_rules(config), *model_rules(model)):
         if not rule.holds and (key in rule.keys or group in rule.keys):
             return rule.reason
@@ -126,7 +127,7 @@ def uses_labels(model: GenerativeModel) -> bool:
     return getattr(model, "is_conditional", False) and not getattr(model, "predicts_category", False)
 
 
-def _value_of(config: Mapping[str, Any], key: str) -> Any:
+def _value_of(config: Any, key: str) -> Any:
     for name in key.split("."):
         config = config[name]
     return config

@@ -140,7 +140,7 @@ def train_and_evaluate(
     with (
         processes.lost_peer_guard(),
         processes.enter_on_primary(
-            workdirs.lock_workdir(workdir, config.to_dict(), free=workdirs.RESUME_KEYS, recipe=command.recipe)
+            workdirs.lock_workdir(workdir, config.to_dict(), free=workdirs.RESUME_KEYS, recipe=command.to_json())
         ),
         CheckpointManager(workdir / "checkpoints", config.max_to_keep, best) as checkpoints,
     ):

@@ -89,6 +89,12 @@ def test_a_run_with_another_config_is_rejected_with_the_differences(tmp_path):
     assert workdir.read_config(tmp_path)["seed"] == 0  # nothing overwritten
 
 
+def test_a_new_value_auto_equals_the_choice_that_the_run_has_stored():
+    stored, recipe = {"likelihood": "gaussian", "beta": 1.0}, {"likelihood": "auto", "beta": 2.0}
+    assert workdir.compare_configs(stored, recipe) == {"beta": (1.0, 2.0)}
+    assert workdir.compare_configs(recipe, stored)["likelihood"] == ("auto", "gaussian")
+
+
 def test_free_keys_may_differ_and_are_overwritten(tmp_path):
     with workdir.lock_workdir(tmp_path, CONFIG):
         pass
