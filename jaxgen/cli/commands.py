@@ -1,5 +1,6 @@
 """The modes that evaluate a trained model or sample from it. The other modes are in `explore.py`."""
 
+import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -102,7 +103,8 @@ def output_folder(workdir: str | Path, out: str = "") -> Path:
     Raises:
       ValueError: the folder cannot be written.
     """
-    folder = resolve_path(out, "--out") if out else resolve_path(workdir, "--workdir")
+    folder = Path(os.path.relpath(resolve_path(out, "--out") if out else resolve_path(workdir, "--workdir")))
+    folder = folder if not folder.parts[:1] == ("..",) else folder.resolve()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
