@@ -1,6 +1,5 @@
 """The modes that evaluate a trained model or sample from it. The other modes are in `explore.py`."""
 
-import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -103,8 +102,8 @@ def output_folder(workdir: str | Path, out: str = "") -> Path:
     Raises:
       ValueError: the folder cannot be written.
     """
-    folder = Path(os.path.relpath(resolve_path(out, "--out") if out else resolve_path(workdir, "--workdir")))
-    folder = folder if not folder.parts[:1] == ("..",) else folder.resolve()
+    folder = resolve_path(out, "--out") if out else resolve_path(workdir, "--workdir")
+    folder = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder  # as the user names it
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

@@ -90,9 +90,11 @@ def _validate_players(model: GenerativeModel) -> None:
     name, players = type(model).__name__, model.players
     if not (isinstance(players, tuple) and players and all(isinstance(player, Player) for player in players)):
         raise ValueError(f"{name}.players must return a tuple of at least one Player; got {players!r:.80}")
-    names = [player.name for player in players]
-    if repeated := [each for each in names if names.count(each) > 1]:
-        raise ValueError(f'{name}.players has two players "{repeated[0]}"; give each player a name of its own')
+    trained = {player.name: player.networks for player in players}
+    if differing := [player.name for player in players if player.networks != trained[player.name]]:
+        raise ValueError(
+            f'{name}.players has two players "{differing[0]}" with different networks; give each a name of its own'
+        )
     for player in players:
         if not isinstance(player.networks, tuple) or not player.networks:
             raise ValueError(

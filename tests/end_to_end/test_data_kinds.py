@@ -1,4 +1,4 @@
-"""Every kind of image folder with every family: a run trains, saves, evaluates, draws and loads, or is refused first."""
+"""Every kind of image folder with every family: a run is complete and can be loaded, or it is refused first."""
 
 import numpy as np
 import pytest
@@ -56,23 +56,20 @@ def small_config(model, folder):
 def test_a_run_on_any_images_is_complete_or_refused_before_the_first_step(kind, model, tmp_path):
     write_folder(tmp_path / "images", kind)
     config, workdir = small_config(model, tmp_path / "images"), tmp_path / "run"
-    try:
-        results = loop.train_and_evaluate(config, workdir)
-    except ValueError as error:
+    if (kind, model) in REFUSED:
+        with pytest.raises(ValueError, match="label|class") as caught:
+            loop.train_and_evaluate(config, workdir)
+        assert "\n" not in str(caught.value)
         assert not workdir.exists()
-        assert "\n" not in str(error)
-        assert not str(error).startswith(("Shapes", "Incompatible", "operands"))  # messages of jax and numpy
-        refused = True
+        return
+    results = loop.train_and_evaluate(config, workdir)
+    assert all(np.isfinite(value) for value in results["metrics"].values() if isinstance(value, float))
+    assert (workdir / "results.json").is_file()
+    assert list((workdir / "figures").glob("*.png"))
+    trained = jaxgen.load(workdir)
+    data = jaxgen.load_data(workdir)
+    labels = data.test.label[:2] if trained.model.is_conditional else None
+    if trained.model.has_encoder:
+        assert trained.reconstruct(data.test.image[:2] / 255, labels).shape == data.test.image[:2].shape
     else:
-        refused = False
-        assert all(np.isfinite(value) for value in results["metrics"].values() if isinstance(value, float))
-        assert (workdir / "results.json").is_file()
-        assert list((workdir / "figures").glob("*.png"))
-        trained = jaxgen.load(workdir)
-        data = jaxgen.load_data(workdir)
-        labels = data.test.label[:2] if trained.model.is_conditional else None
-        if trained.model.has_encoder:
-            assert trained.reconstruct(data.test.image[:2] / 255, labels).shape == data.test.image[:2].shape
-        else:
-            assert trained.sample(2, labels).shape[1:] == data.image_shape
-    assert refused == ((kind, model) in REFUSED)
+        assert trained.sample(2, labels).shape[1:] == data.image_shape

@@ -188,7 +188,7 @@ def player(*, name="x", networks=("encoder",)):
             r'"encodr", which does not exist \(did you mean "encoder"',
         ),
         ("ae", {"players": (player(networks="encoder"),)}, r"must have a tuple of networks"),
-        ("ae", {"players": (player(), player())}, r'two players "x"'),
+        ("ae", {"players": (player(), player(networks=("decoder",)))}, r'two players "x" with different networks'),
         ("ae", {"players": ()}, r"at least one Player"),
         ("ae", {"make_example_inputs": lambda _: {"encoder": ()}}, r"one entry for each of the networks"),
     ],
