@@ -57,7 +57,7 @@ def test_a_run_on_any_images_is_complete_or_refused_before_the_first_step(kind, 
     write_folder(tmp_path / "images", kind)
     config, workdir = small_config(model, tmp_path / "images"), tmp_path / "run"
     if (kind, model) in REFUSED:
-        with pytest.raises(ValueError, match="label|class") as caught:
+        with pytest.raises(ValueError, match=r"label|class") as caught:
             loop.train_and_evaluate(config, workdir)
         assert "\n" not in str(caught.value)
         assert not workdir.exists()
