@@ -69,6 +69,7 @@ def plot_codes_by_label(codes: ArrayLike, labels: ArrayLike, names: Sequence[str
     if codes.shape[1] > 3:
         centered = codes - codes.mean(0)
         codes = centered @ np.linalg.svd(centered, full_matrices=False)[2][:3].T
+        codes = np.pad(codes, ((0, 0), (0, 3 - codes.shape[1])))  # one or two codes have fewer components
         axis_names = [f"principal component {z} of the codes" for z in range(3)]
     figure = new_figure(7.2, 6.4)
     axes = figure.add_subplot(projection="3d" if codes.shape[1] > 2 else None)

@@ -21,9 +21,16 @@ KINDS = {  # images per class, classes, height, width, mode
     "one image per class": (1, 12, 16, 16, "L"),
     "16 bit": (12, 3, 16, 16, "I;16"),
 }
-REFUSED = {  # cells that must be refused
-    *((kind, model) for kind in ("one class", "one class in color") for model in ("cond_aae", "semi_aae")),
-    *((kind, model) for kind in ("one class, not square", "one image per class") for model in ("cond_aae", "semi_aae")),
+REFUSED = {  # cells that must be refused, and why
+    **{
+        (kind, model): r"class"
+        for kind in ("one class", "one class in color", "one class, not square", "one image per class")
+        for model in ("cond_aae", "semi_aae")
+    },
+    **{
+        (kind, "conv_ae"): r"the layers end in images of .* which do not cover .*--config\.data\.channels"
+        for kind in ("color", "one class in color", "one class, not square")
+    },
 }
 
 
@@ -52,12 +59,15 @@ def small_config(model, folder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind",  # one held-out image has no pair to interpolate
+    [pytest.param(kind, marks=[pytest.mark.expects_skips] * (kind == "one image per class")) for kind in KINDS],
+)
 def test_a_run_on_any_images_is_complete_or_refused_before_the_first_step(kind, model, tmp_path):
     write_folder(tmp_path / "images", kind)
     config, workdir = small_config(model, tmp_path / "images"), tmp_path / "run"
     if (kind, model) in REFUSED:
-        with pytest.raises(ValueError, match=r"label|class") as caught:
+        with pytest.raises(ValueError, match=REFUSED[kind, model]) as caught:
             loop.train_and_evaluate(config, workdir)
         assert "\n" not in str(caught.value)
         assert not workdir.exists()

@@ -313,3 +313,9 @@ def test_headings_and_row_labels_surround_an_unchanged_grid():
     assert (found[:-height, :-width] == 255).all()
     with pytest.raises(ValueError, match="the number of headings is 2 and must be 3"):
         plotting.labeled_grid(images, ["a", "b"])
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_one_or_two_codes_of_many_dimensions_are_plotted(count):
+    codes = np.random.default_rng(0).random((count, 32), np.float32)
+    assert plotting.plot_codes_by_label(codes, np.arange(count)).dtype == np.uint8
