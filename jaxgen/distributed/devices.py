@@ -198,5 +198,6 @@ def configure_jax(cache_dir: str | Path) -> None:
         os.environ.setdefault("PJRT_NPROC", "16")  # with fewer threads, simulated devices can deadlock on few cores
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         jax.config.update("jax_compilation_cache_dir", str(cache_dir))
+    jax.config.update("jax_enable_x64", False)  # checkpoints hold float32, whatever JAX_ENABLE_X64 says
     # Cache small programs too: a run has about a hundred, and compiling them takes a fifth of a later start.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

@@ -247,7 +247,8 @@ def train_loop(
                 require_finite(validation, step, "validation")
                 logger.log_metrics(step, validation, split="validation")
             if snapshot and processes.is_primary():
-                sample_snapshots.save_snapshot(first_seed_model(run, state), run.workdir, step)
+                with skip_on_failure("snapshot of samples"):
+                    sample_snapshots.save_snapshot(first_seed_model(run, state), run.workdir, step)
             if evaluate or save:  # a signal may have arrived in the meantime
                 signum = processes.all_max(stop.signum)
             if save or signum:
