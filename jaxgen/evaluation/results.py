@@ -157,7 +157,7 @@ def describe_protocol(results: dict, num_seeds: int) -> str:
     title = f"{results['dataset']}, {results['split']} split, step {results['step']}"
     title += f", mean ± std of {num_seeds} seeds" if num_seeds > 1 else ""
     measured = [f"{key}: {protocol[key]}" for key in MEASUREMENTS if key in protocol]
-    return "\n".join([title, f"{protocol['images']:,} held-out images", *measured])
+    return "\n".join([title, f"{protocol['images']:,} held-out image{'s' * (protocol['images'] > 1)}", *measured])
 
 
 def describe_results(results: dict) -> list[str]:

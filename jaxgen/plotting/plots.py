@@ -180,8 +180,14 @@ def _plot_densities(
         panel.set_title(f"{dim}:  std {codes[:, dim].std():.2f}", fontsize=8)
         panel.set_yticks([])
         panel.tick_params(labelsize=8)
-        panel.stairs(np.histogram(prior[:, dim], edges, density=True)[0], edges, fill=True, color=PRIOR_GRAY)
-        panel.stairs(np.histogram(codes[:, dim], edges, density=True)[0], edges, color=PALETTE[0], linewidth=1.3)
+        panel.stairs(_density(prior[:, dim], edges), edges, fill=True, color=PRIOR_GRAY)
+        panel.stairs(_density(codes[:, dim], edges), edges, color=PALETTE[0], linewidth=1.3)
+
+
+def _density(values: Float[np.ndarray, " N"], edges: Float[np.ndarray, " _"]) -> Float[np.ndarray, " _"]:
+    """Returns the density of the values in each bin; zeros if all lie outside of the bins."""
+    counts = np.histogram(values, edges)[0]
+    return counts / (max(counts.sum(), 1) * np.diff(edges))
 
 
 def new_figure(width: float, height: float) -> Any:
