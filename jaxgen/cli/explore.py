@@ -163,8 +163,9 @@ def latent_walk(config, workdir: str | Path, options: ModeOptions = DEFAULTS) ->
     still_frames = walks[:, np.linspace(0, walks.shape[1], STILL_FRAMES, endpoint=False).astype(int)]
     name = with_step_suffix(with_sampler_suffix("latent_walk", options.sampler), options, trained)
     still, animation = workdir / f"{name}.png", workdir / f"{name}.gif"
-    names = [latent_figures.condition_name(trained, label, get_class_names(trained)) for label in labels]
-    picture = plotting.labeled_grid(still_frames, row_labels=names if trained.model.is_conditional else None)
+    known = [label for label in labels if label is not None]
+    names = [latent_figures.condition_name(trained, label, get_class_names(trained)) for label in known]
+    picture = plotting.labeled_grid(still_frames, row_labels=names or None)
     picture = add_figure_title(picture, "latent_walk", trained.model.info.name, f"sampler: {options.sampler}")
     write_bytes_atomic(still, plotting.encode_png(picture))
     frames = [_tile_frame(frame) for frame in walks.swapaxes(0, 1)]

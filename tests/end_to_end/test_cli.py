@@ -236,7 +236,8 @@ def test_a_run_can_be_evaluated_on_the_validation_split(finished):
     run = launch_here(*flags, "--config.evaluation.split=validation", cwd=finished)
     assert run.returncode == 0, run.stderr
     assert "digits, validation split, step 20" in run.stdout + run.stderr
-    validation = json.loads(path.read_text())
+    assert json.loads(path.read_text()) == test  # the results of the run's own split stay
+    validation = json.loads((finished / "run" / "results_validation.json").read_text())
     assert (test["split"], validation["split"]) == ("test", "validation")
     assert validation["metrics"]["mse"] != test["metrics"]["mse"]
     history = [json.loads(line) for line in (finished / "run" / "metrics.jsonl").open()]

@@ -193,9 +193,16 @@ def test_a_run_on_a_vaes_outputs_colorizes_its_samples_and_loads_without_the_vae
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert results["protocol"]["inputs"] == "outputs of vae"
     assert set(results["metrics"]) == {"color_mse", "grayscale_baseline_mse"}
+    (tmp_path / "moved").mkdir()
+    for name in ("vae", "run"):  # moved together, the runs find each other
+        (tmp_path / name).rename(tmp_path / "moved" / name)
+    moved = launch_here("--workdir=moved/run", "--mode=evaluate", cwd=tmp_path)
+    assert moved.returncode == 0, moved.stderr
+    for name in ("vae", "run"):
+        (tmp_path / "moved" / name).rename(tmp_path / name)
     (tmp_path / "vae").rename(tmp_path / "gone")
     color = jaxgen.load(tmp_path / "run").colorize(np.full((2, 28, 28, 1), 0.5))
     assert color.shape == (2, 28, 28, 3)
     again = launch_here(*flags, "--mode=evaluate", cwd=tmp_path)
     assert again.returncode == 2
-    assert "workdir=vae is not a run" in again.stderr
+    assert f"workdir={tmp_path / 'vae'} is not a run" in again.stderr
